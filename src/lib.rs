@@ -1,0 +1,30 @@
+//! Vispyr Backend: receives the telemetry of applications, acknowledges what is safely on disk,
+//! hands every signal to the databases made for it and answers SQL across all of them.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`signal`] | what moves through the pipeline |
+//! | [`wire`] | walking encoded payloads without decoding them |
+//! | [`receivers`] | the ports: OTLP, remote write, Pyroscope; admission |
+//! | [`wal`] | the write-ahead log, one a signal |
+//! | [`exporters`] | from the log to the destinations |
+//! | [`store`] | the DuckDB store and its SQL |
+//! | [`web`] | the page, metrics and health of the collector |
+//! | [`demo`] | the make-believe shop |
+//! | [`config`] | TOML to checked settings |
+//! | [`app`] | builds the parts, starts and stops them in order |
+//! | [`telemetry`] | the ledger, logs |
+//! | [`cli`] | one file a subcommand |
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod exporters;
+pub mod receivers;
+pub mod signal;
+pub mod store;
+pub mod telemetry;
+pub mod wal;
+pub mod web;
+pub mod wire;

@@ -1,0 +1,182 @@
+//! Vispyr's own telemetry: the ledger of what came in and where it went, in Prometheus text.
+//!
+//! The ledger adds up: what a receiver has received, it has acknowledged or refused; what was
+//! acknowledged, each destination has forwarded, is waiting for, has dropped or set aside.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::signal::Signal;
+
+/// Labels of what a receiver counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReceiverLabels {
+    receiver: &'static str,
+    signal: &'static str,
+}
+
+/// Labels of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    receiver: &'static str,
+    signal: &'static str,
+    reason: &'static str,
+}
+
+/// Labels of what an exporter counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DestinationLabels {
+    destination: String,
+    signal: &'static str,
+}
+
+/// Requests, items and bytes, counted together.
+#[derive(Debug, Clone)]
+struct Amount<L> {
+    requests: Family<L, Counter>,
+    items: Family<L, Counter>,
+    bytes: Family<L, Counter>,
+}
+
+impl<L> Default for Amount<L>
+where
+    L: Clone + std::hash::Hash + Eq,
+{
+    fn default() -> Self {
+        Amount { requests: Family::default(), items: Family::default(), bytes: Family::default() }
+    }
+}
+
+impl<L> Amount<L>
+where
+    L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+{
+    fn register(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(format!("{name}_requests"), format!("Requests {help}"), self.requests.clone());
+        registry.register(
+            format!("{name}_items"),
+            format!("Spans, points, log records or profiles {help}"),
+            self.items.clone(),
+        );
+        registry.register(format!("{name}_bytes"), format!("Payload bytes, as they came, {help}"), self.bytes.clone());
+    }
+
+    fn add(&self, labels: &L, items: u64, bytes: u64) {
+        self.requests.get_or_create(labels).inc();
+        self.items.get_or_create(labels).inc_by(items);
+        self.bytes.get_or_create(labels).inc_by(bytes);
+    }
+}
+
+/// The counters of one process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: parking_lot::Mutex<Registry>,
+    received: Amount<ReceiverLabels>,
+    acknowledged: Amount<ReceiverLabels>,
+    refused: Amount<RefusalLabels>,
+    forwarded: Amount<DestinationLabels>,
+    set_aside: Amount<DestinationLabels>,
+    retried: Amount<DestinationLabels>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// Fresh counters, all zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("vispyr");
+        let received = Amount::default();
+        received.register(&mut registry, "received", "that arrived");
+        let acknowledged = Amount::default();
+        acknowledged.register(&mut registry, "acknowledged", "that were acknowledged, hence on disk");
+        let refused = Amount::default();
+        refused.register(&mut registry, "refused", "that were refused; items are 0 where they could not be counted");
+        let forwarded = Amount::default();
+        forwarded.register(&mut registry, "forwarded", "that a destination accepted");
+        let set_aside = Amount::default();
+        set_aside.register(&mut registry, "set_aside", "that a destination will never accept");
+        let retried = Amount::default();
+        retried.register(&mut registry, "retried", "that were sent again");
+        Telemetry {
+            inner: Arc::new(Inner {
+                registry: parking_lot::Mutex::new(registry),
+                received,
+                acknowledged,
+                refused,
+                forwarded,
+                set_aside,
+                retried,
+            }),
+        }
+    }
+
+    /// Adds metrics of another part, such as a collector that reads a log's figures when scraped.
+    pub fn with_registry(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.inner.registry.lock());
+    }
+
+    /// A request arrived; every one is later counted as acknowledged or refused with the same
+    /// items and bytes. `items` is 0 for a payload that cannot be read.
+    pub fn received(&self, receiver: &'static str, signal: Signal, items: u64, bytes: u64) {
+        self.inner.received.add(&ReceiverLabels { receiver, signal: signal.name() }, items, bytes);
+    }
+
+    /// A request is on disk and its sender has been told so.
+    pub fn acknowledged(&self, receiver: &'static str, signal: Signal, items: u64, bytes: u64) {
+        self.inner.acknowledged.add(&ReceiverLabels { receiver, signal: signal.name() }, items, bytes);
+    }
+
+    /// A request was refused for `reason`, a short word such as `malformed`, `too_large`, `busy`.
+    pub fn refused(&self, receiver: &'static str, signal: Signal, reason: &'static str, items: u64, bytes: u64) {
+        self.inner.refused.add(&RefusalLabels { receiver, signal: signal.name(), reason }, items, bytes);
+    }
+
+    /// A destination accepted this much.
+    pub fn forwarded(&self, destination: &str, signal: Signal, items: u64, bytes: u64) {
+        self.inner.forwarded.add(
+            &DestinationLabels { destination: destination.to_owned(), signal: signal.name() },
+            items,
+            bytes,
+        );
+    }
+
+    /// This much was put aside for good.
+    pub fn set_aside(&self, destination: &str, signal: Signal, items: u64, bytes: u64) {
+        self.inner.set_aside.add(
+            &DestinationLabels { destination: destination.to_owned(), signal: signal.name() },
+            items,
+            bytes,
+        );
+    }
+
+    /// This much is sent again.
+    pub fn retried(&self, destination: &str, signal: Signal, items: u64, bytes: u64) {
+        self.inner.retried.add(
+            &DestinationLabels { destination: destination.to_owned(), signal: signal.name() },
+            items,
+            bytes,
+        );
+    }
+
+    /// Everything, in the text format that Prometheus scrapes (OpenMetrics).
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.inner.registry.lock());
+        text
+    }
+}

@@ -1,0 +1,15 @@
+//! Integration tests: one binary, one module a subject. They run the real program.
+#![allow(missing_docs, reason = "tests document themselves by name")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
+mod demo;
+mod harness;
+mod lifecycle;
+mod receivers;
+mod receivers_bad_input;
+mod sql;
+mod sql_gates;
+mod store;
+mod store_crash;
+mod wal_crash;
