@@ -1,1 +1,5 @@
 //! store
+
+pub mod ingest;
+pub mod schema;
+pub mod views;

@@ -1,0 +1,355 @@
+//! The stored tables: what a hot generation and a sealed Parquet file hold, column by column.
+//!
+//! One form serves both, so that a flush is a plain `COPY` and a sealed file means something to
+//! any Parquet reader. Users see [`crate::store::views`] instead, where ids are hex text.
+//!
+//! Rules for the whole schema:
+//! - Times are `TIMESTAMP_NS` in UTC. A time of 0 means "unknown" in OTLP and is NULL here (log
+//!   records fall back to the observed and then to the received time). A time that does not fit
+//!   (after 2262-04-11) is clamped to the last representable nanosecond, [`TIME_MAX`].
+//! - Ids are `BLOB`, as many bytes as the sender gave: short and all-zero ids are kept. An empty
+//!   id is NULL.
+//! - Empty strings that OTLP uses for "not set" are NULL, except names.
+//! - Counts are `DOUBLE`, for native histograms may be fractional; exact up to 2^53.
+//! - NaN and infinities are kept.
+
+/// The greatest time that is stored: `i64::MAX` itself is DuckDB's `infinity`.
+pub const TIME_MAX: i64 = i64::MAX - 1;
+
+/// A stored table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Table {
+    /// Spans.
+    Spans,
+    /// Data points of all kinds, remote-write samples included.
+    MetricPoints,
+    /// What a `series_id` stands for.
+    Series,
+    /// Exemplars of data points.
+    Exemplars,
+    /// Description, unit and type of a metric.
+    MetricMetadata,
+    /// Log records.
+    Logs,
+    /// Profiles: one row for each profile and sample type.
+    Profiles,
+    /// Samples of profiles.
+    ProfileSamples,
+    /// What a `stack_id` stands for.
+    Stacks,
+    /// What a `frame_id` stands for.
+    Frames,
+}
+
+/// A column of a stored table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// Its DuckDB type.
+    pub sql_type: &'static str,
+}
+
+/// Shorthand that keeps the tables below readable.
+const fn column(name: &'static str, sql_type: &'static str) -> Column {
+    Column { name, sql_type }
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Table; 10] = [
+        Table::Spans,
+        Table::MetricPoints,
+        Table::Series,
+        Table::Exemplars,
+        Table::MetricMetadata,
+        Table::Logs,
+        Table::Profiles,
+        Table::ProfileSamples,
+        Table::Stacks,
+        Table::Frames,
+    ];
+
+    /// Its name: of the folder of sealed files, and of the user's view.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Spans => "spans",
+            Table::MetricPoints => "metric_points",
+            Table::Series => "series",
+            Table::Exemplars => "exemplars",
+            Table::MetricMetadata => "metric_metadata",
+            Table::Logs => "logs",
+            Table::Profiles => "profiles",
+            Table::ProfileSamples => "profile_samples",
+            Table::Stacks => "stacks",
+            Table::Frames => "frames",
+        }
+    }
+
+    /// The table of this name.
+    pub fn from_name(name: &str) -> Option<Table> {
+        Table::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// Its columns, in order.
+    pub fn columns(self) -> &'static [Column] {
+        match self {
+            Table::Spans => SPANS,
+            Table::MetricPoints => METRIC_POINTS,
+            Table::Series => SERIES,
+            Table::Exemplars => EXEMPLARS,
+            Table::MetricMetadata => METRIC_METADATA,
+            Table::Logs => LOGS,
+            Table::Profiles => PROFILES,
+            Table::ProfileSamples => PROFILE_SAMPLES,
+            Table::Stacks => STACKS,
+            Table::Frames => FRAMES,
+        }
+    }
+
+    /// The column whose hour decides the partition of a row. It may be NULL (a span without
+    /// times), see [`Table::hour`].
+    pub fn time_column(self) -> &'static str {
+        match self {
+            Table::Spans => "start_time",
+            _ => "time",
+        }
+    }
+
+    /// Whether rows only say what an id stands for. Such rows repeat: once in every generation
+    /// and every day that uses the id, so that retention drops whole days without looking back.
+    /// Views show one row for each [`Table::key`].
+    pub fn is_dictionary(self) -> bool {
+        self.key().is_some()
+    }
+
+    /// The identifying column of a dictionary.
+    pub fn key(self) -> Option<&'static str> {
+        match self {
+            Table::Series => Some("series_id"),
+            Table::MetricMetadata => Some("metric"),
+            Table::Stacks => Some("stack_id"),
+            Table::Frames => Some("frame_id"),
+            _ => None,
+        }
+    }
+
+    /// SQL that gives the start of the hour a stored row belongs to, a `TIMESTAMP_NS`. `fallback`
+    /// (SQL too, a timestamp) is for rows without a time.
+    pub fn hour(self, fallback: &str) -> String {
+        let time = self.time_column();
+        format!("date_trunc('hour', coalesce({time}, {fallback}::TIMESTAMP_NS))::TIMESTAMP_NS")
+    }
+
+    /// `ORDER BY` list for sealing, where an order pays in bytes or in pruning.
+    pub fn sort_key(self) -> Option<&'static str> {
+        match self {
+            Table::MetricPoints => Some("metric, series_id, time"),
+            Table::ProfileSamples => Some("profile_type, stack_id"),
+            _ => None,
+        }
+    }
+
+    /// `CREATE TABLE` of a hot generation under `name`, which is used as it is (quote and qualify
+    /// it as needed).
+    pub fn create(self, name: &str) -> String {
+        let columns: Vec<String> =
+            self.columns().iter().map(|column| format!("{} {}", column.name, column.sql_type)).collect();
+        format!("CREATE TABLE {name} ({})", columns.join(", "))
+    }
+
+    /// The columns' names, for a `SELECT` or `INSERT` list.
+    pub fn column_list(self) -> String {
+        let names: Vec<&str> = self.columns().iter().map(|column| column.name).collect();
+        names.join(", ")
+    }
+
+    /// A relation of the right columns and no rows, for a view over nothing.
+    pub fn empty_relation(self) -> String {
+        let columns: Vec<String> =
+            self.columns().iter().map(|column| format!("NULL::{} AS {}", column.sql_type, column.name)).collect();
+        format!("(SELECT {} WHERE false)", columns.join(", "))
+    }
+}
+
+const SPANS: &[Column] = &[
+    column("trace_id", "BLOB"),
+    column("span_id", "BLOB"),
+    column("parent_span_id", "BLOB"),
+    column("trace_state", "VARCHAR"),
+    column("name", "VARCHAR"),
+    // unspecified, internal, server, client, producer, consumer; another number as text.
+    column("kind", "VARCHAR"),
+    column("start_time", "TIMESTAMP_NS"),
+    // NULL while the end is unknown. The end is not stored: it is start_time + duration_ns.
+    column("duration_ns", "BIGINT"),
+    // unset, ok, error; another number as text.
+    column("status_code", "VARCHAR"),
+    column("status_message", "VARCHAR"),
+    column("service_name", "VARCHAR"),
+    column("resource", "VARIANT"),
+    column("scope_name", "VARCHAR"),
+    column("scope_version", "VARCHAR"),
+    column("attributes", "VARIANT"),
+    // Array of {time, name, attributes}; NULL if there are none.
+    column("events", "VARIANT"),
+    // Array of {trace_id, span_id, trace_state, attributes}, ids in hex; NULL if there are none.
+    column("links", "VARIANT"),
+];
+
+const METRIC_POINTS: &[Column] = &[
+    column("time", "TIMESTAMP_NS"),
+    column("start_time", "TIMESTAMP_NS"),
+    column("metric", "VARCHAR"),
+    column("unit", "VARCHAR"),
+    // gauge, sum, histogram, exponential_histogram, summary; unknown for remote-write samples
+    // whose metadata has not come yet.
+    column("type", "VARCHAR"),
+    // delta, cumulative; NULL where it does not apply.
+    column("temporality", "VARCHAR"),
+    column("monotonic", "BOOLEAN"),
+    column("service_name", "VARCHAR"),
+    column("series_id", "BIGINT"),
+    column("value", "DOUBLE"),
+    column("count", "DOUBLE"),
+    column("sum", "DOUBLE"),
+    column("min", "DOUBLE"),
+    column("max", "DOUBLE"),
+    column("bucket_counts", "DOUBLE[]"),
+    column("explicit_bounds", "DOUBLE[]"),
+    column("scale", "INTEGER"),
+    column("zero_count", "DOUBLE"),
+    column("zero_threshold", "DOUBLE"),
+    column("positive_offset", "INTEGER"),
+    column("positive_counts", "DOUBLE[]"),
+    column("negative_offset", "INTEGER"),
+    column("negative_counts", "DOUBLE[]"),
+    // Of a summary, in step.
+    column("quantiles", "DOUBLE[]"),
+    column("quantile_values", "DOUBLE[]"),
+    // OTLP's; bit 0 is "no recorded value", which is also set for Prometheus' stale markers.
+    column("flags", "UINTEGER"),
+];
+
+const SERIES: &[Column] = &[
+    column("series_id", "BIGINT"),
+    // Of the first point that used it in this generation and day.
+    column("time", "TIMESTAMP_NS"),
+    column("metric", "VARCHAR"),
+    column("service_name", "VARCHAR"),
+    column("labels", "VARIANT"),
+    // NULL for remote write, which has labels only.
+    column("resource", "VARIANT"),
+    column("scope_name", "VARCHAR"),
+    column("scope_version", "VARCHAR"),
+];
+
+const EXEMPLARS: &[Column] = &[
+    column("time", "TIMESTAMP_NS"),
+    column("series_id", "BIGINT"),
+    column("value", "DOUBLE"),
+    column("trace_id", "BLOB"),
+    column("span_id", "BLOB"),
+    column("attributes", "VARIANT"),
+];
+
+const METRIC_METADATA: &[Column] = &[
+    column("metric", "VARCHAR"),
+    column("time", "TIMESTAMP_NS"),
+    // As the sender calls it: OTLP's type, or Prometheus' (counter, gauge, histogram, ...).
+    column("type", "VARCHAR"),
+    column("unit", "VARCHAR"),
+    column("description", "VARCHAR"),
+];
+
+const LOGS: &[Column] = &[
+    column("time", "TIMESTAMP_NS"),
+    column("observed_time", "TIMESTAMP_NS"),
+    column("severity_number", "INTEGER"),
+    column("severity_text", "VARCHAR"),
+    // Text; a structured body is JSON text.
+    column("body", "VARCHAR"),
+    column("service_name", "VARCHAR"),
+    column("resource", "VARIANT"),
+    column("scope_name", "VARCHAR"),
+    column("event_name", "VARCHAR"),
+    column("attributes", "VARIANT"),
+    column("trace_id", "BLOB"),
+    column("span_id", "BLOB"),
+];
+
+const PROFILES: &[Column] = &[
+    column("profile_id", "BLOB"),
+    column("time", "TIMESTAMP_NS"),
+    column("duration_ns", "BIGINT"),
+    // As Pyroscope names it: name:sample_type:sample_unit:period_type:period_unit.
+    column("profile_type", "VARCHAR"),
+    column("sample_type", "VARCHAR"),
+    column("sample_unit", "VARCHAR"),
+    column("period_type", "VARCHAR"),
+    column("period_unit", "VARCHAR"),
+    column("period", "BIGINT"),
+    column("service_name", "VARCHAR"),
+    // Labels of the series, or the resource of OTLP.
+    column("labels", "VARIANT"),
+    // otlp, pprof, folded; jfr, speedscope, trie, tree are kept as a row without samples.
+    column("format", "VARCHAR"),
+    column("sample_count", "BIGINT"),
+    column("total", "BIGINT"),
+];
+
+const PROFILE_SAMPLES: &[Column] = &[
+    column("profile_id", "BLOB"),
+    column("time", "TIMESTAMP_NS"),
+    column("profile_type", "VARCHAR"),
+    column("service_name", "VARCHAR"),
+    column("value", "BIGINT"),
+    column("stack_id", "BIGINT"),
+    column("trace_id", "BLOB"),
+    column("span_id", "BLOB"),
+    column("labels", "VARIANT"),
+];
+
+const STACKS: &[Column] = &[
+    column("stack_id", "BIGINT"),
+    column("time", "TIMESTAMP_NS"),
+    // Root first.
+    column("frame_ids", "BIGINT[]"),
+];
+
+const FRAMES: &[Column] = &[
+    column("frame_id", "BIGINT"),
+    column("time", "TIMESTAMP_NS"),
+    column("function", "VARCHAR"),
+    column("file", "VARCHAR"),
+    column("line", "BIGINT"),
+    // The binary or library that the code is in.
+    column("mapping", "VARCHAR"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_can_be_created_and_is_found_by_name() {
+        let db = duckdb::Connection::open_in_memory().expect("open");
+        for table in Table::ALL {
+            db.execute_batch(&table.create(table.name())).expect("create");
+            assert_eq!(Table::from_name(table.name()), Some(table));
+            assert!(table.columns().iter().any(|column| column.name == table.time_column()), "{table:?}");
+            if let Some(key) = table.key() {
+                assert!(table.columns().iter().any(|column| column.name == key), "{table:?}");
+            }
+            let union = format!(
+                "SELECT {} FROM {} UNION ALL SELECT * FROM {}",
+                table.column_list(),
+                table.name(),
+                table.empty_relation()
+            );
+            db.execute_batch(&union).expect("the empty relation has the same columns");
+            db.execute_batch(&format!("SELECT {} FROM {}", table.hour("now()::TIMESTAMP"), table.name()))
+                .expect("the hour");
+        }
+    }
+}
