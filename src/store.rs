@@ -1,5 +1,86 @@
-//! store
+//! The store: every signal in DuckDB, answered in SQL.
+//!
+//! The engine is a process of its own, because a single statement can crash DuckDB: the
+//! collector sends it the records of its logs over a unix socket ([`protocol`]), and the store
+//! front forwards it the questions. The collector's log is the engine's write-ahead log: hot rows
+//! live in memory, a flush seals them into Parquet files, and one transaction of the [`catalog`]
+//! makes the files known and moves the log position with them. So a kill at any moment neither
+//! loses nor doubles a row.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`protocol`] | what collector and engine say to each other |
+//! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
+//! | [`schema`] | the stored tables |
+//! | [`ingest`] | from records to rows |
+//! | [`views`] | what users see of the tables |
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+pub mod catalog;
 pub mod ingest;
+pub mod protocol;
 pub mod schema;
 pub mod views;
+
+/// Settings of the store (`[store]`).
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Whether `vispyr serve` runs a store, and the collector feeds it.
+    pub enabled: bool,
+    /// Folder of the catalog and the sealed files; `store` in the data directory if not given.
+    pub dir: Option<PathBuf>,
+    /// Folder of the sockets between collector, store front and engine; `run` in the data
+    /// directory if not given.
+    pub socket_dir: Option<PathBuf>,
+    /// Memory of the rows that are not sealed yet. Reaching it begins a flush; at twice as much
+    /// the engine takes no more until the flush is done. Also bounds what a start has to replay.
+    pub hot_memory: ByteSize,
+    /// Memory of DuckDB as a whole, hot rows, flushes and queries together.
+    pub memory_limit: ByteSize,
+    /// Hot rows are sealed when this much of the clock is over: `1h` means at every full hour.
+    #[serde(with = "humantime_serde")]
+    pub flush_interval: Duration,
+    /// Threads of DuckDB; as many as there are cores if not given.
+    pub threads: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            enabled: true,
+            dir: None,
+            socket_dir: None,
+            hot_memory: ByteSize::mib(128),
+            memory_limit: ByteSize::mib(512),
+            flush_interval: Duration::from_secs(3600),
+            threads: None,
+        }
+    }
+}
+
+impl Config {
+    /// The store's folder.
+    pub fn dir(&self, data_dir: &Path) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| data_dir.join("store"))
+    }
+
+    /// The folder of the sockets.
+    pub fn socket_dir(&self, data_dir: &Path) -> PathBuf {
+        self.socket_dir.clone().unwrap_or_else(|| data_dir.join("run"))
+    }
+
+    /// Where the collector reaches the engine.
+    pub fn ingest_socket(&self, data_dir: &Path) -> PathBuf {
+        self.socket_dir(data_dir).join("ingest.sock")
+    }
+
+    /// Where the store front reaches the engine.
+    pub fn query_socket(&self, data_dir: &Path) -> PathBuf {
+        self.socket_dir(data_dir).join("query.sock")
+    }
+}
