@@ -189,15 +189,7 @@ mod tests {
 
     fn file(path: &str) -> File {
         let (min_time, max_time) = (Some(-5), Some(7));
-        File {
-            table: "spans".into(),
-            path: path.into(),
-            rows: 3,
-            min_time,
-            max_time,
-            bytes: 9,
-            checksum: u64::MAX - 1,
-        }
+        File { table: "spans".into(), path: path.into(), rows: 3, min_time, max_time, bytes: 9, checksum: u64::MAX - 1 }
     }
 
     #[test]
