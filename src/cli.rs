@@ -1,1 +1,136 @@
-//! cli
+//! The command line: one file a subcommand, each with its arguments and a `run`.
+
+pub mod check;
+pub mod collector;
+pub mod demo;
+pub mod engine;
+pub mod serve;
+pub mod sql;
+pub mod status;
+pub mod store;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::telemetry::log;
+
+/// Vispyr Backend keeps the traces, metrics, logs and profiles of your applications and answers
+/// SQL across them.
+#[derive(Debug, clap::Parser)]
+#[command(name = "vispyr", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Run everything: the collector, and the store as its child process
+    Serve(serve::Args),
+    /// Run the collector alone: receivers, logs, exporters, web page
+    Collector(collector::Args),
+    /// Run the store alone: DuckDB and its SQL interface
+    Store(store::Args),
+    /// Ask a running store
+    Sql(sql::Args),
+    /// Show rates, lag, disk and last errors of a running collector on one screen
+    Status(status::Args),
+    /// Read the config and report every mistake in it
+    Check(check::Args),
+    /// Send the telemetry of a make-believe shop
+    Demo(demo::Args),
+    /// The process that owns DuckDB; the store starts it
+    #[command(hide = true)]
+    Engine(engine::Args),
+}
+
+impl Arguments {
+    /// Does what was asked. The exit code is for answers that are no errors, such as a config
+    /// with mistakes.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Serve(args) => serve::run(args),
+            Command::Collector(args) => collector::run(args),
+            Command::Store(args) => store::run(args),
+            Command::Sql(args) => sql::run(args),
+            Command::Status(args) => status::run(args),
+            Command::Check(args) => check::run(args),
+            Command::Demo(args) => demo::run(args),
+            Command::Engine(args) => engine::run(args),
+        }
+    }
+}
+
+/// What every command that runs or finds a server takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Place {
+    /// Config file; without it, everything has its default
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the data is [default: $STATE_DIRECTORY, else $XDG_DATA_HOME/vispyr, else
+    /// ~/.local/share/vispyr]
+    #[arg(long, short, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// How a server writes its own log.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Logging {
+    /// Overrides log.level: error, warn, info, debug, trace, off; or by module
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Overrides log.format
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<log::Format>,
+}
+
+/// A checked config with the command line laid over it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The config file, to hand on to the engine.
+    pub config_file: Option<PathBuf>,
+    /// What it says.
+    pub config: Config,
+    /// Where the data is; absolute.
+    pub data_dir: PathBuf,
+}
+
+impl Place {
+    /// Reads the config.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        match &self.config {
+            None => Ok(Config::default()),
+            Some(file) => Config::load(file).map_err(|mistakes| {
+                let count = mistakes.count();
+                let s = if count == 1 { "" } else { "s" };
+                anyhow::anyhow!("the config has {count} mistake{s}:\n{mistakes}")
+            }),
+        }
+    }
+
+    /// Reads the config and finds the data directory.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let config = self.config()?;
+        let data_dir = crate::config::data_dir(self.data_dir.as_deref(), &config)
+            .context("no place for the data: neither --data-dir nor data_dir nor HOME is set")?;
+        let config_file = self.config.as_deref().map(std::path::absolute).transpose()?;
+        Ok(Settings { config_file, config, data_dir })
+    }
+}
+
+impl Logging {
+    /// Lays the command line over the config and starts the log.
+    pub fn start(&self, settings: &mut Settings) -> anyhow::Result<()> {
+        let log = &mut settings.config.log;
+        if let Some(level) = &self.log_level {
+            log.level.clone_from(level);
+        }
+        if let Some(format) = self.log_format {
+            log.format = format;
+        }
+        log::start(log).map_err(|message| anyhow::anyhow!("--log-level: {message}"))
+    }
+}

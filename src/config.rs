@@ -1,1 +1,57 @@
-//! config
+//! The settings: TOML, each part's own struct, joined here and checked as a whole.
+//!
+//! serde stops at the first mistake, and a person who fixes a file one mistake a run is a person
+//! badly served. So [`document`] hands every key to serde on its own, gathers what it says with
+//! the line it stands on, and [`rules`] then compares the keys that are good with each other.
+
+mod document;
+mod mistake;
+mod place;
+mod rules;
+mod schema;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use mistake::{Mistake, Mistakes};
+pub use place::{data_dir, run_dir};
+
+use crate::{telemetry, wal, web};
+
+/// Everything that the file can say. `Config::default()` is the product without a file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where everything is kept. Not set: `$STATE_DIRECTORY`, else `$XDG_DATA_HOME/vispyr`, else
+    /// `~/.local/share/vispyr`.
+    pub data_dir: Option<PathBuf>,
+    /// The logs.
+    pub wal: wal::Config,
+    /// The page, metrics and health.
+    pub web: web::Config,
+    /// Our own log.
+    pub log: telemetry::log::Config,
+}
+
+impl Config {
+    /// Reads a file. Every mistake in it is reported at once.
+    pub fn load(file: &Path) -> Result<Self, Mistakes> {
+        let text = std::fs::read_to_string(file).map_err(|e| Mistakes::unreadable(file, &e))?;
+        Self::parse(file, &text)
+    }
+
+    /// Reads the text of a file; `file` is for the messages.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Mistakes> {
+        let mut document = document::Document::read(text);
+        let config = document.take_config();
+        for broken in rules::check(&config) {
+            document.add_broken_rule(broken);
+        }
+        let mistakes = document.into_mistakes();
+        if mistakes.is_empty() { Ok(config) } else { Err(Mistakes::new(file, mistakes)) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

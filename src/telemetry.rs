@@ -3,6 +3,8 @@
 //! The ledger adds up: what a receiver has received, it has acknowledged or refused; what was
 //! acknowledged, each destination has forwarded, is waiting for, has dropped or set aside.
 
+pub mod log;
+
 use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;

@@ -1,0 +1,23 @@
+//! `vispyr store`: the SQL interface, and the engine as its child.
+
+use std::process::ExitCode;
+
+use super::{Logging, Place};
+use crate::app::{self, Roles};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+/// Runs until it is told to stop.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut settings = args.place.settings()?;
+    args.logging.start(&mut settings)?;
+    app::run(settings, Roles::STORE)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,106 @@
+//! What keys there are and what each one takes, asked of serde itself, so that no second list of
+//! keys has to be kept: a section's fields come from its complaint about a field that it does not
+//! have, and a value's kind from the default.
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::Config;
+
+/// A key that no section has.
+const NO_SUCH_KEY: &str = "\u{0}";
+
+/// Deserializes a config that has only this value, at this path.
+pub fn try_alone(path: &[String], value: Value) -> Result<(), String> {
+    let mut table = Table::new();
+    put(&mut table, path, value);
+    Config::deserialize(Value::Table(table)).map(|_| ()).map_err(|e| e.message().to_owned())
+}
+
+/// Puts a value at a path, making the tables on the way.
+pub fn put(table: &mut Table, path: &[String], value: Value) {
+    let Some((last, way)) = path.split_last() else { return };
+    let mut here = table;
+    for part in way {
+        let next = here.entry(part.clone()).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(next) = next else { return };
+        here = next;
+    }
+    here.insert(last.clone(), value);
+}
+
+/// The keys of the section at this path, the optional ones included; none if it is no section.
+pub fn keys(section: &[String]) -> Vec<String> {
+    let mut path = section.to_vec();
+    path.push(NO_SUCH_KEY.to_owned());
+    match try_alone(&path, Value::Boolean(true)) {
+        Err(message) if is_unknown_key(&message) => named_in(&message).into_iter().skip(1).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// All keys that are not sections, as paths.
+pub fn all_keys() -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![Vec::new()];
+    while let Some(section) = waiting.pop() {
+        for key in keys(&section) {
+            let mut path = section.clone();
+            path.push(key);
+            if keys(&path).is_empty() {
+                found.push(path);
+            } else {
+                waiting.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Whether serde's message is about a key that the section does not have.
+pub fn is_unknown_key(message: &str) -> bool {
+    message.starts_with("unknown field `")
+}
+
+/// The words in backticks: serde's way of naming keys and variants.
+pub fn named_in(message: &str) -> Vec<String> {
+    message.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The default of a key; none for optional ones.
+pub fn default_of(path: &[String]) -> Option<Value> {
+    let mut here = Value::try_from(Config::default()).ok()?;
+    for part in path {
+        here = here.get(part)?.clone();
+    }
+    Some(here)
+}
+
+/// What a key takes, in words, with its default as the example.
+pub fn expected(path: &[String]) -> Option<String> {
+    Some(match default_of(path)? {
+        Value::Boolean(_) => "true or false".to_owned(),
+        Value::Integer(n) => format!("a whole number, 0 or more, such as {n}"),
+        Value::Float(n) => format!("a number such as {n}"),
+        Value::Array(_) => "a list of strings, such as [\"a\", \"b\"]".to_owned(),
+        Value::Table(_) => format!("a section [{}]", path.join(".")),
+        Value::Datetime(_) => "a time".to_owned(),
+        Value::String(text) => {
+            if text.parse::<std::net::SocketAddr>().is_ok() {
+                format!("an address and a port such as \"{text}\"")
+            } else if text.ends_with('B') && text.parse::<bytesize::ByteSize>().is_ok() {
+                format!("a size such as \"{}\"", compact_size(&text))
+            } else if humantime::parse_duration(&text).is_ok() {
+                format!("a duration such as \"{text}\"")
+            } else {
+                format!("a string such as \"{text}\"")
+            }
+        }
+    })
+}
+
+/// `64.0 MiB` as one writes it: `64MiB`.
+fn compact_size(text: &str) -> String {
+    text.replace(".0 ", "").replace(' ', "")
+}
