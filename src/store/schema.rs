@@ -1,7 +1,14 @@
 //! The stored tables: what a hot generation and a sealed Parquet file hold, column by column.
 //!
-//! One form serves both, so that a flush is a plain `COPY` and a sealed file means something to
-//! any Parquet reader. Users see [`crate::store::views`] instead, where ids are hex text.
+//! The two differ in one point. `VARIANT` columns are `BLOB` while hot: the Parquet encoding of
+//! the value (metadata, then value), which is what ingest writes. Making them `VARIANT` waits for
+//! the flush, which needs them so to shred them into columns; until then it would cost 1 us a
+//! row to insert and more memory, and queries over hot rows would be slower, not faster.
+//! [`Table::stored_select`] goes from the one to the other, for the flush and for views alike.
+//!
+//! Resources are a dictionary of their own: shredding the same seven values again with every span
+//! costs as much as sealing the rest of the span. Users see [`crate::store::views`] instead,
+//! where resources are joined again and ids are hex text.
 //!
 //! Rules for the whole schema:
 //! - Times are `TIMESTAMP_NS` in UTC. A time of 0 means "unknown" in OTLP and is NULL here (log
@@ -19,6 +26,8 @@ pub const TIME_MAX: i64 = i64::MAX - 1;
 /// A stored table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Table {
+    /// What a `resource_id` stands for.
+    Resources,
     /// Spans.
     Spans,
     /// Data points of all kinds, remote-write samples included.
@@ -46,8 +55,20 @@ pub enum Table {
 pub struct Column {
     /// Its name.
     pub name: &'static str,
-    /// Its DuckDB type.
+    /// Its DuckDB type once sealed.
     pub sql_type: &'static str,
+}
+
+impl Column {
+    /// Whether the column is the Parquet encoding of a variant (`BLOB`) in a hot generation.
+    pub fn is_variant(&self) -> bool {
+        self.sql_type == "VARIANT"
+    }
+
+    /// Its type in a hot generation.
+    pub fn hot_type(&self) -> &'static str {
+        if self.is_variant() { "BLOB" } else { self.sql_type }
+    }
 }
 
 /// Shorthand that keeps the tables below readable.
@@ -57,7 +78,8 @@ const fn column(name: &'static str, sql_type: &'static str) -> Column {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 11] = [
+        Table::Resources,
         Table::Spans,
         Table::MetricPoints,
         Table::Series,
@@ -73,6 +95,7 @@ impl Table {
     /// Its name: of the folder of sealed files, and of the user's view.
     pub fn name(self) -> &'static str {
         match self {
+            Table::Resources => "resources",
             Table::Spans => "spans",
             Table::MetricPoints => "metric_points",
             Table::Series => "series",
@@ -94,6 +117,7 @@ impl Table {
     /// Its columns, in order.
     pub fn columns(self) -> &'static [Column] {
         match self {
+            Table::Resources => RESOURCES,
             Table::Spans => SPANS,
             Table::MetricPoints => METRIC_POINTS,
             Table::Series => SERIES,
@@ -126,6 +150,7 @@ impl Table {
     /// The identifying column of a dictionary.
     pub fn key(self) -> Option<&'static str> {
         match self {
+            Table::Resources => Some("resource_id"),
             Table::Series => Some("series_id"),
             Table::MetricMetadata => Some("metric"),
             Table::Stacks => Some("stack_id"),
@@ -154,8 +179,22 @@ impl Table {
     /// it as needed).
     pub fn create(self, name: &str) -> String {
         let columns: Vec<String> =
-            self.columns().iter().map(|column| format!("{} {}", column.name, column.sql_type)).collect();
+            self.columns().iter().map(|column| format!("{} {}", column.name, column.hot_type())).collect();
         format!("CREATE TABLE {name} ({})", columns.join(", "))
+    }
+
+    /// `SELECT` of a hot generation's rows in their sealed form: to be copied to Parquet, or to be
+    /// put under `UNION ALL` with sealed files.
+    pub fn stored_select(self, hot: &str) -> String {
+        let columns: Vec<String> = self
+            .columns()
+            .iter()
+            .map(|column| match column.is_variant() {
+                true => format!("variant_bytes_to_variant({0}) AS {0}", column.name),
+                false => column.name.to_owned(),
+            })
+            .collect();
+        format!("SELECT {} FROM {hot}", columns.join(", "))
     }
 
     /// The columns' names, for a `SELECT` or `INSERT` list.
@@ -172,6 +211,13 @@ impl Table {
     }
 }
 
+const RESOURCES: &[Column] = &[
+    column("resource_id", "BIGINT"),
+    // Of the first row that used it in this generation and day.
+    column("time", "TIMESTAMP_NS"),
+    column("resource", "VARIANT"),
+];
+
 const SPANS: &[Column] = &[
     column("trace_id", "BLOB"),
     column("span_id", "BLOB"),
@@ -187,7 +233,7 @@ const SPANS: &[Column] = &[
     column("status_code", "VARCHAR"),
     column("status_message", "VARCHAR"),
     column("service_name", "VARCHAR"),
-    column("resource", "VARIANT"),
+    column("resource_id", "BIGINT"),
     column("scope_name", "VARCHAR"),
     column("scope_version", "VARCHAR"),
     column("attributes", "VARIANT"),
@@ -239,7 +285,7 @@ const SERIES: &[Column] = &[
     column("service_name", "VARCHAR"),
     column("labels", "VARIANT"),
     // NULL for remote write, which has labels only.
-    column("resource", "VARIANT"),
+    column("resource_id", "BIGINT"),
     column("scope_name", "VARCHAR"),
     column("scope_version", "VARCHAR"),
 ];
@@ -270,7 +316,7 @@ const LOGS: &[Column] = &[
     // Text; a structured body is JSON text.
     column("body", "VARCHAR"),
     column("service_name", "VARCHAR"),
-    column("resource", "VARIANT"),
+    column("resource_id", "BIGINT"),
     column("scope_name", "VARCHAR"),
     column("event_name", "VARCHAR"),
     column("attributes", "VARIANT"),
@@ -341,12 +387,8 @@ mod tests {
             if let Some(key) = table.key() {
                 assert!(table.columns().iter().any(|column| column.name == key), "{table:?}");
             }
-            let union = format!(
-                "SELECT {} FROM {} UNION ALL SELECT * FROM {}",
-                table.column_list(),
-                table.name(),
-                table.empty_relation()
-            );
+            let union =
+                format!("{} UNION ALL SELECT * FROM {}", table.stored_select(table.name()), table.empty_relation());
             db.execute_batch(&union).expect("the empty relation has the same columns");
             db.execute_batch(&format!("SELECT {} FROM {}", table.hour("now()::TIMESTAMP"), table.name()))
                 .expect("the hour");

@@ -9,29 +9,55 @@
 
 use crate::store::schema::Table;
 
-/// `SELECT` of the user's view of `table` over `source`, any relation with the stored columns
-/// (a qualified table name, or a subquery in parentheses).
-pub fn select(table: Table, source: &str) -> String {
+/// `SELECT` of the user's view of `table`. `source` names the relation that holds the stored rows
+/// of a table: a (qualified) table or view name, or a subquery in parentheses. It is asked for
+/// `table` and, where the view joins them, for [`Table::Resources`].
+///
+/// The join is written so that DuckDB drops it from queries that do not use `resource` (its
+/// `join_elimination` knows a `GROUP BY` key to be unique, `DISTINCT ON` not).
+pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
     let columns = columns(table);
-    match table.key() {
-        // Metadata may change: the latest wins. The other dictionaries never differ by key.
-        Some(key) if table == Table::MetricMetadata => {
-            format!("SELECT DISTINCT ON ({key}) {columns} FROM {source} ORDER BY {key}, time DESC")
+    let rows = match table {
+        Table::Resources => return dictionary(table, &["resource"], &source(table)),
+        Table::Series => {
+            let stored = ["metric", "service_name", "labels", "resource_id", "scope_name", "scope_version"];
+            format!("({})", dictionary(table, &stored, &source(table)))
         }
-        Some(key) => format!("SELECT DISTINCT ON ({key}) {columns} FROM {source}"),
-        None => format!("SELECT {columns} FROM {source}"),
+        Table::Stacks => return dictionary(table, &["frame_ids"], &source(table)),
+        Table::Frames => return dictionary(table, &["function", "file", "line", "mapping"], &source(table)),
+        Table::MetricMetadata => {
+            // Metadata may change: the latest wins.
+            return format!(
+                "SELECT metric, arg_max(type, time) AS type, arg_max(unit, time) AS unit, \
+                 arg_max(description, time) AS description FROM {} GROUP BY metric",
+                source(table)
+            );
+        }
+        _ => source(table),
+    };
+    if !table.columns().iter().any(|column| column.name == "resource_id") {
+        return format!("SELECT {columns} FROM {rows}");
     }
+    let resources = dictionary(Table::Resources, &["resource"], &source(Table::Resources));
+    format!("SELECT {columns} FROM {rows} AS s LEFT JOIN ({resources}) AS r ON s.resource_id = r.resource_id")
 }
 
-/// The user's columns over the stored ones.
+/// One row for each key of a dictionary. Rows of one key never differ.
+fn dictionary(table: Table, columns: &[&str], source: &str) -> String {
+    let key = table.key().unwrap_or_default();
+    let columns: Vec<String> = columns.iter().map(|column| format!("any_value({column}) AS {column}")).collect();
+    format!("SELECT {key}, {} FROM {source} GROUP BY {key}", columns.join(", "))
+}
+
+/// The user's columns over the stored ones; `resource` is the joined one.
 fn columns(table: Table) -> &'static str {
     match table {
         Table::Spans => {
             "lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, \
              lower(hex(parent_span_id)) AS parent_span_id, trace_state, name, kind, start_time, \
              make_timestamp_ns(epoch_ns(start_time) + duration_ns) AS end_time, duration_ns, \
-             status_code, status_message, service_name, resource, scope_name, scope_version, \
-             attributes, events, links"
+             status_code, status_message, service_name, r.resource AS resource, scope_name, \
+             scope_version, attributes, events, links"
         }
         Table::MetricPoints => {
             "time, start_time, metric, unit, type, temporality, monotonic, service_name, series_id, \
@@ -39,13 +65,12 @@ fn columns(table: Table) -> &'static str {
              zero_threshold, positive_offset, positive_counts, negative_offset, negative_counts, \
              quantiles, quantile_values, flags"
         }
-        Table::Series => "series_id, metric, service_name, labels, resource, scope_name, scope_version",
+        Table::Series => "series_id, metric, service_name, labels, r.resource AS resource, scope_name, scope_version",
         Table::Exemplars => {
             "time, series_id, value, lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, attributes"
         }
-        Table::MetricMetadata => "metric, type, unit, description",
         Table::Logs => {
-            "time, observed_time, severity_number, severity_text, body, service_name, resource, \
+            "time, observed_time, severity_number, severity_text, body, service_name, r.resource AS resource, \
              attributes, lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, \
              scope_name, event_name"
         }
@@ -58,8 +83,7 @@ fn columns(table: Table) -> &'static str {
             "lower(hex(profile_id)) AS profile_id, time, profile_type, service_name, value, stack_id, \
              lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, labels"
         }
-        Table::Stacks => "stack_id, frame_ids",
-        Table::Frames => "frame_id, function, file, line, mapping",
+        Table::Resources | Table::MetricMetadata | Table::Stacks | Table::Frames => "*",
     }
 }
 
@@ -71,7 +95,7 @@ mod tests {
     fn every_view_binds_over_an_empty_store() {
         let db = duckdb::Connection::open_in_memory().expect("open");
         for table in Table::ALL {
-            let sql = format!("CREATE VIEW {} AS {}", table.name(), select(table, &table.empty_relation()));
+            let sql = format!("CREATE VIEW {} AS {}", table.name(), select(table, Table::empty_relation));
             db.execute_batch(&sql).expect("create view");
             let rows: i64 = db
                 .query_row(&format!("SELECT count(*) FROM (FROM {})", table.name()), [], |row| row.get(0))
