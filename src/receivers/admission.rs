@@ -1,0 +1,233 @@
+//! What may be in flight at once: a budget in bytes for the bodies of all receivers, a number of
+//! connections, and how long a client may take.
+//!
+//! The budget is taken while bytes arrive and grow, never waited for: a body that finds no room is
+//! refused at once with a retryable error, so that senders keep what we cannot hold. A request
+//! that is alone always finds room, since otherwise one of the largest allowed size, with its
+//! decompressed copy, would be refused for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Settings of admission (`[admission]`).
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Largest request, after decompression. A larger one is refused for good (413,
+    /// RESOURCE_EXHAUSTED). 64 MiB is what the OTLP specification recommends.
+    pub max_request_size: ByteSize,
+    /// Bytes of all bodies in flight, decompressed copies included. Over it, senders are told to
+    /// come back (503, UNAVAILABLE).
+    pub memory_budget: ByteSize,
+    /// Connections of all receivers together. One more is closed at once.
+    pub max_connections: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Time for the head of a request to arrive, from its first byte (of a new connection: from
+    /// the start).
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// Longest silence within a body, and the longest time that a client may leave our reply
+    /// unread.
+    #[serde(with = "humantime_serde")]
+    pub idle_body_timeout: Duration,
+    /// Time for a whole request, from its head to the reply.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// Time that an HTTP/1 connection may stay open without a request.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_request_size: ByteSize::mib(64),
+            memory_budget: ByteSize::mib(64),
+            max_connections: 1024,
+            max_streams: 128,
+            header_timeout: Duration::from_secs(10),
+            idle_body_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Buffers larger than this are given back to the system rather than kept for the next request.
+const KEPT_BUFFER: usize = 4 << 20;
+
+/// The limits, and how much of them is used.
+#[derive(Debug)]
+pub struct Admission {
+    config: Config,
+    used: AtomicUsize,
+    connections: Arc<Semaphore>,
+    /// Bodies being inflated or walked off the async threads: as many as there are cores.
+    heavy: Arc<Semaphore>,
+    cores: usize,
+    buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Admission {
+    /// Limits of which nothing is used yet.
+    pub fn new(config: Config) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Admission {
+            used: AtomicUsize::new(0),
+            connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            heavy: Arc::new(Semaphore::new(cores)),
+            cores,
+            buffers: Mutex::default(),
+            config,
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Bytes of bodies in flight now.
+    pub fn in_flight(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.config.max_connections - self.connections.available_permits().min(self.config.max_connections)
+    }
+
+    /// Largest request, in bytes.
+    pub(crate) fn max_request_size(&self) -> usize {
+        usize::try_from(self.config.max_request_size.as_u64()).unwrap_or(usize::MAX)
+    }
+
+    /// Room for one more connection, until it is dropped.
+    pub(crate) fn connection(&self) -> Option<OwnedSemaphorePermit> {
+        self.connections.clone().try_acquire_owned().ok()
+    }
+
+    /// A turn for work that takes milliseconds of CPU time.
+    pub(crate) async fn heavy(&self) -> Option<OwnedSemaphorePermit> {
+        self.heavy.clone().acquire_owned().await.ok()
+    }
+
+    /// An empty reservation.
+    pub(crate) fn reservation(self: &Arc<Self>) -> Reservation {
+        Reservation { admission: self.clone(), bytes: 0 }
+    }
+
+    /// A buffer used before, or an empty one. All of its bytes are initialised; what they hold is
+    /// of no meaning.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.buffers.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for the next request.
+    pub(crate) fn keep(&self, buffer: Vec<u8>) {
+        if buffer.len() <= KEPT_BUFFER {
+            let mut buffers = self.buffers.lock();
+            if buffers.len() <= self.cores {
+                buffers.push(buffer);
+            }
+        }
+    }
+}
+
+/// A part of the memory budget, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    admission: Arc<Admission>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Takes `more` bytes, or none of them if there is no room.
+    #[must_use]
+    pub(crate) fn grow(&mut self, more: usize) -> bool {
+        let budget = usize::try_from(self.admission.config.memory_budget.as_u64()).unwrap_or(usize::MAX);
+        let mine = self.bytes;
+        let taken = self.admission.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            let wanted = used.saturating_add(more);
+            (wanted <= budget || used == mine).then_some(wanted)
+        });
+        if taken.is_ok() {
+            self.bytes = self.bytes.saturating_add(more);
+        }
+        taken.is_ok()
+    }
+
+    /// Gives `less` bytes back.
+    pub(crate) fn shrink(&mut self, less: usize) {
+        let less = less.min(self.bytes);
+        self.bytes -= less;
+        self.admission.used.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    /// Bytes taken.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whose budget it is.
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(budget: u64) -> Arc<Admission> {
+        Arc::new(Admission::new(Config { memory_budget: ByteSize::b(budget), ..Config::default() }))
+    }
+
+    #[test]
+    fn reservations_share_the_budget_and_give_it_back() {
+        let admission = admission(100);
+        let (mut a, mut b) = (admission.reservation(), admission.reservation());
+        assert!(a.grow(60));
+        assert!(!b.grow(41));
+        assert!(b.grow(40));
+        assert!(!a.grow(1));
+        drop(a);
+        assert_eq!(admission.in_flight(), 40);
+        assert!(b.grow(60));
+        b.shrink(1000);
+        assert_eq!(admission.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_lone_request_may_exceed_the_budget() {
+        let admission = admission(100);
+        let mut a = admission.reservation();
+        assert!(a.grow(80) && a.grow(80));
+        let mut b = admission.reservation();
+        assert!(!b.grow(1));
+        drop(a);
+        assert!(b.grow(1));
+    }
+
+    #[test]
+    fn connections_are_counted() {
+        let admission = Admission::new(Config { max_connections: 2, ..Config::default() });
+        let (a, _b) = (admission.connection(), admission.connection());
+        assert!(admission.connection().is_none());
+        assert_eq!(admission.connections(), 2);
+        drop(a);
+        assert!(admission.connection().is_some());
+    }
+}

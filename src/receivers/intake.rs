@@ -1,0 +1,231 @@
+//! From a complete body to the log: check it without decoding, append it as it came, keep the
+//! ledger.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Pipeline;
+use super::admission::Reservation;
+use super::body::Received;
+use super::compression;
+use super::refusal::Refusal;
+use crate::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
+use crate::telemetry::Telemetry;
+
+/// Bodies whose decompressed size is likely above this are checked off the async threads.
+const INLINE: usize = 1 << 20;
+/// The same for the compressed size: inflating takes about 2 ms a MiB of output.
+const INLINE_COMPRESSED: usize = 64 << 10;
+
+/// One request in the ledger: counted as received, and as acknowledged or refused, at the same
+/// moment, so that the ledger adds up at any time. What is on disk counts as acknowledged even if
+/// its sender went away before it could be told.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    telemetry: Telemetry,
+    receiver: &'static str,
+    signal: Signal,
+    /// Items in the body; 0 until they are counted.
+    pub(crate) items: u64,
+    /// Bytes of the body as it came.
+    pub(crate) bytes: u64,
+    open: bool,
+}
+
+impl Tally {
+    /// A request of which nothing is known yet.
+    pub(crate) fn new(telemetry: &Telemetry, receiver: &'static str, signal: Signal) -> Self {
+        Tally { telemetry: telemetry.clone(), receiver, signal, items: 0, bytes: 0, open: true }
+    }
+
+    /// It is on disk, or there was nothing in it.
+    pub(crate) fn acknowledge(mut self) {
+        self.open = false;
+        self.telemetry.received(self.receiver, self.signal, self.items, self.bytes);
+        self.telemetry.acknowledged(self.receiver, self.signal, self.items, self.bytes);
+    }
+
+    /// It was not taken.
+    pub(crate) fn refuse(mut self, refusal: &Refusal) {
+        self.count_refused(refusal.reason());
+        tracing::debug!(
+            receiver = self.receiver,
+            signal = self.signal.name(),
+            bytes = self.bytes,
+            %refusal,
+            "request refused"
+        );
+    }
+
+    fn count_refused(&mut self, reason: &'static str) {
+        self.open = false;
+        self.telemetry.received(self.receiver, self.signal, self.items, self.bytes);
+        self.telemetry.refused(self.receiver, self.signal, reason, self.items, self.bytes);
+    }
+}
+
+impl Drop for Tally {
+    /// The client went away in the middle.
+    fn drop(&mut self) {
+        if self.open {
+            self.count_refused("cancelled");
+        }
+    }
+}
+
+/// When a request has to be answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    /// The moment.
+    pub(crate) at: Instant,
+    /// Whether the client has set it (`grpc-timeout`), rather than our settings.
+    pub(crate) by_client: bool,
+}
+
+impl Deadline {
+    /// Now plus our own limit.
+    pub(crate) fn ours(pipeline: &Pipeline) -> Self {
+        Deadline { at: Instant::now() + pipeline.admission.config().request_timeout, by_client: false }
+    }
+
+    /// What to answer when it has passed for a `reason` of ours.
+    pub(crate) fn passed(self, reason: Refusal) -> Refusal {
+        if self.by_client { Refusal::Deadline } else { reason }
+    }
+}
+
+/// What a check has found.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// Spans, data points, log records or profiles.
+    pub(crate) items: u64,
+    /// Nothing in it is worth keeping.
+    pub(crate) empty: bool,
+    /// The payload to keep, uncompressed, if it is not the body itself.
+    pub(crate) translated: Option<Bytes>,
+    /// Samples, histograms and exemplars, for the reply to a remote write.
+    pub(crate) written: [u64; 3],
+}
+
+/// Looks at a decompressed body. The reservation is for what it has to keep meanwhile.
+pub(crate) type Check = Box<dyn FnOnce(&[u8], &mut Reservation) -> Result<Checked, Refusal> + Send>;
+
+/// How a body is to be understood.
+pub(crate) struct Intake {
+    /// Which log.
+    pub(crate) signal: Signal,
+    /// What the payload is once decompressed.
+    pub(crate) format: Format,
+    /// How the body is compressed.
+    pub(crate) compression: Compression,
+    /// Largest decompressed size.
+    pub(crate) limit: usize,
+    /// What goes with the body.
+    pub(crate) meta: Meta,
+    /// What must hold for it.
+    pub(crate) check: Check,
+}
+
+/// Checks a body, appends it, and counts it. `Ok` means that it is on disk, or was empty.
+pub(crate) async fn take(
+    pipeline: &Pipeline,
+    received: Received,
+    intake: Intake,
+    deadline: Deadline,
+    mut tally: Tally,
+) -> Result<Checked, Refusal> {
+    let Received { bytes, mut room } = received;
+    let Intake { signal, format, compression, limit, meta, check } = intake;
+    let size = compression::size_hint(compression, &bytes);
+    let inline = size <= INLINE && (compression == Compression::Identity || bytes.len() <= INLINE_COMPRESSED);
+    let look = {
+        let bytes = bytes.clone();
+        move |limit| {
+            let mut decoded_size = 0;
+            let checked = compression::inflated(compression, &bytes, limit, &mut room, |decoded, room| {
+                decoded_size = decoded.len();
+                check(decoded, room)
+            });
+            (checked, decoded_size, room)
+        }
+    };
+    let (checked, decoded_size, mut room) = if inline {
+        look(limit)
+    } else {
+        let _turn = pipeline.admission.heavy().await;
+        match tokio::task::spawn_blocking(move || look(limit)).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                let refusal = Refusal::Internal(error.to_string());
+                tally.refuse(&refusal);
+                return Err(refusal);
+            }
+        }
+    };
+    let mut checked = match checked {
+        Ok(checked) => checked,
+        Err(refusal) => {
+            tally.refuse(&refusal);
+            return Err(refusal);
+        }
+    };
+    tally.items = checked.items;
+    if checked.empty {
+        tally.acknowledge();
+        return Ok(checked);
+    }
+    let (payload, compression, decoded_size) = match checked.translated.take() {
+        Some(payload) => {
+            let size = payload.len();
+            room.shrink(bytes.len().saturating_sub(size));
+            drop(bytes);
+            (payload, Compression::Identity, size)
+        }
+        None => (bytes, compression, decoded_size),
+    };
+    let batch = Batch {
+        signal,
+        format,
+        compression,
+        items: u32::try_from(checked.items).unwrap_or(u32::MAX),
+        decoded_size: decoded_size as u64,
+        received: now_nanos(),
+        meta,
+        payload,
+    };
+    append(pipeline, batch, room, deadline, tally).await?;
+    Ok(checked)
+}
+
+/// Appends in a task of its own: the batch will be on disk whether or not its sender stays, and
+/// has to be counted.
+async fn append(
+    pipeline: &Pipeline,
+    batch: Batch,
+    room: Reservation,
+    deadline: Deadline,
+    tally: Tally,
+) -> Result<(), Refusal> {
+    let log = pipeline.logs.of(batch.signal).clone();
+    let mut task = tokio::spawn(async move {
+        let result = log.append(batch).await.map_err(Refusal::from);
+        drop(room);
+        match &result {
+            Ok(_) => tally.acknowledge(),
+            Err(refusal) => tally.refuse(refusal),
+        }
+        result
+    });
+    match tokio::time::timeout_at(deadline.at, &mut task).await {
+        Ok(Ok(result)) => result.map(|_| ()),
+        Ok(Err(error)) => Err(Refusal::Internal(error.to_string())),
+        Err(_) => Err(deadline.passed(Refusal::Overdue)),
+    }
+}
+
+/// Limits of this pipeline's admission, for handlers.
+pub(crate) fn limit(pipeline: &Pipeline) -> usize {
+    Arc::as_ref(&pipeline.admission).max_request_size()
+}
