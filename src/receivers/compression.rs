@@ -71,9 +71,7 @@ pub(crate) fn inflate(
 pub(crate) fn size_hint(compression: Compression, payload: &[u8]) -> usize {
     let hint = match compression {
         Compression::Identity => None,
-        Compression::Gzip => {
-            payload.last_chunk::<4>().and_then(|size| usize::try_from(u32::from_le_bytes(*size)).ok())
-        }
+        Compression::Gzip => payload.last_chunk::<4>().and_then(|size| usize::try_from(u32::from_le_bytes(*size)).ok()),
         Compression::SnappyBlock => snap::raw::decompress_len(payload).ok(),
         _ => Some(payload.len().saturating_mul(8)),
     };
@@ -112,11 +110,7 @@ impl Output<'_> {
         }
     }
 
-    fn fill(
-        &mut self,
-        mut decoder: impl Read,
-        corrupt: impl Fn(std::io::Error) -> Refusal,
-    ) -> Result<(), Refusal> {
+    fn fill(&mut self, mut decoder: impl Read, corrupt: impl Fn(std::io::Error) -> Refusal) -> Result<(), Refusal> {
         loop {
             if self.used == self.buffer.len() {
                 if self.used > self.limit {

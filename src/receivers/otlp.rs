@@ -18,7 +18,9 @@ fn walk(signal: Signal, payload: &[u8]) -> Result<Checked, Refusal> {
 
 /// Until the walk is there: decode and count.
 fn count(signal: Signal, payload: &[u8]) -> Result<u64, prost::DecodeError> {
-    use opentelemetry_proto::tonic::collector::{logs::v1::*, metrics::v1::*, profiles::v1development::*, trace::v1::*};
+    use opentelemetry_proto::tonic::collector::{
+        logs::v1::*, metrics::v1::*, profiles::v1development::*, trace::v1::*,
+    };
     use prost::Message as _;
     let n: usize = match signal {
         Signal::Traces => ExportTraceServiceRequest::decode(payload)?

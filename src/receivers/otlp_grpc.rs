@@ -78,7 +78,8 @@ fn content_type(headers: &HeaderMap) -> &str {
 /// Answers one call.
 pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline, receiver: &'static str) -> Response<Reply> {
     let media_type = content_type(request.headers()).split(';').next().unwrap_or_default().trim_end();
-    if !media_type.eq_ignore_ascii_case("application/grpc") && !media_type.eq_ignore_ascii_case("application/grpc+proto")
+    if !media_type.eq_ignore_ascii_case("application/grpc")
+        && !media_type.eq_ignore_ascii_case("application/grpc+proto")
     {
         let message = format!("content type {media_type:?} is not application/grpc or application/grpc+proto");
         return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
@@ -119,11 +120,16 @@ async fn export(
     let received = async {
         let encoding = encoding(request.headers())?;
         let (message, compressed) = message(request.into_body(), deadline, pipeline, &mut tally).await?;
-        Ok((message, if compressed { encoding } else { Compression::Identity }, compressed && encoding == Compression::Identity))
+        Ok((
+            message,
+            if compressed { encoding } else { Compression::Identity },
+            compressed && encoding == Compression::Identity,
+        ))
     };
     let (received, compression) = match received.await {
         Ok((_, _, true)) => {
-            let refusal = Refusal::Malformed("the message is marked as compressed but grpc-encoding is not set".to_owned());
+            let refusal =
+                Refusal::Malformed("the message is marked as compressed but grpc-encoding is not set".to_owned());
             tally.refuse(&refusal);
             return Err(refusal);
         }
@@ -161,7 +167,10 @@ async fn message(
     tally.bytes = tally.bytes.saturating_sub(PREFIX as u64);
     let bytes = &mut received.bytes;
     let Some(announced) = expected(bytes) else {
-        return Err(Refusal::Malformed(format!("the call has no message: {} bytes where a prefix of 5 is due", bytes.len())));
+        return Err(Refusal::Malformed(format!(
+            "the call has no message: {} bytes where a prefix of 5 is due",
+            bytes.len()
+        )));
     };
     let compressed = match bytes[0] {
         0 => false,

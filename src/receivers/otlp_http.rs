@@ -139,11 +139,9 @@ pub(super) async fn handle(
         }
     };
     match export(request, signal, encoding, pipeline, tally).await {
-        Ok(()) => reply::typed(
-            StatusCode::OK,
-            encoding.content_type(),
-            if encoding == Encoding::Json { "{}" } else { "" },
-        ),
+        Ok(()) => {
+            reply::typed(StatusCode::OK, encoding.content_type(), if encoding == Encoding::Json { "{}" } else { "" })
+        }
         Err(refusal) => refused(&refusal, encoding),
     }
 }
@@ -187,7 +185,9 @@ pub(super) fn content_encoding(headers: &HeaderMap) -> Result<Compression, Refus
     let mut all = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
         let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-        all.extend(value.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty() && one != "identity"));
+        all.extend(
+            value.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty() && one != "identity"),
+        );
     }
     match all.as_slice() {
         [] => Ok(Compression::Identity),
