@@ -20,6 +20,7 @@ mod path;
 mod primitive;
 mod walk;
 
+pub mod ingest;
 pub mod pprof_proto;
 pub mod prompb;
 pub mod pushpb;

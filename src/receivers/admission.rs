@@ -170,11 +170,6 @@ impl Reservation {
         self.admission.used.fetch_sub(less, Ordering::Relaxed);
     }
 
-    /// Bytes taken.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Whose budget it is.
     pub(crate) fn admission(&self) -> &Arc<Admission> {
         &self.admission

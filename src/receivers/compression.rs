@@ -3,8 +3,6 @@
 
 use std::io::Read;
 
-use bytes::Bytes;
-
 use super::admission::Reservation;
 use super::refusal::Refusal;
 use crate::signal::Compression;
@@ -50,20 +48,6 @@ pub(crate) fn inflated<T>(
     room.shrink(buffer.len());
     admission.keep(buffer);
     result
-}
-
-/// As [`inflated`], but keeps the result.
-pub(crate) fn inflate(
-    compression: Compression,
-    payload: &Bytes,
-    limit: usize,
-    room: &mut Reservation,
-) -> Result<Bytes, Refusal> {
-    if compression == Compression::Identity {
-        return Ok(payload.clone());
-    }
-    let bytes = inflated(compression, payload, limit, room, |decoded, _| Ok(Bytes::copy_from_slice(decoded)))?;
-    if room.grow(bytes.len()) { Ok(bytes) } else { Err(Refusal::Busy("memory")) }
 }
 
 /// How large `payload` says it is once decompressed, where that is written in it. Not to be
@@ -160,5 +144,129 @@ impl Output<'_> {
         }
         self.buffer.resize(size, 0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::receivers::admission::{Admission, Config};
+
+    const LIMIT: usize = 1 << 20;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+        match compression {
+            Compression::Identity => bytes.to_vec(),
+            Compression::Gzip => gzip(bytes),
+            Compression::Zstd => zstd::encode_all(bytes, 1).expect("memory"),
+            Compression::SnappyBlock => snap::raw::Encoder::new().compress_vec(bytes).expect("memory"),
+            Compression::SnappyFramed => {
+                let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+                encoder.write_all(bytes).expect("memory");
+                encoder.into_inner().expect("memory")
+            }
+            Compression::Zlib => {
+                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(bytes).expect("memory");
+                encoder.finish().expect("memory")
+            }
+        }
+    }
+
+    const ALL: [Compression; 6] = [
+        Compression::Identity,
+        Compression::Gzip,
+        Compression::Zstd,
+        Compression::SnappyBlock,
+        Compression::SnappyFramed,
+        Compression::Zlib,
+    ];
+
+    fn inflate(compression: Compression, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let admission = Arc::new(Admission::new(Config::default()));
+        let mut room = admission.reservation();
+        let result = inflated(compression, payload, LIMIT, &mut room, |bytes, _| Ok(bytes.to_vec()));
+        assert_eq!(admission.in_flight(), 0, "the buffer is given back");
+        result
+    }
+
+    fn noise(size: usize) -> Vec<u8> {
+        (0..size as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 & 0x3f).collect()
+    }
+
+    #[test]
+    fn what_was_compressed_comes_back() {
+        for compression in ALL {
+            for size in [1, 1000, STEP, STEP + 1, LIMIT] {
+                let bytes = noise(size);
+                let got = inflate(compression, &compress(compression, &bytes));
+                assert!(got.is_ok_and(|got| got == bytes), "{compression:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_over_the_limit_is_refused() {
+        for compression in ALL {
+            let got = inflate(compression, &compress(compression, &vec![0; LIMIT + 1]));
+            assert!(matches!(got, Err(Refusal::TooLarge { limit: LIMIT })), "{compression:?} {got:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_cut_anywhere_is_refused() {
+        for compression in ALL.into_iter().filter(|c| *c != Compression::Identity) {
+            let whole = compress(compression, &noise(3000));
+            // Between the header and the first block a framed snappy stream may end.
+            let first = if compression == Compression::SnappyFramed { SNAPPY_STREAM.len() + 1 } else { 0 };
+            for cut in first..whole.len() {
+                let got = inflate(compression, &whole[..cut]);
+                assert!(matches!(got, Err(Refusal::Malformed(_))), "{compression:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_member_is_read_and_nothing_else() {
+        for compression in [Compression::Gzip, Compression::Zstd, Compression::SnappyFramed] {
+            let two = [compress(compression, b"one"), compress(compression, b"two")].concat();
+            assert!(inflate(compression, &two).is_ok_and(|got| got == b"onetwo"), "{compression:?}");
+        }
+        for compression in ALL.into_iter().filter(|c| *c != Compression::Identity) {
+            let garbage = [compress(compression, b"one"), b"garbage".to_vec()].concat();
+            assert!(inflate(compression, &garbage).is_err(), "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn memory_is_not_taken_on_a_promise() {
+        // A snappy block of 6 bytes that says it holds 1 MiB.
+        let promise = [&[0x80, 0x80, 0x40][..], b"abc"].concat();
+        assert!(inflate(Compression::SnappyBlock, &promise).is_err_and(|e| e.to_string().contains("cannot hold")));
+        // A zstd frame header that asks for a window of 2 GiB.
+        let window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
+        assert!(inflate(Compression::Zstd, &window).is_err());
+        let framed = compress(Compression::SnappyFramed, b"x");
+        assert!(inflate(Compression::SnappyBlock, &framed).is_err_and(|e| e.to_string().contains("framed")));
+    }
+
+    #[test]
+    fn no_room_is_not_the_sender_s_fault() {
+        let admission =
+            Arc::new(Admission::new(Config { memory_budget: bytesize::ByteSize::kib(64), ..Config::default() }));
+        let mut other = admission.reservation();
+        assert!(other.grow(1));
+        let mut room = admission.reservation();
+        let got = inflated(Compression::Gzip, &gzip(&[0; 1000]), LIMIT, &mut room, |_, _| Ok(()));
+        assert!(matches!(got, Err(Refusal::Busy(_))));
     }
 }

@@ -1,14 +1,13 @@
 //! From a complete body to the log: check it without decoding, append it as it came, keep the
 //! ledger.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Pipeline;
 use super::admission::Reservation;
-use super::body::Received;
+use super::body::{self, Received};
 use super::compression;
 use super::refusal::Refusal;
 use crate::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
@@ -47,8 +46,13 @@ impl Tally {
         self.telemetry.acknowledged(self.receiver, self.signal, self.items, self.bytes);
     }
 
+    /// It was not taken, if this is a refusal.
+    pub(crate) fn settle<T>(&mut self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        result.inspect_err(|refusal| self.refuse(refusal))
+    }
+
     /// It was not taken.
-    pub(crate) fn refuse(mut self, refusal: &Refusal) {
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.count_refused(refusal.reason());
         tracing::debug!(
             receiver = self.receiver,
@@ -94,6 +98,29 @@ impl Deadline {
     pub(crate) fn passed(self, reason: Refusal) -> Refusal {
         if self.by_client { Refusal::Deadline } else { reason }
     }
+}
+
+/// Reads the body of an HTTP request, unless what its headers say (`known`) is a refusal already.
+pub(crate) async fn receive<T>(
+    known: Result<T, Refusal>,
+    incoming: Incoming,
+    limit: usize,
+    deadline: Deadline,
+    pipeline: &Pipeline,
+    mut tally: Tally,
+) -> Result<(T, Received, Tally), Refusal> {
+    let read = match known {
+        Ok(known) => {
+            let read = body::read(incoming, limit, &pipeline.admission, deadline, &mut tally, |_| None).await;
+            read.map(|received| (known, received))
+        }
+        Err(refusal) => {
+            body::linger(incoming);
+            Err(refusal)
+        }
+    };
+    let (known, received) = tally.settle(read)?;
+    Ok((known, received, tally))
 }
 
 /// What a check has found.
@@ -157,20 +184,10 @@ pub(crate) async fn take(
         let _turn = pipeline.admission.heavy().await;
         match tokio::task::spawn_blocking(move || look(limit)).await {
             Ok(looked) => looked,
-            Err(error) => {
-                let refusal = Refusal::Internal(error.to_string());
-                tally.refuse(&refusal);
-                return Err(refusal);
-            }
+            Err(error) => return tally.settle(Err(Refusal::Internal(error.to_string()))),
         }
     };
-    let mut checked = match checked {
-        Ok(checked) => checked,
-        Err(refusal) => {
-            tally.refuse(&refusal);
-            return Err(refusal);
-        }
-    };
+    let mut checked = tally.settle(checked)?;
     tally.items = checked.items;
     if checked.empty {
         tally.acknowledge();
@@ -206,20 +223,18 @@ async fn append(
     batch: Batch,
     room: Reservation,
     deadline: Deadline,
-    tally: Tally,
+    mut tally: Tally,
 ) -> Result<(), Refusal> {
     let log = pipeline.logs.of(batch.signal).clone();
     let mut task = tokio::spawn(async move {
-        let result = log.append(batch).await.map_err(Refusal::from);
+        let result = log.append(batch).await;
         drop(room);
-        match &result {
-            Ok(_) => tally.acknowledge(),
-            Err(refusal) => tally.refuse(refusal),
-        }
-        result
+        tally.settle(result.map_err(Refusal::from))?;
+        tally.acknowledge();
+        Ok(())
     });
     match tokio::time::timeout_at(deadline.at, &mut task).await {
-        Ok(Ok(result)) => result.map(|_| ()),
+        Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(Refusal::Internal(error.to_string())),
         Err(_) => Err(deadline.passed(Refusal::Overdue)),
     }
@@ -227,5 +242,5 @@ async fn append(
 
 /// Limits of this pipeline's admission, for handlers.
 pub(crate) fn limit(pipeline: &Pipeline) -> usize {
-    Arc::as_ref(&pipeline.admission).max_request_size()
+    pipeline.admission.max_request_size()
 }

@@ -117,28 +117,19 @@ async fn export(
     mut tally: Tally,
 ) -> Result<(), Refusal> {
     let deadline = deadline(request.headers(), pipeline);
-    let received = async {
+    let read = async {
         let encoding = encoding(request.headers())?;
         let (message, compressed) = message(request.into_body(), deadline, pipeline, &mut tally).await?;
-        Ok((
-            message,
-            if compressed { encoding } else { Compression::Identity },
-            compressed && encoding == Compression::Identity,
-        ))
-    };
-    let (received, compression) = match received.await {
-        Ok((_, _, true)) => {
-            let refusal =
-                Refusal::Malformed("the message is marked as compressed but grpc-encoding is not set".to_owned());
-            tally.refuse(&refusal);
-            return Err(refusal);
-        }
-        Ok((received, compression, false)) => (received, compression),
-        Err(refusal) => {
-            tally.refuse(&refusal);
-            return Err(refusal);
+        match (compressed, encoding) {
+            (false, _) => Ok((message, Compression::Identity)),
+            (true, Compression::Identity) => {
+                Err(Refusal::Malformed("the message is marked as compressed but grpc-encoding is not set".to_owned()))
+            }
+            (true, encoding) => Ok((message, encoding)),
         }
     };
+    let read = read.await;
+    let (received, compression) = tally.settle(read)?;
     let intake = Intake {
         signal,
         format: Format::Otlp,

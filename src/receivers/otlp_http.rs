@@ -128,14 +128,13 @@ pub(super) async fn handle(
         body::linger(request.into_body());
         return reply::method_not_allowed("POST");
     }
-    let tally = Tally::new(&pipeline.telemetry, receiver, signal);
+    let mut tally = Tally::new(&pipeline.telemetry, receiver, signal);
     let encoding = match Encoding::of(request.headers()) {
         Ok(encoding) => encoding,
         Err(refusal) => {
             body::linger(request.into_body());
-            let response = reply::text(refusal.http(), refusal.to_string());
             tally.refuse(&refusal);
-            return response;
+            return reply::text(refusal.http(), refusal.to_string());
         }
     };
     match export(request, signal, encoding, pipeline, tally).await {
@@ -151,26 +150,13 @@ async fn export(
     signal: Signal,
     encoding: Encoding,
     pipeline: &Pipeline,
-    mut tally: Tally,
+    tally: Tally,
 ) -> Result<(), Refusal> {
     let deadline = Deadline::ours(pipeline);
     let limit = intake::limit(pipeline);
-    let compression = match content_encoding(request.headers()) {
-        Ok(compression) => compression,
-        Err(refusal) => {
-            body::linger(request.into_body());
-            tally.refuse(&refusal);
-            return Err(refusal);
-        }
-    };
-    let received = body::read(request.into_body(), limit, &pipeline.admission, deadline, &mut tally, |_| None).await;
-    let received = match received {
-        Ok(received) => received,
-        Err(refusal) => {
-            tally.refuse(&refusal);
-            return Err(refusal);
-        }
-    };
+    let compression = content_encoding(request.headers());
+    let (compression, received, tally) =
+        intake::receive(compression, request.into_body(), limit, deadline, pipeline, tally).await?;
     let check = match encoding {
         Encoding::Protobuf => otlp::check(signal),
         Encoding::Json => otlp::translate(signal),

@@ -1,13 +1,27 @@
-//! Pyroscope push.
+//! What Pyroscope's clients speak, on one port: `/ingest`, `push.v1.PusherService/Push`, and OTLP
+//! profiles.
+//!
+//! Go's client takes only 200 for success. Most of these clients never send again what was not
+//! taken at once.
+
+mod ingest;
+mod profile;
+mod push;
 
 use std::net::SocketAddr;
 
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
-use super::Pipeline;
+use super::otlp_http::{self, retry_after};
+use super::refusal::Refusal;
+use super::reply::{self, Reply};
+use super::{Pipeline, body, connection, otlp_grpc};
 
-/// Settings of Pyroscope push (`[receivers.pyroscope]`).
+/// Settings of the Pyroscope receiver (`[receivers.pyroscope]`).
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -23,8 +37,60 @@ impl Default for Config {
     }
 }
 
+/// Its name in the ledger.
+const NAME: &str = "pyroscope";
+
 /// Receives until `shutdown`, and returns once what is in flight is answered.
-pub async fn serve(listener: TcpListener, _config: Config, _pipeline: Pipeline, shutdown: CancellationToken) {
-    shutdown.cancelled().await;
-    drop(listener);
+pub async fn serve(listener: TcpListener, _config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
+    let admission = pipeline.admission.clone();
+    let handler = move |request: Request<Incoming>| {
+        let pipeline = pipeline.clone();
+        async move { handle(request, &pipeline).await }
+    };
+    connection::serve(NAME, listener, admission, shutdown, handler).await;
+}
+
+async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
+    if otlp_grpc::is_grpc(request.headers()) {
+        return otlp_grpc::handle(request, pipeline, NAME).await;
+    }
+    let path = request.uri().path();
+    if let Some(signal) = otlp_http::signal_of(path).filter(|signal| *signal == crate::signal::Signal::Profiles) {
+        return otlp_http::handle(request, signal, pipeline, NAME).await;
+    }
+    let known = matches!(path, "/ingest" | "/pyroscope/ingest" | push::PATH);
+    if !known {
+        let message =
+            format!("nothing at {path}; this port takes POST /ingest, {} and /v1development/profiles", push::PATH);
+        body::linger(request.into_body());
+        return reply::text(StatusCode::NOT_FOUND, message);
+    }
+    if request.method() != Method::POST {
+        body::linger(request.into_body());
+        return reply::method_not_allowed("POST");
+    }
+    let pushed = path == push::PATH;
+    if pushed { push::handle(request, pipeline).await } else { ingest::handle(request, pipeline).await }
+}
+
+/// A refusal as Pyroscope and Connect write it: `{"code": "...", "message": "..."}`.
+fn refused(refusal: &Refusal, status: StatusCode) -> Response<Reply> {
+    let body = serde_json::json!({ "code": code_name(refusal.code()), "message": refusal.to_string() });
+    let mut response = reply::typed(status, "application/json", body.to_string());
+    retry_after(refusal, &mut response);
+    response
+}
+
+/// The codes' names in Connect's protocol.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Cancelled => "canceled",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::Unavailable => "unavailable",
+        _ => "unknown",
+    }
 }

@@ -10,6 +10,7 @@ use http::StatusCode;
 use tonic::Code;
 
 use crate::wal::AppendError;
+use crate::wire::WireError;
 
 /// How long a sender is asked to wait. Python's and JavaScript's exporters drop a batch at once
 /// when told to wait for longer than they would themselves, which is 10 s.
@@ -57,6 +58,12 @@ pub(crate) enum Refusal {
     /// A bug here.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+impl From<WireError> for Refusal {
+    fn from(error: WireError) -> Self {
+        Refusal::Malformed(error.to_string())
+    }
 }
 
 impl Refusal {
