@@ -1,6 +1,37 @@
 //! Builds the parts, starts them in order, stops them in order.
+//!
+//! Order of start: the data directory is locked, all ports are bound, the logs are recovered, the
+//! store comes up, then exporters and receivers, then `READY=1`. A store that is slow holds the
+//! receivers back for a moment only: the logs keep what it has not had. Order of stop: the ports
+//! close and what is in flight is answered, the exporters hand over what they can, the store ends,
+//! the logs are closed; each within its share of ten seconds.
 
-use crate::cli::Settings;
+mod addresses;
+mod data_dir;
+mod greeting;
+mod listeners;
+mod log_figures;
+mod parts;
+mod state;
+mod status;
+mod store_client;
+mod supervisor;
+mod view;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+
+pub use addresses::{Addresses, addresses_file};
+pub use data_dir::DataDirError;
+pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
+
+use crate::config::Config;
+use crate::telemetry::recent::Recent;
+
+/// How long all of the parts together may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 /// What runs in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +51,58 @@ impl Roles {
     pub const STORE: Roles = Roles { collector: false, store: true };
 }
 
+/// A checked config with the command line laid over it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The config file, to hand on to the engine; absolute.
+    pub config_file: Option<PathBuf>,
+    /// What it says.
+    pub config: Config,
+    /// Where the data is; absolute.
+    pub data_dir: PathBuf,
+    /// The last warnings and errors of this process.
+    pub recent: Recent,
+}
+
 /// Runs until it is told to stop.
-pub fn run(_settings: Settings, _roles: Roles) -> anyhow::Result<()> {
-    anyhow::bail!("not there yet")
+pub fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
+    let _hold = if roles.collector { Some(data_dir::hold(&settings.data_dir)?) } else { None };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads for network work")?;
+    let result = runtime.block_on(serve(settings, roles));
+    // What has not ended by now is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result
+}
+
+async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
+    let mut signals = supervisor::Signals::new().context("cannot take over signals")?;
+    let mut parts = tokio::select! {
+        parts = parts::Parts::start(&settings, roles) => parts?,
+        signal = signals.stop() => anyhow::bail!("{signal} before everything had started"),
+    };
+    supervisor::ready();
+    greeting::print(&settings, roles, &parts.addresses);
+    let failed = tokio::select! {
+        signal = signals.stop() => {
+            tracing::info!(signal, "stopping");
+            None
+        }
+        part = parts.ended() => {
+            tracing::error!(part, "ended by itself, stopping");
+            Some(part)
+        }
+    };
+    supervisor::stopping();
+    tokio::select! {
+        () = parts.stop() => tracing::info!("stopped"),
+        () = tokio::time::sleep(STOP_WITHIN) => tracing::error!("not all parts stopped in time"),
+        signal = signals.stop() => tracing::warn!(signal, "told again, stopping at once"),
+    }
+    match failed {
+        None => Ok(()),
+        Some(part) => anyhow::bail!("{part} ended by itself"),
+    }
 }

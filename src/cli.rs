@@ -14,8 +14,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::app::Settings;
 use crate::config::Config;
 use crate::telemetry::log;
+use crate::telemetry::recent::Recent;
 
 /// Vispyr Backend keeps the traces, metrics, logs and profiles of your applications and answers
 /// SQL across them.
@@ -87,17 +89,6 @@ pub struct Logging {
     pub log_format: Option<log::Format>,
 }
 
-/// A checked config with the command line laid over it.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The config file, to hand on to the engine.
-    pub config_file: Option<PathBuf>,
-    /// What it says.
-    pub config: Config,
-    /// Where the data is; absolute.
-    pub data_dir: PathBuf,
-}
-
 impl Place {
     /// Reads the config.
     pub fn config(&self) -> anyhow::Result<Config> {
@@ -113,11 +104,14 @@ impl Place {
 
     /// Reads the config and finds the data directory.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let config = self.config()?;
+        let mut config = self.config()?;
+        if config.store.socket_dir.is_none() {
+            config.store.socket_dir = crate::config::runtime_dir();
+        }
         let data_dir = crate::config::data_dir(self.data_dir.as_deref(), &config)
             .context("no place for the data: neither --data-dir nor data_dir nor HOME is set")?;
         let config_file = self.config.as_deref().map(std::path::absolute).transpose()?;
-        Ok(Settings { config_file, config, data_dir })
+        Ok(Settings { config_file, config, data_dir, recent: Recent::default() })
     }
 }
 
@@ -131,6 +125,7 @@ impl Logging {
         if let Some(format) = self.log_format {
             log.format = format;
         }
-        log::start(log).map_err(|message| anyhow::anyhow!("--log-level: {message}"))
+        settings.recent = log::start(log).map_err(|message| anyhow::anyhow!("--log-level: {message}"))?;
+        Ok(())
     }
 }

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use mistake::{Mistake, Mistakes};
-pub use place::{data_dir, run_dir};
+pub use place::{data_dir, run_dir, runtime_dir};
 
-use crate::{telemetry, wal, web};
+use crate::{receivers, store, telemetry, wal, web};
 
 /// Everything that the file can say. `Config::default()` is the product without a file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,8 +26,14 @@ pub struct Config {
     /// Where everything is kept. Not set: `$STATE_DIRECTORY`, else `$XDG_DATA_HOME/vispyr`, else
     /// `~/.local/share/vispyr`.
     pub data_dir: Option<PathBuf>,
+    /// The ports for telemetry.
+    pub receivers: receivers::Config,
+    /// What may be in flight.
+    pub admission: receivers::admission::Config,
     /// The logs.
     pub wal: wal::Config,
+    /// The store.
+    pub store: store::Config,
     /// The page, metrics and health.
     pub web: web::Config,
     /// Our own log.

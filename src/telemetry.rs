@@ -3,7 +3,12 @@
 //! The ledger adds up: what a receiver has received, it has acknowledged or refused; what was
 //! acknowledged, each destination has forwarded, is waiting for, has dropped or set aside.
 
+pub mod figures;
 pub mod log;
+pub mod process;
+pub mod recent;
+pub mod text;
+mod totals;
 
 use std::sync::Arc;
 
@@ -12,7 +17,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+pub use totals::{SignalTotals, Total};
+
 use crate::signal::Signal;
+
+/// What the names of our own metrics begin with.
+const PREFIX: &str = "vispyr";
 
 /// Labels of what a receiver counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,6 +93,7 @@ pub struct Telemetry {
 #[derive(Debug)]
 struct Inner {
     registry: parking_lot::Mutex<Registry>,
+    totals: totals::Totals,
     received: Amount<ReceiverLabels>,
     acknowledged: Amount<ReceiverLabels>,
     refused: Amount<RefusalLabels>,
@@ -100,22 +111,25 @@ impl Default for Telemetry {
 impl Telemetry {
     /// Fresh counters, all zero.
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("vispyr");
+        let mut root = Registry::default();
+        root.register_collector(Box::new(process::OwnUsage { started: crate::signal::now_nanos() as f64 / 1e9 }));
+        let registry = root.sub_registry_with_prefix(PREFIX);
         let received = Amount::default();
-        received.register(&mut registry, "received", "that arrived");
+        received.register(registry, "received", "that arrived");
         let acknowledged = Amount::default();
-        acknowledged.register(&mut registry, "acknowledged", "that were acknowledged, hence on disk");
+        acknowledged.register(registry, "acknowledged", "that were acknowledged, hence on disk");
         let refused = Amount::default();
-        refused.register(&mut registry, "refused", "that were refused; items are 0 where they could not be counted");
+        refused.register(registry, "refused", "that were refused; items are 0 where they could not be counted");
         let forwarded = Amount::default();
-        forwarded.register(&mut registry, "forwarded", "that a destination accepted");
+        forwarded.register(registry, "forwarded", "that a destination accepted");
         let set_aside = Amount::default();
-        set_aside.register(&mut registry, "set_aside", "that a destination will never accept");
+        set_aside.register(registry, "set_aside", "that a destination will never accept");
         let retried = Amount::default();
-        retried.register(&mut registry, "retried", "that were sent again");
+        retried.register(registry, "retried", "that were sent again");
         Telemetry {
             inner: Arc::new(Inner {
-                registry: parking_lot::Mutex::new(registry),
+                registry: parking_lot::Mutex::new(root),
+                totals: totals::Totals::default(),
                 received,
                 acknowledged,
                 refused,
@@ -126,24 +140,28 @@ impl Telemetry {
         }
     }
 
-    /// Adds metrics of another part, such as a collector that reads a log's figures when scraped.
+    /// Adds metrics of another part, such as a collector that reads a log's figures when scraped;
+    /// `vispyr_` is put before their names.
     pub fn with_registry(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.inner.registry.lock());
+        add(self.inner.registry.lock().sub_registry_with_prefix(PREFIX));
     }
 
     /// A request arrived; every one is later counted as acknowledged or refused with the same
     /// items and bytes. `items` is 0 for a payload that cannot be read.
     pub fn received(&self, receiver: &'static str, signal: Signal, items: u64, bytes: u64) {
+        self.inner.totals.received[signal as usize].add(items, bytes);
         self.inner.received.add(&ReceiverLabels { receiver, signal: signal.name() }, items, bytes);
     }
 
     /// A request is on disk and its sender has been told so.
     pub fn acknowledged(&self, receiver: &'static str, signal: Signal, items: u64, bytes: u64) {
+        self.inner.totals.acknowledged[signal as usize].add(items, bytes);
         self.inner.acknowledged.add(&ReceiverLabels { receiver, signal: signal.name() }, items, bytes);
     }
 
     /// A request was refused for `reason`, a short word such as `malformed`, `too_large`, `busy`.
     pub fn refused(&self, receiver: &'static str, signal: Signal, reason: &'static str, items: u64, bytes: u64) {
+        self.inner.totals.refused[signal as usize].add(items, bytes);
         self.inner.refused.add(&RefusalLabels { receiver, signal: signal.name(), reason }, items, bytes);
     }
 
@@ -174,7 +192,12 @@ impl Telemetry {
         );
     }
 
-    /// Everything, in the text format that Prometheus scrapes (OpenMetrics).
+    /// What came in since the start, by signal, in the order of [`Signal::ALL`].
+    pub fn totals(&self) -> [SignalTotals; 4] {
+        self.inner.totals.read()
+    }
+
+    /// Everything, as OpenMetrics text; see [`text::TextFormat`] for the other one.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

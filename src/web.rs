@@ -1,6 +1,35 @@
-//! The collector's own HTTP port: a list of links, metrics, health, status.
+//! The collector's own HTTP port: a list of links, metrics, health, readiness, status.
+//!
+//! It knows nothing of the parts: the app hands it a [`View`].
 
+mod page;
+
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::telemetry::text::TextFormat;
+
+pub use page::Link;
+
+/// Connections at a time: people and scrapers, not senders.
+const MAX_CONNECTIONS: usize = 256;
+
+/// How long a client may take for its request line and headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings (`[web]`).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -14,4 +43,96 @@ impl Default for Config {
     fn default() -> Self {
         Config { listen: SocketAddr::from(([127, 0, 0, 1], 12345)) }
     }
+}
+
+/// What the port shows.
+pub trait View: Send + Sync + 'static {
+    /// What is still waited for; empty once ready.
+    fn waiting_for(&self) -> Vec<String>;
+    /// All metrics, as OpenMetrics text.
+    fn metrics(&self) -> BoxFuture<'_, String>;
+    /// What `vispyr status` shows.
+    fn status(&self) -> BoxFuture<'_, serde_json::Value>;
+    /// Where else to look.
+    fn links(&self) -> Vec<Link>;
+}
+
+/// Serves until `shutdown`, then answers what is in flight.
+pub async fn serve(listener: TcpListener, view: Arc<dyn View>, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let stream = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    // Out of file descriptors, mostly: they come back as others close.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let view = Arc::clone(&view);
+        let shutdown = shutdown.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&view), request));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = shutdown.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn answer(view: Arc<dyn View>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));
+        return Ok(response);
+    }
+    Ok(match request.uri().path() {
+        "/" => reply(StatusCode::OK, "text/html; charset=utf-8", page::render(&view.links(), &view.waiting_for())),
+        "/metrics" => {
+            let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+            let format = TextFormat::negotiate(accept);
+            reply(StatusCode::OK, format.content_type(), format.convert(view.metrics().await))
+        }
+        "/-/healthy" => plain(StatusCode::OK, "healthy\n"),
+        "/-/ready" => match view.waiting_for() {
+            waiting if waiting.is_empty() => plain(StatusCode::OK, "ready\n"),
+            waiting => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready, waiting for {}\n", waiting.join(", ")))
+            }
+        },
+        "/api/v1/status" => reply(StatusCode::OK, "application/json", view.status().await.to_string()),
+        _ => plain(StatusCode::NOT_FOUND, "nothing here; / lists what there is\n"),
+    })
+}
+
+fn plain(status: StatusCode, text: impl Into<String>) -> Response<Full<Bytes>> {
+    reply(status, "text/plain; charset=utf-8", text.into())
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
 }

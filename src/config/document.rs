@@ -110,11 +110,10 @@ impl Walk<'_> {
             format!("{value} is not possible here, {}", variants.replace('`', "\""))
         } else {
             let generic = ["invalid type", "invalid value", "invalid socket address", "invalid length"];
-            match schema::expected(path) {
-                Some(expected) if generic.iter().any(|g| message.starts_with(g)) => {
-                    format!("{value} is not possible here, expected {expected}")
-                }
-                _ => message.to_owned(),
+            if generic.iter().any(|words| message.starts_with(words)) {
+                format!("{value} is not possible here, expected {}", schema::expected(path, message))
+            } else {
+                message.to_owned()
             }
         };
         self.document.mistakes.push(Mistake { line, key: path.join("."), message });

@@ -8,7 +8,6 @@ use super::Config;
 /// (systemd), else `$XDG_DATA_HOME/vispyr`, else `~/.local/share/vispyr`. Nothing if not even
 /// a home directory is known.
 pub fn data_dir(given: Option<&Path>, config: &Config) -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let dir = given
         .map(Path::to_owned)
         .or_else(|| config.data_dir.clone())
@@ -23,7 +22,16 @@ pub fn data_dir(given: Option<&Path>, config: &Config) -> Option<PathBuf> {
     std::path::absolute(&dir).ok()
 }
 
-/// Where the sockets and `addresses.json` are.
+/// systemd's `RUNTIME_DIRECTORY`: where the sockets between our processes are under systemd.
+pub fn runtime_dir() -> Option<PathBuf> {
+    std::env::split_paths(&variable("RUNTIME_DIRECTORY")?).next()
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where `addresses.json` is.
 pub fn run_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("run")
 }

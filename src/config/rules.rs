@@ -1,4 +1,10 @@
-//! What keys have to do with each other. Each rule has a bad file in `config/testdata`.
+//! What keys have to do with each other, and what their types cannot say. Each rule has a bad
+//! file in `config/testdata`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
 
 use super::Config;
 
@@ -15,35 +21,121 @@ pub struct Broken {
 
 /// Compares the keys of a config.
 pub fn check(config: &Config) -> Vec<Broken> {
-    let mut broken = Vec::new();
-    wal(config, &mut broken);
-    log(config, &mut broken);
-    broken
-}
-
-fn wal(config: &Config, broken: &mut Vec<Broken>) {
-    let wal = &config.wal;
-    if wal.segment_size.as_u64() == 0 {
-        broken.push(Broken {
-            key: "wal.segment_size".to_owned(),
-            other: None,
-            message: "must be more than 0".to_owned(),
-        });
-    }
-    if wal.max_size < wal.segment_size {
-        broken.push(Broken {
-            key: "wal.max_size".to_owned(),
-            other: Some("wal.segment_size".to_owned()),
-            message: format!(
-                "{} is less than one segment (wal.segment_size is {}), nothing could be kept",
-                wal.max_size, wal.segment_size
-            ),
-        });
-    }
-}
-
-fn log(config: &Config, broken: &mut Vec<Broken>) {
+    let mut rules = Rules::default();
+    rules.addresses(config);
+    rules.sizes(config);
+    rules.more_than_nothing(config);
+    rules.paths(config);
     if let Err(message) = config.log.filter() {
-        broken.push(Broken { key: "log.level".to_owned(), other: None, message });
+        rules.broken("log.level", message);
     }
+    rules.0
+}
+
+#[derive(Default)]
+struct Rules(Vec<Broken>);
+
+impl Rules {
+    fn broken(&mut self, key: &str, message: impl Into<String>) {
+        self.0.push(Broken { key: key.to_owned(), other: None, message: message.into() });
+    }
+
+    /// No two parts on one port. Port 0 is a free one each time.
+    fn addresses(&mut self, config: &Config) {
+        let receivers = &config.receivers;
+        let all = [
+            ("receivers.otlp_grpc.listen", receivers.otlp_grpc.enabled, receivers.otlp_grpc.listen),
+            ("receivers.otlp_http.listen", receivers.otlp_http.enabled, receivers.otlp_http.listen),
+            ("receivers.remote_write.listen", receivers.remote_write.enabled, receivers.remote_write.listen),
+            ("receivers.pyroscope.listen", receivers.pyroscope.enabled, receivers.pyroscope.listen),
+            ("web.listen", true, config.web.listen),
+        ];
+        let used: Vec<_> = all.iter().filter(|(_, enabled, _)| *enabled).collect();
+        for (n, (key, _, address)) in used.iter().enumerate() {
+            if let Some((other, _, taken)) = used[..n].iter().find(|(_, _, other)| clash(*address, *other)) {
+                self.0.push(Broken {
+                    key: (*key).to_owned(),
+                    other: Some((*other).to_owned()),
+                    message: format!("{address} clashes with {other}, which is {taken}"),
+                });
+            }
+        }
+    }
+
+    /// What must fit into something else.
+    fn sizes(&mut self, config: &Config) {
+        let (wal, admission, store) = (&config.wal, &config.admission, &config.store);
+        let mut fits = |key: &str, size: ByteSize, other: &str, into: ByteSize, consequence: &str| {
+            if size > into {
+                self.0.push(Broken {
+                    key: key.to_owned(),
+                    other: Some(other.to_owned()),
+                    message: format!("{size} is more than {other}, which is {into}: {consequence}"),
+                });
+            }
+        };
+        let nothing_kept = "not one segment could be kept";
+        fits("wal.segment_size", wal.segment_size, "wal.max_size", wal.max_size, nothing_kept);
+        let never_taken = "a request of that size could never be taken";
+        let (request, budget) = (admission.max_request_size, admission.memory_budget);
+        fits("admission.max_request_size", request, "admission.memory_budget", budget, never_taken);
+        let no_room = "rows that wait to be sealed would leave no room for queries";
+        fits("store.hot_memory", store.hot_memory, "store.memory_limit", store.memory_limit, no_room);
+    }
+
+    /// What cannot be 0.
+    fn more_than_nothing(&mut self, config: &Config) {
+        let admission = &config.admission;
+        for (key, size) in [
+            ("admission.max_request_size", admission.max_request_size),
+            ("admission.memory_budget", admission.memory_budget),
+            ("wal.segment_size", config.wal.segment_size),
+            ("wal.max_size", config.wal.max_size),
+            ("store.hot_memory", config.store.hot_memory),
+            ("store.memory_limit", config.store.memory_limit),
+        ] {
+            if size.as_u64() == 0 {
+                self.broken(key, "0 is not possible here, expected a size of at least 1B");
+            }
+        }
+        for (key, time) in [
+            ("admission.header_timeout", admission.header_timeout),
+            ("admission.idle_body_timeout", admission.idle_body_timeout),
+            ("admission.request_timeout", admission.request_timeout),
+            ("admission.keep_alive_timeout", admission.keep_alive_timeout),
+            ("store.flush_interval", config.store.flush_interval),
+        ] {
+            if time < Duration::from_millis(1) {
+                self.broken(key, "0 is not possible here, expected a duration of at least 1ms");
+            }
+        }
+        for (key, number) in [
+            ("admission.max_connections", admission.max_connections),
+            ("admission.max_streams", admission.max_streams as usize),
+            ("store.threads", config.store.threads.unwrap_or(1) as usize),
+        ] {
+            if number == 0 {
+                self.broken(key, "0 is not possible here, expected at least 1");
+            }
+        }
+    }
+
+    /// Paths are the same whatever folder the program is started in.
+    fn paths(&mut self, config: &Config) {
+        for (key, path) in [
+            ("data_dir", &config.data_dir),
+            ("store.dir", &config.store.dir),
+            ("store.socket_dir", &config.store.socket_dir),
+        ] {
+            if let Some(path) = path.as_ref().filter(|path| !path.is_absolute()) {
+                self.broken(key, format!("{path:?} is not possible here, expected an absolute path"));
+            }
+        }
+    }
+}
+
+/// Whether both cannot listen: the same port, and the same address or one of them is all addresses.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let all = |address: SocketAddr| address.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || all(a) || all(b))
 }

@@ -77,9 +77,17 @@ pub fn default_of(path: &[String]) -> Option<Value> {
     Some(here)
 }
 
-/// What a key takes, in words, with its default as the example.
-pub fn expected(path: &[String]) -> Option<String> {
-    Some(match default_of(path)? {
+/// What a key takes, in words, with its default as the example; for a key without a default, as
+/// far as serde's `complaint` tells.
+pub fn expected(path: &[String], complaint: &str) -> String {
+    let Some(default) = default_of(path) else {
+        return match complaint.rsplit_once("expected ").map_or(complaint, |(_, what)| what) {
+            "path string" => "a path such as \"/var/lib/vispyr\"".to_owned(),
+            "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+            other => other.to_owned(),
+        };
+    };
+    match default {
         Value::Boolean(_) => "true or false".to_owned(),
         Value::Integer(n) => format!("a whole number, 0 or more, such as {n}"),
         Value::Float(n) => format!("a number such as {n}"),
@@ -97,7 +105,7 @@ pub fn expected(path: &[String]) -> Option<String> {
                 format!("a string such as \"{text}\"")
             }
         }
-    })
+    }
 }
 
 /// `64.0 MiB` as one writes it: `64MiB`.

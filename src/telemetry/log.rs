@@ -6,9 +6,12 @@ use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::recent::Recent;
 
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -53,18 +56,18 @@ impl Config {
         // A bare word that is no level would pass as the name of a module.
         let words = self.level.split(',').map(str::trim);
         let bare = words.filter(|word| !word.contains('=') && !word.contains("::"));
-        if self.level.trim().is_empty()
-            || bare.into_iter().any(|word| word.parse::<tracing::level_filters::LevelFilter>().is_err())
-        {
+        if self.level.trim().is_empty() || bare.into_iter().any(|word| word.parse::<LevelFilter>().is_err()) {
             return Err(wrong());
         }
         EnvFilter::try_new(&self.level).map_err(|_| wrong())
     }
 }
 
-/// Starts the log of this process. The second call of a process does nothing.
-pub fn start(config: &Config) -> Result<(), String> {
+/// Starts the log of this process; its last warnings and errors are kept. The second call of a
+/// process changes nothing.
+pub fn start(config: &Config) -> Result<Recent, String> {
     let filter = config.filter()?;
+    let recent = Recent::default();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         Format::Json => lines.json().flatten_event(true).boxed(),
@@ -74,8 +77,9 @@ pub fn start(config: &Config) -> Result<(), String> {
         },
         Format::Auto | Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
-    Ok(())
+    let recent_layer = recent.clone().with_filter(LevelFilter::WARN);
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).with(recent_layer).try_init();
+    Ok(recent)
 }
 
 /// Whether stderr is the journal's stream: `JOURNAL_STREAM` holds its device and inode

@@ -420,6 +420,10 @@ fn kill_tree(child: &mut Child) {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
     };
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the condition is in /proc, which can only be polled; runs in drop, too"
+    )]
     while below.iter().any(running) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(2));
     }

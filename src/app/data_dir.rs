@@ -1,0 +1,150 @@
+//! The data directory is ours alone, writable, and of a version that we understand; or the
+//! program says in one sentence what is the matter and does not start.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// The version of the layout of `wal/` that this program reads and writes.
+const VERSION: u32 = 1;
+
+/// Why the data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It cannot be made or written to.
+    #[error("cannot write to the data directory {}: {source}; change its owner, or choose another with --data-dir or data_dir", dir.display())]
+    NotWritable {
+        /// The directory.
+        dir: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Another instance runs on it.
+    #[error("the data directory {} is in use by another vispyr{}; stop it, or choose another with --data-dir or data_dir", dir.display(), holder(*pid))]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// The other instance's process, if it has written it down.
+        pid: Option<u32>,
+    },
+    /// It was written by a program newer than this one.
+    #[error("{} says {found}, this vispyr knows versions up to {VERSION}: the data is from a newer version; start that one, or choose another directory with --data-dir or data_dir", file.display())]
+    Newer {
+        /// The version file.
+        file: PathBuf,
+        /// What it says.
+        found: u32,
+    },
+    /// The version file makes no sense.
+    #[error("{} holds {found:?} instead of a version number: this is no data directory of vispyr, or it is damaged", file.display())]
+    NoVersion {
+        /// The version file.
+        file: PathBuf,
+        /// What it says.
+        found: String,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+/// The collector's hold on the data directory; given up when dropped, and by the system when the
+/// process ends in whatever way.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: File,
+}
+
+/// Makes the directory (for its owner only) if it is not there, locks `wal/` in it and checks its version.
+pub fn hold(dir: &Path) -> Result<Hold, DataDirError> {
+    let not_writable = |source| DataDirError::NotWritable { dir: dir.to_owned(), source };
+    let wal = dir.join("wal");
+    make(&wal).map_err(not_writable)?;
+    let lock = lock(dir, &wal.join("LOCK"))?;
+    check_version(&wal.join("VERSION"), not_writable)?;
+    Ok(Hold { _lock: lock })
+}
+
+/// Makes a folder and those above it, for their owner only.
+pub fn make(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn lock(dir: &Path, file: &Path) -> Result<File, DataDirError> {
+    let not_writable = |source| DataDirError::NotWritable { dir: dir.to_owned(), source };
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut lock = options.open(file).map_err(not_writable)?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let _ = lock.read_to_string(&mut text);
+            return Err(DataDirError::InUse { dir: dir.to_owned(), pid: text.trim().parse().ok() });
+        }
+        Err(e) => return Err(not_writable(e.into())),
+    }
+    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(not_writable)?;
+    Ok(lock)
+}
+
+fn check_version(file: &Path, not_writable: impl Fn(io::Error) -> DataDirError + Copy) -> Result<(), DataDirError> {
+    match fs::read_to_string(file) {
+        Ok(text) => match text.trim().parse::<u32>() {
+            Ok(VERSION) => Ok(()),
+            Ok(found) if found > VERSION => Err(DataDirError::Newer { file: file.to_owned(), found }),
+            _ => Err(DataDirError::NoVersion { file: file.to_owned(), found: text.trim().chars().take(40).collect() }),
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => write_version(file).map_err(not_writable),
+        Err(e) => Err(not_writable(e)),
+    }
+}
+
+/// Whole or not at all: a power cut must not leave an empty version.
+fn write_version(file: &Path) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let mut writer = File::create(&new)?;
+    writeln!(writer, "{VERSION}")?;
+    writer.sync_all()?;
+    fs::rename(&new, file)?;
+    file.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn made_for_its_owner_alone_and_held_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("a/b");
+        let first = hold(&dir).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(dir.join("wal/VERSION")).unwrap(), "1\n");
+        let error = hold(&dir).unwrap_err();
+        assert!(matches!(&error, DataDirError::InUse { pid: Some(pid), .. } if *pid == std::process::id()), "{error}");
+        drop(first);
+        hold(&dir).unwrap();
+    }
+
+    #[test]
+    fn newer_and_nonsense_versions_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(hold(folder.path()).unwrap());
+        let file = folder.path().join("wal/VERSION");
+        fs::write(&file, "2\n").unwrap();
+        assert!(matches!(hold(folder.path()), Err(DataDirError::Newer { found: 2, .. })));
+        for nonsense in ["", "one", "0", "-1"] {
+            fs::write(&file, nonsense).unwrap();
+            assert!(matches!(hold(folder.path()), Err(DataDirError::NoVersion { .. })), "{nonsense:?}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The one screen that `vispyr serve` shows when it is ready: what listens where, where the data
+//! is, what to try next.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::{Roles, Settings};
+
+/// Listeners in the order in which they are shown, with what they are for.
+pub const PORTS: [(&str, &str); 6] = [
+    ("otlp_grpc", "OTLP over gRPC: traces, metrics, logs, profiles"),
+    ("otlp_http", "OTLP over HTTP, protobuf or JSON"),
+    ("remote_write", "Prometheus remote write, at /api/v1/write"),
+    ("pyroscope", "Pyroscope profiles"),
+    ("web", "health, metrics, links: open it in a browser"),
+    ("sql", "SQL over HTTP, at /api/v1/sql"),
+];
+
+/// Writes it to stdout. Nobody listening there is no reason to stop.
+pub fn print(settings: &Settings, roles: Roles, addresses: &BTreeMap<&'static str, SocketAddr>) {
+    let text = text(settings, roles, addresses);
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn text(settings: &Settings, roles: Roles, addresses: &BTreeMap<&'static str, SocketAddr>) -> String {
+    let mut text = format!("Vispyr {} is ready\n\n", env!("CARGO_PKG_VERSION"));
+    // Writing to a String cannot fail.
+    for (name, about) in PORTS {
+        if let Some(address) = addresses.get(name) {
+            let address = if name == "web" { format!("http://{address}") } else { address.to_string() };
+            let _ = writeln!(text, "  {address:<24} {about}");
+        }
+    }
+    let _ = writeln!(text, "  {:<24} the data", settings.data_dir.display());
+    let _ = writeln!(text, "\nTry next, in another terminal:");
+    let place = place(settings);
+    if roles.collector {
+        let _ = writeln!(text, "  vispyr demo{place:<27} sends the telemetry of a small shop");
+    }
+    if roles.store {
+        let _ = writeln!(text, "  vispyr sql{place} \"select service_name, name, duration_ns from spans limit 10\"");
+    }
+    if roles.collector {
+        let _ = writeln!(text, "  vispyr status{place:<25} rates, lag, disk, last errors");
+    }
+    let _ = writeln!(text, "\nCtrl-C stops it.");
+    text
+}
+
+/// What the other commands need to find this server; nothing where they find it by themselves.
+fn place(settings: &Settings) -> String {
+    let default = crate::config::data_dir(None, &crate::config::Config::default());
+    if default.as_deref() == Some(settings.data_dir.as_path()) { String::new() } else { option(&settings.data_dir) }
+}
+
+fn option(dir: &Path) -> String {
+    format!(" --data-dir {}", dir.display())
+}

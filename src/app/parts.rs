@@ -1,0 +1,319 @@
+//! The running parts: started in one order, stopped in the other.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::listeners::{Listeners, Wanted};
+use super::log_figures::LogFigures;
+use super::state::State;
+use super::store_client::{StoreClient, StoreFigures};
+use super::view::{AppView, SAMPLE_EVERY};
+use super::{Roles, Settings, addresses, data_dir, supervisor};
+use crate::config::Config;
+use crate::receivers::{self, Admission, Pipeline};
+use crate::signal::Signal;
+use crate::telemetry::Telemetry;
+use crate::wal::{Log, Logs, Start};
+use crate::web;
+
+/// The name under which the store reads the logs.
+const STORE: &str = "store";
+
+/// How long the receivers wait for the store at the start, and how long readiness waits after that.
+const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
+
+/// How long the store may not answer before the watchdog gets no more pings.
+const STORE_SILENCE: Duration = Duration::from_secs(60);
+
+/// Parts that are stopped together.
+#[derive(Debug)]
+struct Stage {
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    /// Its share of the time to stop.
+    patience: Duration,
+}
+
+impl Stage {
+    fn new(patience: Duration) -> Self {
+        Stage { shutdown: CancellationToken::new(), tasks: TaskTracker::new(), patience }
+    }
+
+    async fn stop(&self, name: &str) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(stage = name, "does not stop in time, going on without it");
+        }
+    }
+}
+
+/// Everything that runs.
+#[derive(Debug)]
+pub struct Parts {
+    /// What listens where.
+    pub addresses: BTreeMap<&'static str, SocketAddr>,
+    data_dir: std::path::PathBuf,
+    state: State,
+    receivers: Stage,
+    exporters: Stage,
+    store: Stage,
+    web: Stage,
+    logs: Option<Logs>,
+    ends: mpsc::UnboundedSender<&'static str>,
+    ended: mpsc::UnboundedReceiver<&'static str>,
+}
+
+impl Parts {
+    /// Starts everything, in order. An error here is one that a person has to see to.
+    pub async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
+        let Settings { config, data_dir, .. } = settings;
+        let run_dir = config.store.socket_dir(data_dir);
+        data_dir::make(&run_dir).with_context(|| format!("cannot make the folder {}", run_dir.display()))?;
+        let with_store = config.store.enabled;
+        let mut listeners = Listeners::bind(wanted(config, roles))?;
+        let (ends, ended) = mpsc::unbounded_channel();
+        let mut parts = Parts {
+            addresses: listeners.addresses(),
+            data_dir: data_dir.clone(),
+            state: State::waiting_for(&["logs", "store", "receivers"]),
+            receivers: Stage::new(Duration::from_secs(4)),
+            exporters: Stage::new(Duration::from_secs(1)),
+            store: Stage::new(Duration::from_secs(3)),
+            web: Stage::new(Duration::from_millis(500)),
+            logs: None,
+            ends,
+            ended,
+        };
+        addresses::write(data_dir, &parts.addresses).context("cannot write run/addresses.json")?;
+
+        let telemetry = Telemetry::new();
+        let client = with_store.then(|| Arc::new(StoreClient::new(config.store.query_socket(data_dir))));
+        let view = Arc::new(AppView {
+            state: parts.state.clone(),
+            telemetry: telemetry.clone(),
+            logs: Mutex::new(None),
+            store: client.clone(),
+            addresses: parts.addresses.clone(),
+            data_dir: data_dir.clone(),
+            recent: settings.recent.clone(),
+            started: Instant::now(),
+            samples: Mutex::default(),
+        });
+        if let Some(listener) = listeners.take("web") {
+            let serve = web::serve(listener, view.clone(), parts.web.shutdown.clone());
+            parts.spawn(&parts.web, "web", serve);
+        }
+        if roles.collector {
+            let logs = open_logs(settings).await?;
+            telemetry.with_registry(|registry| {
+                registry.register_collector(Box::new(LogFigures::new(logs.clone())));
+                if let Some(client) = &client {
+                    registry.register_collector(Box::new(StoreFigures(client.clone())));
+                }
+            });
+            *view.logs.lock() = Some(logs.clone());
+            parts.logs = Some(logs);
+        }
+        parts.state.done("logs");
+        if roles.store && with_store {
+            parts.start_store(settings, &mut listeners)?;
+        }
+        let store_is_up = match &client {
+            Some(client) => wait_for(client, STORE_PATIENCE[0]).await,
+            None => true,
+        };
+        if let Some(logs) = parts.logs.clone() {
+            if with_store {
+                parts.start_exporters(settings, &logs, &telemetry);
+            }
+            parts.start_receivers(config, &mut listeners, logs, &telemetry);
+            let shutdown = parts.web.shutdown.clone();
+            tokio::spawn(async move { shutdown.run_until_cancelled(sample(view)).await });
+        }
+        parts.state.done("receivers");
+        if !store_is_up
+            && let Some(client) = &client
+            && !wait_for(client, STORE_PATIENCE[1]).await
+        {
+            tracing::warn!("the store does not answer yet; what arrives is kept in the logs");
+        }
+        parts.state.done("store");
+        tokio::spawn(watchdog(parts.logs.clone(), client.filter(|_| roles.store), parts.web.shutdown.clone()));
+        Ok(parts)
+    }
+
+    fn start_store(&self, _settings: &Settings, _listeners: &mut Listeners) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn start_exporters(&self, _settings: &Settings, _logs: &Logs, _telemetry: &Telemetry) {}
+
+    fn start_receivers(&self, config: &Config, listeners: &mut Listeners, logs: Logs, telemetry: &Telemetry) {
+        let admission = Arc::new(Admission::new(config.admission.clone()));
+        let pipeline = Pipeline { logs, admission, telemetry: telemetry.clone() };
+        let shutdown = || self.receivers.shutdown.clone();
+        let config = config.receivers.clone();
+        if let Some(listener) = listeners.take("otlp_grpc") {
+            let serve = receivers::otlp_grpc::serve(listener, config.otlp_grpc, pipeline.clone(), shutdown());
+            self.spawn(&self.receivers, "the otlp_grpc receiver", serve);
+        }
+        if let Some(listener) = listeners.take("otlp_http") {
+            let serve = receivers::otlp_http::serve(listener, config.otlp_http, pipeline.clone(), shutdown());
+            self.spawn(&self.receivers, "the otlp_http receiver", serve);
+        }
+        if let Some(listener) = listeners.take("remote_write") {
+            let serve = receivers::remote_write::serve(listener, config.remote_write, pipeline.clone(), shutdown());
+            self.spawn(&self.receivers, "the remote_write receiver", serve);
+        }
+        if let Some(listener) = listeners.take("pyroscope") {
+            let serve = receivers::pyroscope::serve(listener, config.pyroscope, pipeline, shutdown());
+            self.spawn(&self.receivers, "the pyroscope receiver", serve);
+        }
+    }
+
+    fn spawn(&self, stage: &Stage, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let end = End { name, ends: self.ends.clone() };
+        stage.tasks.spawn(async move {
+            part.await;
+            drop(end);
+        });
+    }
+
+    /// Waits until one of them ends, which none should before it is told to; its name.
+    pub async fn ended(&mut self) -> &'static str {
+        // Never none: we hold a sender ourselves.
+        self.ended.recv().await.unwrap_or("a part")
+    }
+
+    /// Stops everything, in order.
+    pub async fn stop(&self) {
+        self.state.gone("the end: it is stopping");
+        self.receivers.stop("receivers").await;
+        self.exporters.stop("exporters").await;
+        self.store.stop("store").await;
+        if let Some(logs) = self.logs.clone() {
+            let closed = tokio::task::spawn_blocking(move || {
+                std::thread::scope(|threads| {
+                    for signal in Signal::ALL {
+                        let log = logs.of(signal);
+                        threads.spawn(|| log.close());
+                    }
+                });
+            });
+            if let Err(error) = closed.await {
+                tracing::error!(%error, "cannot close the logs");
+            }
+        }
+        addresses::forget(&self.data_dir, &self.addresses);
+        self.web.stop("web").await;
+    }
+}
+
+/// Tells when a part ends, also when it panics.
+struct End {
+    name: &'static str,
+    ends: mpsc::UnboundedSender<&'static str>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // Nobody listens any more once we stop.
+        let _ = self.ends.send(self.name);
+    }
+}
+
+/// The ports that these roles need.
+fn wanted(config: &Config, roles: Roles) -> Vec<Wanted> {
+    let receivers = &config.receivers;
+    let mut wanted = Vec::new();
+    let mut want = |yes, name, key, address| {
+        if yes {
+            wanted.push(Wanted { name, key, address });
+        }
+    };
+    let (grpc, http) = (&receivers.otlp_grpc, &receivers.otlp_http);
+    let (remote_write, pyroscope) = (&receivers.remote_write, &receivers.pyroscope);
+    let collector = roles.collector;
+    want(collector && grpc.enabled, "otlp_grpc", "receivers.otlp_grpc.listen", grpc.listen);
+    want(collector && http.enabled, "otlp_http", "receivers.otlp_http.listen", http.listen);
+    want(collector && remote_write.enabled, "remote_write", "receivers.remote_write.listen", remote_write.listen);
+    want(collector && pyroscope.enabled, "pyroscope", "receivers.pyroscope.listen", pyroscope.listen);
+    want(collector, "web", "web.listen", config.web.listen);
+    wanted
+}
+
+/// Opens the four logs at once: each may have a tail to repair.
+async fn open_logs(settings: &Settings) -> anyhow::Result<Logs> {
+    let config = settings.config.wal.clone();
+    let destinations: Vec<(String, Start)> =
+        if settings.config.store.enabled { vec![(STORE.to_owned(), Start::Oldest)] } else { Vec::new() };
+    let dir = settings.data_dir.join("wal");
+    let opened = tokio::task::spawn_blocking(move || {
+        let open = |signal: Signal| Log::open(dir.join(signal.name()), signal, &config, &destinations);
+        std::thread::scope(|threads| {
+            let threads = Signal::ALL.map(|signal| threads.spawn(move || open(signal)));
+            threads.map(|thread| thread.join())
+        })
+    });
+    let mut logs = Vec::with_capacity(4);
+    for result in opened.await? {
+        let result = result.map_err(|_| anyhow::anyhow!("opening a log panicked"))?;
+        logs.push(result.context("cannot open the log")?);
+    }
+    let logs = <[Log; 4]>::try_from(logs).map_err(|_| anyhow::anyhow!("not four logs"))?;
+    Ok(Logs::new(logs))
+}
+
+/// Waits until the store answers; whether it did in time.
+async fn wait_for(client: &StoreClient, patience: Duration) -> bool {
+    let answers = async {
+        while client.fetch().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(patience, answers).await.is_ok()
+}
+
+async fn sample(view: Arc<AppView>) {
+    let mut tick = tokio::time::interval(SAMPLE_EVERY);
+    loop {
+        tick.tick().await;
+        view.sample();
+    }
+}
+
+/// Well is who can append to its logs and, where the store is ours, gets answers from it.
+async fn watchdog(logs: Option<Logs>, store: Option<Arc<StoreClient>>, shutdown: CancellationToken) {
+    let answered = Arc::new(Mutex::new(Instant::now()));
+    let check = || {
+        let (logs, store, answered) = (logs.clone(), store.clone(), answered.clone());
+        async move {
+            if let Some(logs) = logs {
+                let read = tokio::task::spawn_blocking(move || Signal::ALL.map(|signal| logs.of(signal).stats()));
+                let in_time = tokio::time::timeout(Duration::from_secs(5), read).await;
+                in_time.map_err(|_| "a log does not answer")?.map_err(|e| e.to_string())?;
+            }
+            if let Some(store) = store {
+                match store.fetch().await {
+                    Ok(_) => *answered.lock() = Instant::now(),
+                    Err(reason) if answered.lock().elapsed() > STORE_SILENCE => {
+                        return Err(format!("the store does not answer: {reason}"));
+                    }
+                    Err(_) => {}
+                }
+            }
+            Ok(())
+        }
+    };
+    supervisor::watchdog(check, shutdown).await;
+}

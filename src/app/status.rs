@@ -1,0 +1,113 @@
+//! What `vispyr status` shows: gathered here, served as JSON at `/api/v1/status`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Addresses;
+
+/// One moment of a running collector.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// What is still waited for; empty once ready.
+    pub waiting_for: Vec<String>,
+    /// What listens where.
+    pub addresses: Addresses,
+    /// Where the data is.
+    pub data_dir: PathBuf,
+    /// In the order traces, metrics, logs, profiles.
+    pub signals: Vec<SignalStatus>,
+    /// Room where the data is.
+    pub disk: Disk,
+    /// The engine's own figures, or why there are none.
+    pub store: serde_json::Value,
+    /// Resident memory of this process.
+    pub resident_bytes: u64,
+    /// The last warnings and errors, oldest first: time in nanoseconds since the Unix epoch,
+    /// level, module, message.
+    pub last_errors: serde_json::Value,
+}
+
+/// One signal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignalStatus {
+    /// Its name.
+    pub signal: String,
+    /// Items that arrived since the start.
+    pub received_items: u64,
+    /// Items that are on disk since the start.
+    pub acknowledged_items: u64,
+    /// Items that were refused since the start; unreadable requests have none.
+    pub refused_items: u64,
+    /// Requests that were refused since the start.
+    pub refused_requests: u64,
+    /// Payload bytes acknowledged since the start.
+    pub acknowledged_bytes: u64,
+    /// Acknowledged items a second.
+    pub rate: Rate,
+    /// Its log.
+    pub log: LogStatus,
+}
+
+/// Items a second.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Rate {
+    /// Since the start.
+    pub since_start: f64,
+    /// Over the last minute.
+    pub last_minute: f64,
+}
+
+/// One log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogStatus {
+    /// Bytes on disk.
+    pub size_bytes: u64,
+    /// Records skipped for a wrong checksum.
+    pub corrupt_records: u64,
+    /// Mean time of a sync.
+    pub sync_milliseconds: f64,
+    /// Who reads it.
+    pub destinations: Vec<Destination>,
+}
+
+/// How far a destination is behind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// Age of the oldest record that it has not accepted.
+    pub lag_seconds: f64,
+    /// Items that it has not accepted.
+    pub waiting_items: u64,
+    /// Bytes that it has not accepted.
+    pub waiting_bytes: u64,
+    /// Items that it never got, because the log was full.
+    pub dropped_items: u64,
+}
+
+/// A file system.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Disk {
+    /// Bytes of all.
+    pub total_bytes: u64,
+    /// Bytes that we may still write.
+    pub free_bytes: u64,
+}
+
+impl Disk {
+    /// The file system on which `path` is.
+    pub fn of(path: &Path) -> Self {
+        rustix::fs::statvfs(path).map_or_else(
+            |_| Disk::default(),
+            |fs| Disk {
+                total_bytes: fs.f_blocks.saturating_mul(fs.f_frsize),
+                free_bytes: fs.f_bavail.saturating_mul(fs.f_frsize),
+            },
+        )
+    }
+}

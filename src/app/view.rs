@@ -1,0 +1,162 @@
+//! What the web port shows: this process's parts, read when asked.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::state::State;
+use super::status::{Destination, Disk, LogStatus, Rate, SignalStatus, Status};
+use super::store_client::StoreClient;
+use crate::signal::Signal;
+use crate::telemetry::process::Usage;
+use crate::telemetry::recent::Recent;
+use crate::telemetry::{SignalTotals, Telemetry};
+use crate::wal::Logs;
+use crate::web::{Link, View};
+
+/// How often the counters are noted for the rate of the last minute.
+pub const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+
+/// So many of them are kept.
+const SAMPLES: usize = 13;
+
+/// The collector, as the web port sees it.
+#[derive(Debug)]
+pub struct AppView {
+    /// What is still missing.
+    pub state: State,
+    /// The ledger.
+    pub telemetry: Telemetry,
+    /// The logs, once they are open.
+    pub logs: Mutex<Option<Logs>>,
+    /// The store, if the collector feeds one.
+    pub store: Option<Arc<StoreClient>>,
+    /// What listens where.
+    pub addresses: BTreeMap<&'static str, SocketAddr>,
+    /// Where the data is.
+    pub data_dir: PathBuf,
+    /// The last warnings and errors.
+    pub recent: Recent,
+    /// When it all began.
+    pub started: Instant,
+    /// Acknowledged items by signal, noted every [`SAMPLE_EVERY`].
+    pub samples: Mutex<VecDeque<(Instant, [u64; 4])>>,
+}
+
+impl AppView {
+    /// Notes the counters, for the rate of the last minute.
+    pub fn sample(&self) {
+        let now = self.telemetry.totals().map(|totals| totals.acknowledged.items);
+        let mut samples = self.samples.lock();
+        if samples.len() == SAMPLES {
+            samples.pop_front();
+        }
+        samples.push_back((Instant::now(), now));
+    }
+
+    fn rate(&self, signal: Signal, items: u64) -> Rate {
+        let per_second = |items: u64, time: Duration| items as f64 / time.as_secs_f64().max(0.001);
+        let since_start = per_second(items, self.started.elapsed());
+        let last_minute = match self.samples.lock().front() {
+            Some((at, then)) => per_second(items.saturating_sub(then[signal as usize]), at.elapsed()),
+            None => since_start,
+        };
+        Rate { since_start, last_minute }
+    }
+
+    fn signal(&self, totals: SignalTotals) -> SignalStatus {
+        let stats = self.logs.lock().as_ref().map(|logs| logs.of(totals.signal).stats()).unwrap_or_default();
+        SignalStatus {
+            signal: totals.signal.name().to_owned(),
+            received_items: totals.received.items,
+            acknowledged_items: totals.acknowledged.items,
+            refused_items: totals.refused.items,
+            refused_requests: totals.refused.requests,
+            acknowledged_bytes: totals.acknowledged.bytes,
+            rate: self.rate(totals.signal, totals.acknowledged.items),
+            log: LogStatus {
+                size_bytes: stats.size,
+                corrupt_records: stats.corrupt_records,
+                sync_milliseconds: stats.sync_time.as_secs_f64() * 1e3 / stats.syncs.max(1) as f64,
+                destinations: stats
+                    .cursors
+                    .into_iter()
+                    .map(|cursor| Destination {
+                        name: cursor.destination,
+                        lag_seconds: cursor.lag_time.as_secs_f64(),
+                        waiting_items: cursor.lag_items,
+                        waiting_bytes: cursor.lag_bytes,
+                        dropped_items: cursor.dropped_items,
+                    })
+                    .collect(),
+            },
+        }
+    }
+
+    async fn gather(&self) -> Status {
+        let store = match &self.store {
+            Some(store) => store.fetch().await.unwrap_or_else(|reason| json!({ "unreachable": reason })),
+            None => Value::Null,
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            waiting_for: self.state.missing(),
+            addresses: super::addresses::read(&self.data_dir).unwrap_or_default(),
+            data_dir: self.data_dir.clone(),
+            signals: self.telemetry.totals().into_iter().map(|totals| self.signal(totals)).collect(),
+            disk: Disk::of(&self.data_dir),
+            store,
+            resident_bytes: Usage::own().resident_bytes,
+            last_errors: serde_json::to_value(self.recent.entries()).unwrap_or_default(),
+        }
+    }
+}
+
+impl View for AppView {
+    fn waiting_for(&self) -> Vec<String> {
+        self.state.missing()
+    }
+
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        async {
+            if let Some(store) = &self.store {
+                // Not there: then the figures say so.
+                let _ = store.fetch().await;
+            }
+            self.telemetry.encode()
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> BoxFuture<'_, Value> {
+        async { serde_json::to_value(self.gather().await).unwrap_or_default() }.boxed()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        let link = |path: &str, about: &str| Link {
+            text: path.to_owned(),
+            href: Some(path.to_owned()),
+            about: about.to_owned(),
+        };
+        let mut links = vec![
+            link("/api/v1/status", "rates, lag, disk, last errors, as JSON; vispyr status shows it on one screen"),
+            link("/metrics", "everything that is counted, for Prometheus"),
+            link("/-/ready", "whether it has started"),
+            link("/-/healthy", "whether it answers"),
+        ];
+        for (name, about) in super::greeting::PORTS {
+            if let Some(address) = self.addresses.get(name).filter(|_| name != "web") {
+                links.push(Link { text: address.to_string(), href: None, about: about.to_owned() });
+            }
+        }
+        links
+    }
+}
