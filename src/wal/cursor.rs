@@ -1,0 +1,90 @@
+//! The destinations' cursors and their file.
+//!
+//! One file for all, `cursors`: a line of JSON and a line with its CRC32C. It also notes the next
+//! position of the log, so that a position is not given away twice even when the end of the last
+//! segment was lost after it had been synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use super::files;
+use super::segment::Entries;
+
+const NAME: &str = "cursors";
+
+/// A destination's place in the log.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub(super) name: String,
+    /// The first position that is not done.
+    pub(super) position: u64,
+    pub(super) dropped_items: u64,
+    pub(super) dropped_bytes: u64,
+    /// The entries of the closed segment it is in (by first position), once somebody has read
+    /// them: what exact lag needs.
+    pub(super) entries: Option<(u64, Entries)>,
+}
+
+impl Cursor {
+    pub(super) fn new(name: &str, position: u64) -> Self {
+        Cursor { name: name.to_owned(), position, dropped_items: 0, dropped_bytes: 0, entries: None }
+    }
+}
+
+/// What the file holds.
+#[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Saved {
+    pub(super) version: u32,
+    pub(super) next: u64,
+    pub(super) cursors: BTreeMap<String, u64>,
+}
+
+/// What was found of the file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Loaded {
+    /// There is none.
+    Missing,
+    /// It is not readable; moved aside.
+    Damaged,
+    /// Written by a newer version.
+    Newer(u32),
+    Good(Saved),
+}
+
+impl Saved {
+    /// Writes the file; durable when it returns.
+    pub(super) fn store(&self, dir: &Path) -> io::Result<()> {
+        let mut text = serde_json::to_string(self)?;
+        let crc = crc32c::crc32c(text.as_bytes());
+        text.push_str(&format!("\ncrc32c {crc:08x}\n"));
+        files::replace(dir, NAME, text.as_bytes())
+    }
+
+    /// Reads the file.
+    pub(super) fn load(dir: &Path) -> io::Result<Loaded> {
+        let bytes = match std::fs::read(dir.join(NAME)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Missing),
+            Err(error) => return Err(error),
+        };
+        match parse(&bytes) {
+            Some(saved) if saved.version > 1 => Ok(Loaded::Newer(saved.version)),
+            Some(saved) => Ok(Loaded::Good(saved)),
+            None => {
+                std::fs::rename(dir.join(NAME), dir.join("cursors.damaged"))?;
+                Ok(Loaded::Damaged)
+            }
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Saved> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (json, rest) = text.split_once('\n')?;
+    let crc = u32::from_str_radix(rest.strip_prefix("crc32c ")?.strip_suffix('\n')?, 16).ok()?;
+    if crc != crc32c::crc32c(json.as_bytes()) {
+        return None;
+    }
+    serde_json::from_str(json).ok()
+}

@@ -1,0 +1,99 @@
+//! The second thread of a log: it writes the cursor file, at most once a second, and deletes
+//! what every destination has passed. Neither holds up an append.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::segment;
+use super::state::Shared;
+
+/// How often the cursor file is written at most.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How the thread is told of work.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    keep: bool,
+    close: bool,
+}
+
+impl Wake {
+    /// A cursor has moved.
+    pub(super) fn keep(&self) {
+        let mut wanted = self.wanted.lock();
+        if !wanted.keep {
+            wanted.keep = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Write the cursors a last time and end.
+    pub(super) fn close(&self) {
+        self.wanted.lock().close = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for work, and for `due` unless closing. True: it is the last time.
+    fn wait(&self, due: Instant) -> bool {
+        let mut wanted = self.wanted.lock();
+        while !wanted.keep && !wanted.close {
+            self.changed.wait(&mut wanted);
+        }
+        while !wanted.close && !self.changed.wait_until(&mut wanted, due).timed_out() {}
+        wanted.keep = false;
+        wanted.close
+    }
+}
+
+/// The thread's body.
+pub(super) fn run(shared: &Arc<Shared>) {
+    let mut due = Instant::now();
+    loop {
+        let last = shared.keeper.wait(due);
+        if let Err(error) = save(shared) {
+            tracing::warn!(signal = %shared.signal, %error, "cannot write the cursors");
+            if !last {
+                shared.keeper.keep();
+            }
+        }
+        sweep(shared);
+        if last {
+            return;
+        }
+        due = Instant::now() + INTERVAL;
+    }
+}
+
+fn save(shared: &Shared) -> std::io::Result<()> {
+    let saved = shared.state.lock().saved();
+    saved.store(&shared.dir)
+}
+
+/// Deletes the closed segments that every destination has passed. Without destinations they stay
+/// until the budget needs the room.
+pub(super) fn sweep(shared: &Shared) {
+    loop {
+        let first = {
+            let mut state = shared.state.lock();
+            let passed = state.passed();
+            let done = state.closed.front().is_some_and(|closed| closed.totals.end <= passed);
+            if !done || state.cursors.is_empty() {
+                return;
+            }
+            state.closed.pop_front().map(|closed| closed.first)
+        };
+        if let Some(first) = first
+            && let Err(error) = segment::remove(&shared.dir, first)
+        {
+            tracing::warn!(signal = %shared.signal, segment = first, %error, "cannot delete a segment");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Reading one log for one destination: from memory near the end, else with positioned reads off
+//! the async threads, and never beyond what is synced.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::record::{Entry, HEADER, Header};
+use super::segment::{self, Entries};
+use super::state::{Plan, Shared, choose};
+use super::{Position, Record, WalError, aside, files};
+
+/// Reads one log for one destination. Reading does not move the cursor; [`Reader::commit`] does.
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    id: u64,
+    /// Which cursor.
+    cursor: usize,
+    position: u64,
+    grown: watch::Receiver<u64>,
+    open: Option<Open>,
+}
+
+/// The closed segment being read.
+#[derive(Debug, Clone)]
+struct Open {
+    first: u64,
+    limit: u64,
+    file: Arc<File>,
+    entries: Entries,
+}
+
+/// What a read from disk gave.
+struct Found {
+    records: Vec<Record>,
+    damaged: Vec<(Entry, Bytes)>,
+    /// Where to read on.
+    position: u64,
+    open: Option<Open>,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, cursor: usize) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let id = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let grown = shared.grown.subscribe();
+        let position = {
+            let mut state = shared.state.lock();
+            let position = state.cursors.get(cursor).map_or(state.next, |cursor| cursor.position);
+            state.readers.insert(id, position);
+            position
+        };
+        Reader { shared, id, cursor, position, grown, open: None }
+    }
+
+    /// The destination's cursor: the first record that is not done.
+    pub fn cursor(&self) -> Position {
+        let state = self.shared.state.lock();
+        Position(state.cursors.get(self.cursor).map_or(self.position, |cursor| cursor.position))
+    }
+
+    /// Where it reads on.
+    pub fn position(&self) -> Position {
+        Position(self.position)
+    }
+
+    /// The next records after those already read, joined up to about `max_bytes` of payload (at
+    /// least one). Waits until there is one, also after the log was closed: stop it by dropping
+    /// the future, which loses nothing. Reading happens off the async threads.
+    ///
+    /// # Errors
+    ///
+    /// A segment could not be read. Trying again is right; the reader stays where it is.
+    pub async fn next(&mut self, max_bytes: usize) -> Result<Vec<Record>, WalError> {
+        loop {
+            self.grown.borrow_and_update();
+            let plan = self.shared.state.lock().plan(self.id, &mut self.position, max_bytes);
+            let (position, open) = (self.position, self.open.take());
+            let shared = self.shared.clone();
+            let found = match plan {
+                Plan::Wait => {
+                    if self.grown.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                    continue;
+                }
+                Plan::Ready(records) => {
+                    self.advance(records.last().map_or(position, |record| record.position.0 + 1));
+                    return Ok(records);
+                }
+                Plan::Active { file, entries } => {
+                    blocking(move || shared.read_active(&file, &entries, position)).await?
+                }
+                Plan::Closed { first, limit, entries } => {
+                    let open = open.filter(|open| open.first == first);
+                    let entries = entries.or_else(|| open.as_ref().map(|open| open.entries.clone()));
+                    blocking(move || shared.read_closed(first, limit, open, entries, position, max_bytes)).await?
+                }
+            };
+            self.open = found.open;
+            self.advance(found.position);
+            if !found.records.is_empty() {
+                return Ok(found.records);
+            }
+        }
+    }
+
+    fn advance(&mut self, position: u64) {
+        self.position = position;
+        self.shared.state.lock().advance(self.id, position);
+    }
+
+    /// Reads on from `position`, or from the oldest record if that is gone.
+    pub fn seek(&mut self, position: Position) {
+        self.advance(position.0);
+    }
+
+    /// Every record before `position` is done: the cursor moves there and segments may go. Never
+    /// moves back, nor beyond the end. Persisted within a second and at close; after a crash it
+    /// may be a little old.
+    pub fn commit(&self, position: Position) {
+        if self.shared.state.lock().commit(self.cursor, position.0) {
+            self.shared.keeper.keep();
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.readers.remove(&self.id);
+        let state = &mut *state;
+        state.tail.trim(state.readers.values().copied());
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, WalError> + Send + 'static,
+) -> Result<T, WalError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            Err(WalError::Io { context: "cannot read a segment", path: "wal".into(), source: io::Error::other(error) })
+        }
+    }
+}
+
+impl Shared {
+    fn read_active(&self, file: &File, entries: &[Entry], position: u64) -> Result<Found, WalError> {
+        let (records, damaged) =
+            self.read(file, entries).map_err(files::io("cannot read the active segment in", &self.dir))?;
+        let position = entries.last().map_or(position, |last| last.position + 1);
+        let first = self.state.lock().active.first;
+        let found = Found { records, damaged, position, open: None };
+        self.set_aside(first, &found.damaged);
+        Ok(found)
+    }
+
+    fn read_closed(
+        &self,
+        first: u64,
+        limit: u64,
+        open: Option<Open>,
+        entries: Option<Entries>,
+        position: u64,
+        max_bytes: usize,
+    ) -> Result<Found, WalError> {
+        let path = segment::path(&self.dir, first);
+        let opened = || -> Result<Open, super::scan::ScanError> {
+            let entries = match entries {
+                Some(entries) => entries,
+                None => self.entries(first, limit)?,
+            };
+            let file = match open {
+                Some(open) => open.file,
+                None => Arc::new(File::open(&path)?),
+            };
+            Ok(Open { first, limit, file, entries })
+        };
+        let open = match opened() {
+            Ok(open) => open,
+            // Dropped since: the next plan begins behind it.
+            Err(_) if self.is_gone(first) => {
+                return Ok(Found { records: Vec::new(), damaged: Vec::new(), position, open: None });
+            }
+            Err(error) => return Err(error.of(&path)),
+        };
+        let chosen = choose(&open.entries, position, max_bytes);
+        let (records, damaged) = self.read(&open.file, chosen).map_err(files::io("cannot read", &path))?;
+        let position = chosen.last().map_or(open.limit, |last| last.position + 1);
+        self.set_aside(first, &damaged);
+        Ok(Found { records, damaged, position, open: Some(open) })
+    }
+
+    fn is_gone(&self, first: u64) -> bool {
+        self.state.lock().closed.iter().all(|closed| closed.first != first)
+    }
+
+    /// Reads records that lie together with one read, and tells the damaged ones apart.
+    #[allow(clippy::type_complexity, reason = "used in two places just above")]
+    fn read(&self, file: &File, entries: &[Entry]) -> io::Result<(Vec<Record>, Vec<(Entry, Bytes)>)> {
+        let (mut records, mut damaged) = (Vec::with_capacity(entries.len()), Vec::new());
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Ok((records, damaged));
+        };
+        let start = u64::from(first.offset);
+        let bytes = read_bytes(file, start, (last.end() - start) as usize)?;
+        for entry in entries {
+            let from = ((u64::from(entry.offset) - start) as usize).min(bytes.len());
+            let raw = bytes.slice(from..(from + entry.length as usize).min(bytes.len()));
+            let batch = raw
+                .first_chunk::<HEADER>()
+                .and_then(|header| Header::decode(header, self.salt).ok())
+                .filter(|header| header.position == entry.position)
+                .and_then(|header| header.batch(self.signal, &raw.slice(HEADER..)));
+            match batch {
+                Some(batch) => records.push(Record { position: Position(entry.position), batch }),
+                None => damaged.push((*entry, raw)),
+            }
+        }
+        Ok((records, damaged))
+    }
+
+    fn set_aside(&self, segment: u64, damaged: &[(Entry, Bytes)]) {
+        for (entry, raw) in damaged {
+            if self.state.lock().damage(entry) {
+                let position = entry.position;
+                tracing::error!(signal = %self.signal, segment, position, items = entry.items, "damaged record skipped");
+                aside::keep(&self.dir, segment, u64::from(entry.offset), raw);
+            }
+        }
+    }
+}
+
+/// Reads into memory that is not cleared first.
+fn read_bytes(file: &File, start: u64, length: usize) -> io::Result<Bytes> {
+    let mut buffer = Vec::with_capacity(length);
+    while buffer.len() < length {
+        let at = start + buffer.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    buffer.truncate(length);
+    Ok(Bytes::from(buffer))
+}

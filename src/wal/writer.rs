@@ -1,0 +1,428 @@
+//! The writer thread: group commit.
+//!
+//! Appends queue up while a sync runs; the thread then takes them all, writes them with one
+//! vectored write and one `fdatasync`, makes them visible to readers and answers their senders.
+//!
+//! When a write fails (a full disk), the segment is cut back to what was synced, the senders get
+//! the error, and the next append tries again. When a sync fails, the kernel may have marked the
+//! pages clean although they are not on disk, so a second `fdatasync` of the same file proves
+//! nothing: the group is written again, once, into a new segment. What stays behind in the old
+//! one is stale by position (see [`super::scan`]).
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::record::{Entry, Header};
+use super::segment::{self, Entries, Totals};
+use super::state::{Active, Closed, Shared};
+use super::{AppendError, Position, Record, WhenFull, files};
+use crate::signal::Batch;
+
+/// Bytes and records written with one sync at most. More gains nothing, and a crash tears less.
+const GROUP_BYTES: u64 = 8 << 20;
+const GROUP_RECORDS: usize = 1024;
+/// Pieces that one `pwritev` takes (`IOV_MAX`).
+const PIECES: usize = 1024;
+/// Records a segment holds at most: bounds the memory of its entries to 4 MiB.
+const SEGMENT_RECORDS: usize = 128 << 10;
+
+/// An append that waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) header: Header,
+    pub(super) batch: Batch,
+    pub(super) reply: oneshot::Sender<Result<Position, AppendError>>,
+}
+
+impl Pending {
+    fn length(&self) -> u64 {
+        u64::from(self.header.record_length())
+    }
+}
+
+/// Appends on their way to the thread.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    pending: VecDeque<Pending>,
+    closing: bool,
+}
+
+impl Queue {
+    /// Hands an append to the thread; false if the log is closed.
+    pub(super) fn push(&self, pending: Pending) -> bool {
+        let mut waiting = self.waiting.lock();
+        if waiting.closing {
+            return false;
+        }
+        waiting.pending.push_back(pending);
+        drop(waiting);
+        self.changed.notify_one();
+        true
+    }
+
+    /// No further appends; the thread ends when it has done those that wait.
+    pub(super) fn close(&self) {
+        self.waiting.lock().closing = true;
+        self.changed.notify_one();
+    }
+
+    /// The next group; empty when there will be none.
+    fn take(&self, max_bytes: u64) -> Vec<Pending> {
+        let mut waiting = self.waiting.lock();
+        while waiting.pending.is_empty() && !waiting.closing {
+            self.changed.wait(&mut waiting);
+        }
+        let mut bytes = 0;
+        let fits = |pending: &&Pending| {
+            bytes += pending.length();
+            bytes <= max_bytes
+        };
+        let count = waiting.pending.iter().take_while(fits).count().max(1).min(waiting.pending.len());
+        waiting.pending.drain(..count.min(GROUP_RECORDS)).collect()
+    }
+}
+
+/// Failures to come, for tests.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) writes: std::sync::atomic::AtomicU32,
+    pub(super) syncs: std::sync::atomic::AtomicU32,
+}
+
+/// The thread's own state. The active segment's file, length and entries are in [`Shared`], and
+/// only this thread changes them.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// The active segment may hold bytes that were never acknowledged and could not be cut off.
+    spoiled: bool,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Writer { shared, spoiled: false }
+    }
+
+    /// The thread's body.
+    pub(super) fn run(mut self) {
+        let max_bytes = GROUP_BYTES.min(self.shared.segment_size);
+        loop {
+            let group = self.shared.queue.take(max_bytes);
+            if group.is_empty() {
+                break;
+            }
+            self.commit(group);
+        }
+        self.index_active();
+    }
+
+    /// Writes a group and answers all of it.
+    fn commit(&mut self, group: Vec<Pending>) {
+        let group = self.admit(group);
+        if group.is_empty() {
+            return;
+        }
+        match self.write(&group) {
+            Ok(entries) => self.publish(group, entries),
+            Err(error) => {
+                tracing::warn!(signal = %self.shared.signal, %error, records = group.len(), "cannot write to the log");
+                for pending in group {
+                    let source = again(&error);
+                    let _ = pending.reply.send(Err(AppendError::Io { signal: self.shared.signal, source }));
+                }
+            }
+        }
+    }
+
+    /// Makes room for the group within the budget; answers those for whom there is none.
+    fn admit(&mut self, group: Vec<Pending>) -> Vec<Pending> {
+        let total = group.iter().map(Pending::length).sum();
+        if self.make_room(total).is_ok_and(|room| room) {
+            return group;
+        }
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        for pending in group {
+            let error = match self.make_room(bytes + pending.length()) {
+                Ok(true) => {
+                    bytes += pending.length();
+                    taken.push(pending);
+                    continue;
+                }
+                Ok(false) => AppendError::Full(self.shared.signal),
+                Err(source) => AppendError::Io { signal: self.shared.signal, source },
+            };
+            let _ = pending.reply.send(Err(error));
+        }
+        taken
+    }
+
+    /// Makes room for `wanted` bytes, if the rules allow.
+    fn make_room(&mut self, wanted: u64) -> io::Result<bool> {
+        loop {
+            let mut state = self.shared.state.lock();
+            if state.size() + wanted <= self.shared.max_size {
+                return Ok(true);
+            }
+            if wanted > self.shared.max_size {
+                return Ok(false);
+            }
+            let passed = state.passed();
+            let may_drop = self.shared.when_full == WhenFull::DropOldest;
+            if let Some(front) = state.closed.front() {
+                let (first, end, limit) = (front.first, front.totals.end, state.limit(0));
+                if end > passed && !may_drop {
+                    return Ok(false);
+                }
+                let inside = state.cursors.iter().any(|cursor| cursor.position > first && cursor.position < end);
+                let entries = if inside {
+                    drop(state);
+                    let entries = self.shared.entries(first, limit).unwrap_or_default();
+                    state = self.shared.state.lock();
+                    entries
+                } else {
+                    Entries::default()
+                };
+                // The keeper may have deleted it meanwhile.
+                if state.closed.front().is_none_or(|front| front.first != first) {
+                    continue;
+                }
+                let dropped = state.drop_oldest(&entries);
+                drop(state);
+                self.shared.keeper.keep();
+                if let Some(dropped) = dropped {
+                    if end > passed {
+                        let records = dropped.totals.records;
+                        tracing::warn!(signal = %self.shared.signal, segment = first, records, "log full, oldest segment dropped");
+                    }
+                    segment::remove(&self.shared.dir, first)?;
+                }
+            } else {
+                if state.next > passed && !may_drop {
+                    return Ok(false);
+                }
+                drop(state);
+                self.begin_segment()?;
+            }
+        }
+    }
+
+    /// Writes and syncs a group behind the last record. On an error nothing of it counts.
+    fn write(&mut self, group: &[Pending]) -> io::Result<Vec<Entry>> {
+        let total: u64 = group.iter().map(Pending::length).sum();
+        let (length, records) = {
+            let state = self.shared.state.lock();
+            (state.active.length, state.active.entries.len())
+        };
+        let full = length > 0 && length + total > self.shared.segment_size;
+        if full || self.spoiled || records + group.len() > SEGMENT_RECORDS {
+            self.begin_segment()?;
+        }
+        match self.write_once(group) {
+            Err(Failed::Sync(error)) => {
+                tracing::error!(signal = %self.shared.signal, %error, "sync failed, writing again into a new segment");
+                self.begin_segment()?;
+                self.write_once(group).map_err(Failed::into_inner)
+            }
+            other => other.map_err(Failed::into_inner),
+        }
+    }
+
+    fn write_once(&mut self, group: &[Pending]) -> Result<Vec<Entry>, Failed> {
+        let (file, start, next) = {
+            let state = self.shared.state.lock();
+            (state.active.file.clone(), state.active.length, state.next)
+        };
+        let mut entries = Vec::with_capacity(group.len());
+        let mut headers = Vec::with_capacity(group.len());
+        let mut offset = start;
+        for (pending, position) in group.iter().zip(next..) {
+            let header = Header { position, ..pending.header };
+            let Ok(at) = u32::try_from(offset) else {
+                return Err(Failed::Write(io::Error::other("segment too long")));
+            };
+            entries.push(Entry::new(&header, at));
+            offset += pending.length();
+            headers.push(header.encode(self.shared.salt));
+        }
+        let mut pieces = Vec::with_capacity(group.len() * 2);
+        for (pending, header) in group.iter().zip(&headers) {
+            let Batch { meta, payload, .. } = &pending.batch;
+            let parts = [&header[..], meta.query.as_bytes(), meta.content_type.as_bytes(), payload];
+            pieces.extend(parts.into_iter().filter(|part| !part.is_empty()).map(IoSlice::new));
+        }
+        let written = self.write_pieces(&file, &mut pieces, start);
+        let failed = match written {
+            Ok(()) => match self.sync(&file) {
+                Ok(()) => return Ok(entries),
+                Err(error) => {
+                    self.spoiled = true;
+                    Failed::Sync(error)
+                }
+            },
+            Err(error) => Failed::Write(error),
+        };
+        if let Err(error) = file.set_len(start) {
+            tracing::warn!(signal = %self.shared.signal, %error, "cannot cut back a segment");
+            self.spoiled = true;
+        }
+        Err(failed)
+    }
+
+    fn write_pieces(&self, file: &File, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        #[cfg(test)]
+        if self.shared.faults.writes.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+            self.shared.faults.writes.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            let half = pieces.len() / 2 + 1;
+            let _ = rustix::io::pwritev(file, &pieces[..half], offset);
+            return Err(io::Error::from_raw_os_error(28));
+        }
+        while !pieces.is_empty() {
+            let count = pieces.len().min(PIECES);
+            match rustix::io::pwritev(file, &pieces[..count], offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    offset += written as u64;
+                    IoSlice::advance_slices(&mut pieces, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        let started = Instant::now();
+        let result = file.sync_data();
+        #[cfg(test)]
+        if self.shared.faults.syncs.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+            self.shared.faults.syncs.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let mut state = self.shared.state.lock();
+        state.syncs += 1;
+        state.sync_time += started.elapsed();
+        result
+    }
+
+    /// Makes a synced group visible, then answers its senders.
+    fn publish(&self, group: Vec<Pending>, entries: Vec<Entry>) {
+        let mut replies = Vec::with_capacity(group.len());
+        let next = {
+            let mut state = self.shared.state.lock();
+            let near = !state.readers.is_empty();
+            for (pending, entry) in group.into_iter().zip(entries) {
+                let position = Position(entry.position);
+                state.active.length = entry.end();
+                state.active.entries.push(entry);
+                state.next = entry.position + 1;
+                if near {
+                    state.tail.push(Record { position, batch: pending.batch });
+                }
+                replies.push((pending.reply, position));
+            }
+            let state = &mut *state;
+            state.tail.trim(state.readers.values().copied());
+            state.next
+        };
+        self.shared.grown.send_replace(next);
+        for (reply, position) in replies {
+            let _ = reply.send(Ok(position));
+        }
+    }
+
+    /// Closes the active segment and begins the next. An empty one is replaced: after a failed
+    /// sync its pages are not to be trusted.
+    fn begin_segment(&mut self) -> io::Result<()> {
+        let (first, next, empty) = {
+            let state = self.shared.state.lock();
+            (state.active.first, state.next, state.active.length == 0)
+        };
+        // Until it has succeeded nothing may go into the old one: a file of the new name may exist.
+        self.spoiled = true;
+        if empty {
+            segment::remove(&self.shared.dir, first).or_else(missing_is_fine)?;
+        }
+        let file = create(&self.shared.dir, next)?;
+        self.spoiled = false;
+        let mut state = self.shared.state.lock();
+        let new = Active { first: next, file: Arc::new(file), length: 0, entries: Vec::new() };
+        let old = std::mem::replace(&mut state.active, new);
+        if empty {
+            return Ok(());
+        }
+        let entries: Entries = old.entries.into();
+        let totals = Totals::new(old.first, old.length, &entries);
+        state.closed.push_back(Closed { first: old.first, totals, entries: Arc::downgrade(&entries) });
+        for cursor in state.cursors.iter_mut().filter(|c| c.position > old.first && c.position < totals.end) {
+            cursor.entries = Some((old.first, entries.clone()));
+        }
+        drop(state);
+        self.index(old.first, &totals, &entries);
+        self.shared.keeper.keep();
+        Ok(())
+    }
+
+    fn index(&self, first: u64, totals: &Totals, entries: &[Entry]) {
+        if let Err(error) = segment::write_index(&self.shared.dir, first, self.shared.salt, totals, entries) {
+            let _ = fs::remove_file(segment::index_path(&self.shared.dir, first));
+            tracing::warn!(signal = %self.shared.signal, segment = first, %error, "cannot write a segment's index");
+        }
+    }
+
+    /// At a clean end: spares the next start the scan of the last segment.
+    fn index_active(&self) {
+        let (first, length, entries) = {
+            let state = self.shared.state.lock();
+            (state.active.first, state.active.length, state.active.entries.clone())
+        };
+        self.index(first, &Totals::new(first, length, &entries), &entries);
+    }
+}
+
+/// What failed: after a failed sync the file must not be synced again and believed.
+enum Failed {
+    Write(io::Error),
+    Sync(io::Error),
+}
+
+impl Failed {
+    fn into_inner(self) -> io::Error {
+        match self {
+            Failed::Write(error) | Failed::Sync(error) => error,
+        }
+    }
+}
+
+/// Creates the segment that begins at `first`; its name is durable when this returns.
+pub(super) fn create(dir: &Path, first: u64) -> io::Result<File> {
+    let path = segment::path(dir, first);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    files::sync_dir(dir)?;
+    Ok(file)
+}
+
+fn missing_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// The same error for another sender.
+fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
