@@ -4,10 +4,32 @@
 //! half of what it asks for ten times 2,000, and gives them out as [`Chunk`]s, each of which is
 //! inserted by one statement.
 
+use arrow::error::ArrowError;
 use duckdb::Connection;
 
-use crate::store::schema::Table;
+use crate::signal::{Format, Signal};
 use crate::wal::Record;
+
+mod any;
+mod chunk;
+mod dictionary;
+mod inflate;
+mod proto;
+mod resource;
+mod rows;
+#[cfg(test)]
+mod testing;
+mod time;
+mod traces;
+mod variant;
+
+pub use chunk::Chunk;
+
+use proto::ProtoError;
+use resource::Resources;
+use rows::Rows;
+use traces::SpanRows;
+use variant::Encoder;
 
 /// Bounds of what one record may turn into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,36 +70,6 @@ pub enum DecodeError {
     },
 }
 
-/// Rows of one table, ready to be inserted.
-#[derive(Debug)]
-pub struct Chunk {
-    /// Where they go.
-    table: Table,
-}
-
-impl Chunk {
-    /// The table that the rows are for.
-    pub fn table(&self) -> Table {
-        self.table
-    }
-
-    /// How many rows.
-    pub fn rows(&self) -> usize {
-        0
-    }
-
-    /// About how many bytes the rows take in a hot generation.
-    pub fn hot_bytes(&self) -> usize {
-        0
-    }
-
-    /// Inserts the rows into `target`, a table made by [`Table::create`], named as SQL needs it
-    /// (qualified, quoted). Returns the number of rows. Runs in the connection's transaction.
-    pub fn insert(&self, _connection: &Connection, _target: &str) -> duckdb::Result<usize> {
-        Ok(0)
-    }
-}
-
 /// What the decoder has met since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -94,38 +86,95 @@ pub struct Counts {
 /// Turns records into chunks. One for all signals; not shared between threads.
 #[derive(Debug)]
 pub struct Decoder {
+    limits: Limits,
     counts: Counts,
+    encoder: Encoder,
+    resources: Resources,
+    spans: SpanRows,
 }
 
 impl Decoder {
     /// An empty decoder.
-    pub fn new(_limits: Limits) -> Self {
-        Decoder { counts: Counts::default() }
+    pub fn new(limits: Limits) -> Self {
+        Decoder {
+            limits,
+            counts: Counts::default(),
+            encoder: Encoder::new(limits.max_attribute_depth),
+            resources: Resources::default(),
+            spans: SpanRows::default(),
+        }
     }
 
     /// Prepares a connection's database for [`Chunk::insert`]; once for each DuckDB instance.
-    pub fn register(_connection: &Connection) -> duckdb::Result<()> {
-        Ok(())
+    pub fn register(connection: &Connection) -> duckdb::Result<()> {
+        chunk::register(connection)
     }
 
     /// Adds the rows of a record, or counts it as undecodable and adds none.
-    pub fn push(&mut self, _record: &Record) -> Result<(), DecodeError> {
-        Ok(())
+    pub fn push(&mut self, record: &Record) -> Result<(), DecodeError> {
+        let marks = self.lengths();
+        let result = self.decode(record);
+        match &result {
+            Ok(items) => {
+                self.resources.emitted.keep();
+                self.counts.items += items;
+            }
+            Err(_) => {
+                self.truncate(marks);
+                self.resources.emitted.take_back();
+                self.counts.undecodable_records += 1;
+                self.counts.undecodable_items += u64::from(record.batch.items);
+            }
+        }
+        result.map(|_| ())
+    }
+
+    fn decode(&mut self, record: &Record) -> Result<u64, DecodeError> {
+        let batch = &record.batch;
+        let payload = inflate::inflate(&batch.payload, batch.compression, self.limits.max_decoded_size)?;
+        let malformed =
+            |error: ProtoError| DecodeError::Malformed { format: batch.format.name(), reason: error.to_string() };
+        match (batch.format, batch.signal) {
+            (Format::Otlp, Signal::Traces) => {
+                traces::decode(&payload, &mut self.spans, &mut self.resources, &mut self.encoder).map_err(malformed)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    fn lengths(&self) -> [usize; 2] {
+        [self.resources.rows.len(), self.spans.len()]
+    }
+
+    fn truncate(&mut self, lengths: [usize; 2]) {
+        self.resources.rows.truncate(lengths[0]);
+        self.spans.truncate(lengths[1]);
     }
 
     /// Rows collected since the last [`Decoder::take`].
     pub fn pending_rows(&self) -> usize {
-        0
+        self.lengths().iter().sum()
     }
 
     /// Gives out what was collected.
     pub fn take(&mut self) -> Vec<Chunk> {
-        Vec::new()
+        let chunks = [Chunk::of(&mut self.resources.rows), Chunk::of(&mut self.spans)];
+        let given = |chunk: Result<Option<Chunk>, ArrowError>| match chunk {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                // Only a mistake in this module leads here: the columns fit by construction.
+                tracing::error!(%error, "cannot hand rows over");
+                None
+            }
+        };
+        chunks.into_iter().filter_map(given).collect()
     }
 
     /// A new generation begins: dictionary rows are given out again from here on. Call it after
     /// the [`Decoder::take`] that belongs to the old generation.
-    pub fn new_generation(&mut self) {}
+    pub fn new_generation(&mut self) {
+        self.resources.emitted.forget();
+    }
 
     /// What was met so far.
     pub fn counts(&self) -> Counts {

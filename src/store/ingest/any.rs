@@ -1,0 +1,157 @@
+//! OTLP's `AnyValue` and `KeyValue`, read where they lie in the payload.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::store::ingest::proto::{Field, ProtoError, fields};
+
+/// How many `AnyValue`s may be nested before the record counts as malformed. The receivers refuse
+/// such payloads earlier (100 levels of messages); this bounds the recursion here.
+pub(crate) const MAX_NESTING: u32 = 256;
+
+/// An attribute value: decoded as far as its own level.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum AnyValue<'a> {
+    /// Not set.
+    Empty,
+    Text(&'a str),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Bytes(&'a [u8]),
+    /// An encoded `ArrayValue`.
+    Array(&'a [u8]),
+    /// An encoded `KeyValueList`.
+    Map(&'a [u8]),
+}
+
+impl<'a> AnyValue<'a> {
+    /// Reads an encoded `AnyValue`.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, ProtoError> {
+        let mut value = AnyValue::Empty;
+        let mut message = fields(bytes);
+        while let Some((number, field)) = message.next()? {
+            // The last one wins, as for every `oneof`.
+            value = match number {
+                1 => AnyValue::Text(field.text()?),
+                2 => AnyValue::Bool(field.varint()? != 0),
+                3 => AnyValue::Int(field.int64()?),
+                4 => AnyValue::Double(field.double()?),
+                5 => AnyValue::Array(field.bytes()?),
+                6 => AnyValue::Map(field.bytes()?),
+                7 => AnyValue::Bytes(field.bytes()?),
+                _ => continue,
+            };
+        }
+        Ok(value)
+    }
+
+    /// The value as text: strings as they are, everything else as JSON.
+    pub(crate) fn to_text(self) -> Result<String, ProtoError> {
+        if let AnyValue::Text(text) = self {
+            return Ok(text.to_owned());
+        }
+        let mut json = String::new();
+        write_json(self, &mut json, 0)?;
+        Ok(json)
+    }
+}
+
+/// The elements of an encoded `ArrayValue`, or the `KeyValue`s of an encoded `KeyValueList`.
+pub(crate) fn elements<'a>(
+    bytes: &'a [u8],
+    mut each: impl FnMut(&'a [u8]) -> Result<(), ProtoError>,
+) -> Result<(), ProtoError> {
+    let mut message = fields(bytes);
+    while let Some((number, field)) = message.next()? {
+        if number == 1 {
+            each(field.bytes()?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads an encoded `KeyValue`. The value stays encoded; it is empty if there is none.
+pub(crate) fn key_value(bytes: &[u8]) -> Result<(&str, &[u8]), ProtoError> {
+    let (mut key, mut value): (&str, &[u8]) = ("", &[]);
+    let mut message = fields(bytes);
+    while let Some((number, field)) = message.next()? {
+        match (number, field) {
+            (1, Field::Bytes(_)) => key = field.text()?,
+            (2, Field::Bytes(bytes)) => value = bytes,
+            (1 | 2, _) => return Err(ProtoError::WireType),
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+/// Appends the value as JSON. Bytes are base64, as in OTLP/JSON; numbers that JSON does not have
+/// (NaN, infinities) are strings.
+pub(crate) fn write_json(value: AnyValue<'_>, json: &mut String, depth: u32) -> Result<(), ProtoError> {
+    if depth > MAX_NESTING {
+        return Err(ProtoError::Depth);
+    }
+    match value {
+        AnyValue::Empty => json.push_str("null"),
+        AnyValue::Text(text) => write_json_string(text, json),
+        AnyValue::Bool(value) => json.push_str(if value { "true" } else { "false" }),
+        // Writing to a String cannot fail.
+        AnyValue::Int(value) => drop(write!(json, "{value}")),
+        AnyValue::Double(value) if value.is_finite() => drop(write!(json, "{value:?}")),
+        AnyValue::Double(value) => drop(write!(json, "\"{value}\"")),
+        AnyValue::Bytes(bytes) => {
+            json.push('"');
+            STANDARD.encode_string(bytes, json);
+            json.push('"');
+        }
+        AnyValue::Array(bytes) => {
+            let open = json.len();
+            elements(bytes, |element| {
+                json.push(',');
+                write_json(AnyValue::read(element)?, json, depth + 1)
+            })?;
+            close(json, open, '[', ']');
+        }
+        AnyValue::Map(bytes) => {
+            let open = json.len();
+            elements(bytes, |element| {
+                let (key, value) = key_value(element)?;
+                json.push(',');
+                write_json_string(key, json);
+                json.push(':');
+                write_json(AnyValue::read(value)?, json, depth + 1)
+            })?;
+            close(json, open, '{', '}');
+        }
+    }
+    Ok(())
+}
+
+/// Every element was written with a comma before it; the first one becomes the bracket.
+fn close(json: &mut String, open: usize, left: char, right: char) {
+    if json.len() == open {
+        json.push(left);
+    } else {
+        json.replace_range(open..=open, left.encode_utf8(&mut [0; 4]));
+    }
+    json.push(right);
+}
+
+fn write_json_string(text: &str, json: &mut String) {
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            c if u32::from(c) < 0x20 => drop(write!(json, "\\u{:04x}", u32::from(c))),
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+}

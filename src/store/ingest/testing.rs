@@ -1,0 +1,119 @@
+//! What the tests of ingest share: a store in one DuckDB instance, without an engine.
+
+use bytes::Bytes;
+use duckdb::Connection;
+
+use crate::signal::{Batch, Compression, Format, Meta, Signal};
+use crate::store::ingest::{DecodeError, Decoder, Limits};
+use crate::store::schema::Table;
+use crate::store::views;
+use crate::wal::{Position, Record};
+
+/// The time at which test records were received: 2026-01-01.
+pub(crate) const RECEIVED: u64 = 1_767_225_600_000_000_000;
+
+/// A hot generation under its views, and the decoder that fills it.
+pub(crate) struct TestStore {
+    pub(crate) db: Connection,
+    pub(crate) decoder: Decoder,
+}
+
+impl TestStore {
+    pub(crate) fn new() -> Self {
+        let db = Connection::open_in_memory().expect("open");
+        Decoder::register(&db).expect("register");
+        db.execute_batch("CREATE SCHEMA hot; CREATE SCHEMA stored").expect("schemas");
+        for table in Table::ALL {
+            let name = table.name();
+            let hot = format!("hot.{name}");
+            db.execute_batch(&table.create(&hot)).expect("hot");
+            db.execute_batch(&format!("CREATE VIEW stored.{name} AS {}", table.stored_select(&hot))).expect("stored");
+        }
+        for table in Table::ALL {
+            let view = views::select(table, |table| format!("stored.{}", table.name()));
+            db.execute_batch(&format!("CREATE VIEW {} AS {view}", table.name())).expect("view");
+        }
+        TestStore { db, decoder: Decoder::new(Limits::default()) }
+    }
+
+    /// Decodes and inserts one record.
+    pub(crate) fn push(&mut self, record: &Record) -> Result<(), DecodeError> {
+        let result = self.decoder.push(record);
+        for chunk in self.decoder.take() {
+            let rows = chunk.insert(&self.db, &format!("hot.{}", chunk.table().name())).expect("insert");
+            assert_eq!(rows, chunk.rows());
+        }
+        result
+    }
+
+    /// Decodes and inserts an OTLP request.
+    pub(crate) fn otlp(&mut self, signal: Signal, message: &impl prost::Message) -> Result<(), DecodeError> {
+        self.push(&record(signal, Format::Otlp, message.encode_to_vec()))
+    }
+
+    /// The rows that `sql` gives, every value as text.
+    pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        let sql = format!("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({sql})");
+        let mut statement = self.db.prepare(&sql).expect("prepare");
+        let mut rows = statement.query([]).expect("query");
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().expect("row") {
+            let columns = row.as_ref().column_count();
+            all.push((0..columns).map(|i| row.get(i).expect("text")).collect());
+        }
+        all
+    }
+
+    /// The only row that `sql` gives.
+    pub(crate) fn row(&self, sql: &str) -> Vec<Option<String>> {
+        let mut rows = self.rows(sql);
+        assert_eq!(rows.len(), 1, "{sql}");
+        rows.remove(0)
+    }
+
+    /// The only value that `sql` gives.
+    pub(crate) fn value(&self, sql: &str) -> Option<String> {
+        self.row(sql).remove(0)
+    }
+
+    /// How many rows a table has.
+    pub(crate) fn count(&self, table: &str) -> i64 {
+        self.db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("count")
+    }
+
+    /// Seals a table to Parquet and reads it back, as a flush would.
+    pub(crate) fn seal(&self, table: Table) -> i64 {
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("sealed.parquet");
+        let copy = format!(
+            "COPY ({}) TO '{}' (FORMAT parquet, COMPRESSION zstd)",
+            table.stored_select(&format!("hot.{}", table.name())),
+            file.display()
+        );
+        self.db.execute_batch(&copy).expect("copy");
+        let read = format!("SELECT count(*) FROM (SELECT {} FROM '{}')", table.column_list(), file.display());
+        self.db.query_row(&read, [], |row| row.get(0)).expect("read")
+    }
+}
+
+/// A record with this payload.
+pub(crate) fn record(signal: Signal, format: Format, payload: Vec<u8>) -> Record {
+    Record {
+        position: Position(1),
+        batch: Batch {
+            signal,
+            format,
+            compression: Compression::Identity,
+            items: 1,
+            decoded_size: payload.len() as u64,
+            received: RECEIVED,
+            meta: Meta::default(),
+            payload: Bytes::from(payload),
+        },
+    }
+}
+
+/// Shorthand for an expected row.
+pub(crate) fn some(values: &[&str]) -> Vec<Option<String>> {
+    values.iter().map(|value| (*value != "NULL").then(|| (*value).to_owned())).collect()
+}
