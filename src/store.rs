@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`protocol`] | what collector and engine say to each other |
 //! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
+//! | [`engine`] | the process that holds DuckDB |
 //! | [`schema`] | the stored tables |
 //! | [`ingest`] | from records to rows |
 //! | [`views`] | what users see of the tables |
@@ -21,6 +22,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 pub mod catalog;
+pub mod engine;
 pub mod ingest;
 pub mod protocol;
 pub mod schema;

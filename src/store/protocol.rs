@@ -19,9 +19,9 @@ use crate::wal::{Position, Record};
 /// Version of this protocol: both ends must speak the same, as both come from one binary.
 pub const VERSION: u32 = 1;
 
-/// Bytes of payload that the collector may have sent without having been told that they are
-/// visible. One larger record may always go alone.
-pub const WINDOW: usize = 16 << 20;
+/// Payload bytes of one signal that the collector may have sent without having been told that
+/// they are visible. One larger record may always go alone.
+pub const WINDOW: usize = 8 << 20;
 
 /// Longest frame that is accepted.
 pub const MAX_FRAME: usize = 1 << 30;

@@ -1,0 +1,314 @@
+//! The engine: the one process that holds DuckDB. Records come in over `ingest.sock`, questions
+//! over `query.sock`; rows live in memory until they are sealed into Parquet.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`home`] | the store's folder: lock, version, what a crash left |
+//! | [`instance`] | opening DuckDB |
+//! | [`generation`] | hot tables, and the views over them and the sealed files |
+//! | [`link`] | the server of `ingest.sock` |
+//! | [`lane`], [`decode`] | records wait, and become rows, by signal |
+//! | [`inbox`], [`writer`] | rows are inserted by one thread |
+//! | [`partition`], [`flush`] | a generation becomes files |
+//! | [`board`], [`stats`] | how far the logs have come, and figures |
+//! | [`failpoint`] | where a test can have it die |
+//!
+//! Threads: one decodes for each signal, one inserts, one seals, two serve each connection.
+//! DuckDB has its own. None of them is an async thread.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use duckdb::Connection;
+use parking_lot::{Condvar, Mutex};
+use tokio_util::sync::CancellationToken;
+
+use self::board::Board;
+use self::flush::Sealer;
+use self::generation::{Extent, Generation};
+use self::home::{Home, HomeError};
+use self::inbox::{Command, Inbox};
+use self::instance::InstanceError;
+use self::shared::Shared;
+use self::stats::{Counters, Stats};
+use self::writer::Writer;
+use crate::signal::Signal;
+use crate::store::Config;
+use crate::store::catalog::{Catalog, CatalogError, File};
+
+pub mod board;
+pub mod decode;
+pub mod failpoint;
+pub mod flush;
+pub mod generation;
+pub mod home;
+pub mod inbox;
+pub mod instance;
+pub mod lane;
+pub mod link;
+pub mod partition;
+pub mod shared;
+pub mod stats;
+pub mod writer;
+
+/// Stack of the threads that call DuckDB: it recurses over expressions and nested values.
+const STACK: usize = 16 << 20;
+
+/// How long a graceful end may spend on sealing what is in memory.
+const LAST_FLUSH: Duration = Duration::from_secs(6);
+
+/// Below this a graceful end seals nothing: the next start has it back from the log in no time,
+/// and a small file stays small for ever.
+const WORTH_SEALING: u64 = 16 << 20;
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Its folder.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// DuckDB.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// DuckDB, later on.
+    #[error("duckdb: {0}")]
+    Duckdb(#[from] duckdb::Error),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A socket or a thread.
+    #[error("cannot {action} {what}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        what: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+/// A switch that threads wait at.
+#[derive(Debug, Default)]
+pub struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Ends every wait, now and later.
+    pub fn stop(&self) {
+        *self.stopped.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for `patience`, or less if stopped. Answers whether it was stopped.
+    pub fn wait(&self, patience: Duration) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.changed.wait_for(&mut stopped, patience);
+        }
+        *stopped
+    }
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    root: Mutex<Connection>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stop: Arc<Stop>,
+    _home: Home,
+}
+
+impl Engine {
+    /// Opens the store in the folder that `config` names, given the data directory. Blocks.
+    pub fn open(config: &Config, data_dir: &Path) -> Result<Arc<Self>, EngineError> {
+        let home = Home::open(&config.dir(data_dir))?;
+        let root = instance::open(config, &home)?;
+        let catalog = Catalog::open(&home.catalog())?;
+        let (files, missing) = find(catalog.files()?, &home.sealed());
+        let known: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
+        let swept = home.sweep(&known)?;
+        let open = Generation::new(1);
+        let extent = Extent { generations: &[open.number], files: &files, sealed: &home.sealed() };
+        generation::switch(&root, Some(open.number), extent, None, || {})?;
+        generation::create_user_views(&root)?;
+
+        let version = root.query_row("SELECT version()", [], |row| row.get(0))?;
+        tracing::info!(dir = %home.sealed().display(), duckdb = version, files = files.len(), swept, "store open");
+        let shared = Arc::new(Shared {
+            config: config.clone(),
+            sealed_dir: home.sealed(),
+            counters: Counters::new(version, config.hot_memory.as_u64(), &files, missing),
+            files: Mutex::new(files),
+            lanes: Default::default(),
+            inbox: Arc::new(Inbox::default()),
+            board: Board::new(catalog.positions()?),
+        });
+        let engine = Engine {
+            shared,
+            root: Mutex::new(root),
+            threads: Mutex::default(),
+            stop: Arc::new(Stop::default()),
+            _home: home,
+        };
+        engine.start(open, catalog)?;
+        Ok(Arc::new(engine))
+    }
+
+    fn start(&self, open: Generation, catalog: Catalog) -> Result<(), EngineError> {
+        let (jobs, for_sealer) = std::sync::mpsc::channel();
+        let number = open.number;
+        let writer = Writer::new(self.shared.clone(), self.connect()?, open, jobs);
+        let sealer = Sealer::new(self.shared.clone(), self.connect()?, catalog);
+        let stop = self.stop.clone();
+        let mut threads =
+            vec![spawn("insert", move || writer.run())?, spawn("seal", move || sealer.run(&for_sealer, &stop))?];
+        for signal in Signal::ALL {
+            let shared = self.shared.clone();
+            let work = move || decode::run(signal, &shared.lanes[signal as usize], &shared.inbox, number);
+            threads.push(spawn(&format!("decode-{signal}"), work)?);
+        }
+        self.threads.lock().append(&mut threads);
+        Ok(())
+    }
+
+    /// A fresh connection: it sees all views, and shares memory and threads with the others.
+    pub fn connect(&self) -> Result<Connection, duckdb::Error> {
+        self.root.lock().try_clone()
+    }
+
+    /// Figures, as of now.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.shared.counters.snapshot();
+        for (signal, lane) in stats.signals.iter_mut().zip(&self.shared.lanes) {
+            signal.waiting_bytes = lane.waiting() as u64;
+        }
+        stats
+    }
+
+    /// Seals everything that is visible now. Blocks until it is done or has failed once; then it
+    /// is tried again anyway.
+    pub fn flush(&self) -> Result<(), String> {
+        let (reply, answer) = std::sync::mpsc::channel();
+        let gone = || "the engine is ending".to_owned();
+        if !self.shared.inbox.command(Command::Flush(reply)) {
+            return Err(gone());
+        }
+        answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Ends all threads. What is not sealed stays in the logs.
+    pub fn close(&self) {
+        self.stop.stop();
+        self.shared.inbox.command(Command::Stop);
+        for lane in &self.shared.lanes {
+            lane.close();
+        }
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
+    thread.spawn(work).map_err(|source| EngineError::Io { action: "start thread", what: name.to_owned(), source })
+}
+
+/// Those of the files that are there, and the number of those that are not. A store that lost a
+/// file answers for the rest.
+fn find(files: Vec<File>, sealed: &Path) -> (Vec<File>, u64) {
+    let all = files.len();
+    let is_there = |file: &File| {
+        let size = std::fs::metadata(sealed.join(&file.path)).map(|m| m.len()).ok();
+        if size != Some(file.bytes) {
+            tracing::error!(file = file.path, rows = file.rows, ?size, expected = file.bytes, "sealed file lost");
+        }
+        size == Some(file.bytes)
+    };
+    let found: Vec<File> = files.into_iter().filter(is_there).collect();
+    let missing = (all - found.len()) as u64;
+    (found, missing)
+}
+
+/// Waits before another try at what somebody else has to make possible (memory, a lock, a file
+/// descriptor), of which nobody tells us.
+#[allow(clippy::disallowed_methods, reason = "there is no condition to wait for")]
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// Where an engine runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `[store]`.
+    pub store: Config,
+    /// The data directory.
+    pub data_dir: PathBuf,
+}
+
+/// Runs the engine process until `shutdown`: opens the store, serves its sockets, and on the way
+/// out seals what is worth it. SIGUSR1 seals what is there.
+pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), EngineError> {
+    let Options { store, data_dir } = options;
+    let socket = store.ingest_socket(&data_dir);
+    let listener = bind(&socket)?;
+    let engine = tokio::task::block_in_place(|| Engine::open(&store, &data_dir))?;
+    let server = link::Server::start(listener, engine.shared.clone())?;
+    let flushes = tokio::spawn(flush_on_signal(engine.clone()));
+
+    shutdown.cancelled().await;
+    flushes.abort();
+    server.stop();
+    if engine.stats().hot_bytes >= WORTH_SEALING {
+        let last = engine.clone();
+        match tokio::time::timeout(LAST_FLUSH, tokio::task::spawn_blocking(move || last.flush())).await {
+            Ok(Ok(Ok(()))) => tracing::info!("hot rows sealed"),
+            _ => tracing::warn!("hot rows not sealed in time: they come back from the logs"),
+        }
+    }
+    let _ = std::fs::remove_file(&socket);
+    tokio::task::block_in_place(|| engine.close());
+    Ok(())
+}
+
+/// Listens on a unix socket for this user alone, in place of one that a crash left.
+fn bind(socket: &Path) -> Result<std::os::unix::net::UnixListener, EngineError> {
+    let failed = |action, source| EngineError::Io { action, what: socket.display().to_string(), source };
+    if let Some(dir) = socket.parent() {
+        std::fs::create_dir_all(dir).map_err(|e| failed("create the folder of", e))?;
+    }
+    match std::fs::remove_file(socket) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed("replace", e)),
+        _ => {}
+    }
+    let listener = std::os::unix::net::UnixListener::bind(socket).map_err(|e| failed("listen on", e))?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(socket, mode).map_err(|e| failed("restrict", e))?;
+    Ok(listener)
+}
+
+async fn flush_on_signal(engine: Arc<Engine>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut asked) = signal(SignalKind::user_defined1()) else { return };
+    while asked.recv().await.is_some() {
+        let engine = engine.clone();
+        if let Ok(Err(why)) = tokio::task::spawn_blocking(move || engine.flush()).await {
+            tracing::warn!(why, "flush failed");
+        }
+    }
+}

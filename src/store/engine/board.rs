@@ -1,0 +1,125 @@
+//! How far each log has come, for whoever waits to hear of it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use uuid::Uuid;
+
+use crate::signal::Signal;
+use crate::store::catalog::Positions;
+use crate::store::protocol::LogState;
+use crate::wal::Position;
+
+/// Records set aside that nobody has been told of yet; older ones are forgotten.
+const MAX_ASIDE: usize = 10_000;
+
+/// A record that can never be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Its log.
+    pub log: Uuid,
+    /// The log's signal.
+    pub signal: Signal,
+    /// Its place there.
+    pub position: Position,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Cursors of all logs that were ever seen.
+#[derive(Debug, Default)]
+pub struct Board {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    version: u64,
+    visible: Positions,
+    sealed: Positions,
+    aside: VecDeque<Aside>,
+}
+
+impl Board {
+    /// The board of an engine that starts: what is sealed is visible.
+    pub fn new(sealed: Positions) -> Self {
+        let state = State { visible: sealed.clone(), sealed, ..State::default() };
+        Board { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// A log connects. Answers up to where it is sealed, no further than it reaches.
+    pub fn attach(&self, signal: Signal, log: LogState) -> Position {
+        let mut state = self.state.lock();
+        for cursors in [Which::Visible, Which::Sealed] {
+            let cursor = state.of(cursors).entry((log.id, signal)).or_default();
+            *cursor = (*cursor).min(log.next);
+        }
+        state.sealed.get(&(log.id, signal)).copied().unwrap_or_default()
+    }
+
+    /// Queries see every record of the log before `position`.
+    pub fn visible(&self, log: Uuid, signal: Signal, position: Position) {
+        self.change(|state| {
+            state.visible.insert((log, signal), position);
+        });
+    }
+
+    /// These are in sealed files.
+    pub fn sealed(&self, positions: &Positions) {
+        self.change(|state| state.sealed.extend(positions));
+    }
+
+    /// A record will never be stored.
+    pub fn set_aside(&self, aside: Aside) {
+        self.change(|state| {
+            if state.aside.len() == MAX_ASIDE {
+                state.aside.pop_front();
+            }
+            state.aside.push_back(aside);
+        });
+    }
+
+    /// The cursors of a log: visible, sealed.
+    pub fn cursors(&self, log: Uuid, signal: Signal) -> (Position, Position) {
+        let state = self.state.lock();
+        let of = |cursors: &Positions| cursors.get(&(log, signal)).copied().unwrap_or_default();
+        (of(&state.visible), of(&state.sealed))
+    }
+
+    /// What was set aside since the last call.
+    pub fn take_aside(&self) -> Vec<Aside> {
+        self.state.lock().aside.drain(..).collect()
+    }
+
+    /// Waits until something has changed since `version`, or for `patience`. Answers the version.
+    pub fn wait(&self, version: u64, patience: Duration) -> u64 {
+        let mut state = self.state.lock();
+        if state.version == version {
+            self.changed.wait_for(&mut state, patience);
+        }
+        state.version
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        state.version += 1;
+        self.changed.notify_all();
+    }
+}
+
+enum Which {
+    Visible,
+    Sealed,
+}
+
+impl State {
+    fn of(&mut self, which: Which) -> &mut Positions {
+        match which {
+            Which::Visible => &mut self.visible,
+            Which::Sealed => &mut self.sealed,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The decoding thread of one signal: records in, chunks of rows out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::inbox::{Delivery, Inbox, Rows};
+use super::lane::{Lane, Work};
+use crate::signal::Signal;
+use crate::store::ingest::{Decoder, Limits};
+use crate::wal::{Position, Record};
+
+/// Works until the lane or the inbox is closed. `generation` is the one that is open now.
+pub fn run(signal: Signal, lane: &Lane, inbox: &Arc<Inbox>, mut generation: u64) {
+    let mut decoder = Decoder::new(Limits::default());
+    let mut last = None;
+    loop {
+        let delivery = match lane.take(generation, last) {
+            Work::Close => return,
+            Work::Generation(next) => {
+                decoder.new_generation();
+                generation = next;
+                Delivery::Switched(signal, next)
+            }
+            Work::Records(log, records) => {
+                last = Some(Instant::now());
+                Delivery::Rows(Box::new(decode(&mut decoder, signal, generation, log, records)))
+            }
+        };
+        if !inbox.deliver(delivery) {
+            return;
+        }
+    }
+}
+
+fn decode(decoder: &mut Decoder, signal: Signal, generation: u64, log: Uuid, records: Vec<Record>) -> Rows {
+    let mut undecodable = Vec::new();
+    let mut panicked: Option<Position> = None;
+    'again: loop {
+        let chosen = records.iter().filter(|r| !undecodable.iter().any(|(p, _)| *p == r.position));
+        for record in chosen.collect::<Vec<_>>() {
+            match catch_unwind(AssertUnwindSafe(|| decoder.push(record))) {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => undecodable.push((record.position, e.to_string())),
+                // No record may end the engine. What the decoder had is in doubt: begin anew
+                // without this record.
+                Err(_) => {
+                    panicked = Some(record.position);
+                    undecodable.push((record.position, "the decoder panicked".to_owned()));
+                    *decoder = Decoder::new(Limits::default());
+                    continue 'again;
+                }
+            }
+        }
+        break;
+    }
+    if let Some(position) = panicked {
+        tracing::error!(%signal, position = position.0, "the decoder panicked on a record");
+    }
+    let upto = records.last().map_or(Position(0), |r| Position(r.position.0 + 1));
+    Rows { generation, log, signal, upto, chunks: decoder.take(), records, undecodable }
+}

@@ -1,0 +1,53 @@
+//! Named steps at which a test can have the engine die, as a power cut or `kill -9` would:
+//! `VISPYR_CRASH_AT=after_rename`, or `after_rename:3` for the third time. Without the variable a
+//! step costs one load.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Variable that names the step.
+pub const VARIABLE: &str = "VISPYR_CRASH_AT";
+
+/// Every step, in the order of a flush.
+pub const STEPS: &[&str] = &[
+    "before_switch",
+    "after_switch",
+    "before_copy",
+    "after_copy",
+    "after_sync",
+    "after_rename",
+    "after_dir_sync",
+    "before_catalog",
+    "after_catalog",
+    "in_swap",
+    "after_swap",
+    "before_insert",
+    "in_insert",
+    "after_insert",
+];
+
+struct Armed {
+    step: String,
+    left: AtomicU32,
+}
+
+/// Ends the process with SIGKILL if this step was asked for.
+pub fn reach(step: &str) {
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+    let Some(armed) = ARMED.get_or_init(|| parse(&std::env::var(VARIABLE).ok()?)) else { return };
+    if armed.step == step && armed.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        // The signal is on its way; nothing more may happen here.
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+fn parse(value: &str) -> Option<Armed> {
+    let (step, times) = value.split_once(':').unwrap_or((value, "1"));
+    if step.is_empty() {
+        return None;
+    }
+    Some(Armed { step: step.to_owned(), left: AtomicU32::new(times.parse().unwrap_or(1)) })
+}

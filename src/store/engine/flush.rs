@@ -1,0 +1,271 @@
+//! Sealing: an old generation becomes immutable Parquet files, by table and hour.
+//!
+//! Each file is written under a temporary name, synced and renamed; then the folders are synced;
+//! then one transaction of the catalog makes the files known and moves the log positions; then
+//! one transaction in memory puts the views over the files instead of the generation. A crash
+//! before the catalog's transaction leaves files that nobody knows and rows that the log brings
+//! again; after it, files that are known and a position that skips their records.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use duckdb::Connection;
+use uuid::Uuid;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::failpoint;
+use super::generation::{self, Generation};
+use super::inbox::Command;
+use super::instance::quoted_path;
+use super::partition::{self, Partition};
+use super::shared::Shared;
+use crate::signal::now_nanos;
+use crate::store::catalog::{Catalog, CatalogError, File};
+use crate::store::schema::Table;
+
+/// First pause after a failed flush, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest pause.
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Tries to put the views over the new files before the engine gives up and starts again.
+const SWAP_TRIES: u32 = 20;
+
+/// How sealed files are written.
+const PARQUET: &str = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2";
+
+/// A generation to seal.
+#[derive(Debug)]
+pub struct Job {
+    /// The old one. It takes no more rows.
+    pub old: Generation,
+    /// Number of the one that has taken over.
+    pub open: u64,
+}
+
+/// Why a flush failed. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// DuckDB could not write, or not read.
+    #[error("duckdb: {0}")]
+    Duckdb(#[from] duckdb::Error),
+    /// A file operation failed.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The catalog refused.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A file does not hold what it should: nothing is sealed.
+    #[error("{table}: {written} rows written of {expected}")]
+    Rows {
+        /// The table.
+        table: &'static str,
+        /// Rows that the partition has.
+        expected: u64,
+        /// Rows that went into the file.
+        written: u64,
+    },
+}
+
+/// The flush thread's own state.
+pub struct Sealer {
+    shared: Arc<Shared>,
+    db: Connection,
+    catalog: Catalog,
+}
+
+impl Sealer {
+    /// Made from its own connection, and the catalog, which only it writes.
+    pub fn new(shared: Arc<Shared>, db: Connection, catalog: Catalog) -> Self {
+        Sealer { shared, db, catalog }
+    }
+
+    /// Seals what comes, one generation after the other, until the writer is gone. `stop` cuts a
+    /// pause short.
+    pub fn run(mut self, jobs: &Receiver<Job>, stop: &super::Stop) {
+        while let Ok(job) = jobs.recv() {
+            let mut pause = FIRST_PAUSE;
+            while let Err(e) = self.seal(&job) {
+                tracing::error!(error = %e, retry_in = ?pause, "cannot seal a generation");
+                if let FlushError::Duckdb(e) = &e {
+                    self.shared.check(e, "flush");
+                }
+                let why = e.to_string();
+                self.shared.counters.update(|stats| {
+                    stats.flush_failures += 1;
+                    stats.flush_error = Some(why.clone());
+                });
+                self.shared.inbox.command(Command::SealFailed(why));
+                if stop.wait(pause) {
+                    return;
+                }
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+            self.shared.inbox.command(Command::Sealed(job.old.positions));
+        }
+    }
+
+    fn seal(&mut self, job: &Job) -> Result<(), FlushError> {
+        let started = Instant::now();
+        let mut written = Vec::new();
+        let files = self.write(&job.old, &mut written).inspect_err(|_| remove(&written))?;
+        failpoint::reach("before_catalog");
+        let commit = Instant::now();
+        if let Err(e) = self.catalog.add(&files, &job.old.positions, now_nanos()) {
+            self.undo(&files, &written)?;
+            return Err(e.into());
+        }
+        self.shared.counters.catalog_committed(commit.elapsed());
+        failpoint::reach("after_catalog");
+        self.shared.files.lock().extend(files.iter().cloned());
+        self.swap(job);
+        failpoint::reach("after_swap");
+        let rows: u64 = job.old.rows.iter().sum();
+        let bytes: u64 = files.iter().map(|f| f.bytes).sum();
+        tracing::info!(
+            generation = job.old.number,
+            rows,
+            files = files.len(),
+            bytes,
+            seconds = started.elapsed().as_secs_f64(),
+            "generation sealed"
+        );
+        self.shared.counters.sealed(&files, &job.old.rows, started.elapsed());
+        Ok(())
+    }
+
+    /// The catalog's transaction has failed. Should it have reached the disk all the same, the
+    /// files must stay and the rows must not be sealed again: a new start sorts that out.
+    fn undo(&self, files: &[File], written: &[PathBuf]) -> Result<(), FlushError> {
+        match self.catalog.files() {
+            Ok(known) if !files.iter().any(|file| known.contains(file)) => remove(written),
+            _ => self.shared.fatal("it is not known whether the catalog has taken the sealed files"),
+        }
+        Ok(())
+    }
+
+    /// From here on the generation is sealed whatever happens: if the views cannot follow, only a
+    /// new start helps.
+    fn swap(&self, job: &Job) {
+        let mut tries = 0;
+        let swapped = || {
+            self.shared.with_extent(&[job.open], |extent| {
+                generation::switch(&self.db, None, extent, Some(job.old.number), || failpoint::reach("in_swap"))
+            })
+        };
+        while let Err(e) = swapped() {
+            self.shared.check(&e, "cannot put the views over sealed files");
+            tries += 1;
+            if tries == SWAP_TRIES {
+                self.shared.fatal("the views cannot follow the sealed files");
+            }
+            super::pause(Duration::from_millis(100));
+        }
+    }
+
+    /// Writes all files of a generation; `written` has them even if one fails.
+    fn write(&self, old: &Generation, written: &mut Vec<PathBuf>) -> Result<Vec<File>, FlushError> {
+        let mut files = Vec::new();
+        let mut folders = BTreeSet::new();
+        for (table, rows) in Table::ALL.into_iter().zip(old.rows) {
+            if rows == 0 {
+                continue;
+            }
+            for partition in partition::of(&self.db, old, table)? {
+                files.push(self.write_one(old, table, &partition, written, &mut folders)?);
+            }
+        }
+        for folder in &folders {
+            sync(folder)?;
+        }
+        failpoint::reach("after_dir_sync");
+        Ok(files)
+    }
+
+    fn write_one(
+        &self,
+        old: &Generation,
+        table: Table,
+        partition: &Partition,
+        written: &mut Vec<PathBuf>,
+        folders: &mut BTreeSet<PathBuf>,
+    ) -> Result<File, FlushError> {
+        let sealed = &self.shared.sealed_dir;
+        let folder = Path::new(table.name()).join(partition.folder());
+        let full = sealed.join(&folder);
+        fs::create_dir_all(&full).map_err(|e| io("create", &full, e))?;
+        // The new folder's name has to last too, and its parents'.
+        folders.extend(full.ancestors().take_while(|p| p.starts_with(sealed)).map(Path::to_owned));
+        let name = format!("{}.parquet", Uuid::new_v4());
+        let (part, done) = (full.join(format!("{name}.part")), full.join(&name));
+        written.push(part.clone());
+        failpoint::reach("before_copy");
+        let order = table.sort_key().map_or(String::new(), |key| format!(" ORDER BY {key}"));
+        let sql = format!(
+            "COPY ({}{}{order}) TO {} ({PARQUET})",
+            table.stored_select(&old.table(table)),
+            partition.filter(table),
+            quoted_path(&part)
+        );
+        let rows = self.db.execute(&sql, [])? as u64;
+        if rows != partition.rows {
+            return Err(FlushError::Rows { table: table.name(), expected: partition.rows, written: rows });
+        }
+        failpoint::reach("after_copy");
+        sync(&part)?;
+        failpoint::reach("after_sync");
+        let (bytes, checksum) = checksum(&part)?;
+        fs::rename(&part, &done).map_err(|e| io("rename", &part, e))?;
+        written.push(done);
+        failpoint::reach("after_rename");
+        let path = folder.join(name).to_string_lossy().into_owned();
+        let (min_time, max_time) = (partition.min_time, partition.max_time);
+        Ok(File { table: table.name().to_owned(), path, rows, min_time, max_time, bytes, checksum })
+    }
+}
+
+/// Removes what a failed flush has written. What stays is swept at the next start.
+fn remove(written: &[PathBuf]) {
+    for path in written {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> FlushError {
+    FlushError::Io { action, path: path.to_owned(), source }
+}
+
+/// Syncs a file or a folder.
+fn sync(path: &Path) -> Result<(), FlushError> {
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|e| io("sync", path, e))
+}
+
+/// Size and XXH3 of a file.
+fn checksum(path: &Path) -> Result<(u64, u64), FlushError> {
+    let mut file = fs::File::open(path).map_err(|e| io("read", path, e))?;
+    let mut hash = Xxh3::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer).map_err(|e| io("read", path, e))? {
+            0 => return Ok((bytes, hash.digest())),
+            n => {
+                hash.update(&buffer[..n]);
+                bytes += n as u64;
+            }
+        }
+    }
+}

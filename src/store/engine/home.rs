@@ -1,0 +1,219 @@
+//! The store's folder: who may use it, and what is in it.
+//!
+//! ```text
+//! LOCK  VERSION  catalog.sqlite  tmp/  sealed/<table>/date=YYYY-MM-DD/hour=HH/<id>.parquet
+//! ```
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+
+/// What this version writes into `VERSION`.
+const VERSION: u32 = 1;
+
+/// How long to wait for an instance that is just ending to let go of the folder.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// A file operation failed: no permission, read-only file system, no space.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("the store in {} is in use by another vispyr (process {owner})", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+        /// Its process id, as far as it is known.
+        owner: String,
+    },
+    /// Written by a later Vispyr.
+    #[error("the store in {} has version {found}, this vispyr knows up to {VERSION}: use the newer vispyr", dir.display())]
+    Newer {
+        /// The folder.
+        dir: PathBuf,
+        /// What its `VERSION` says.
+        found: String,
+    },
+}
+
+/// The folder, locked for as long as this lives.
+#[derive(Debug)]
+pub struct Home {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Home {
+    /// Locks the folder, making it if it is not there.
+    pub fn open(dir: &Path) -> Result<Self, HomeError> {
+        let home = Home { dir: dir.to_owned(), _lock: lock(dir)? };
+        check_version(dir)?;
+        for sub in [home.sealed(), home.tmp()] {
+            fs::create_dir_all(&sub).map_err(|e| io("create", &sub, e))?;
+        }
+        Ok(home)
+    }
+
+    /// The catalog's file.
+    pub fn catalog(&self) -> PathBuf {
+        self.dir.join("catalog.sqlite")
+    }
+
+    /// Folder of the sealed files.
+    pub fn sealed(&self) -> PathBuf {
+        self.dir.join("sealed")
+    }
+
+    /// Folder for what DuckDB cannot keep in memory.
+    pub fn tmp(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    /// Folder of records that can never be stored.
+    pub fn aside(&self) -> PathBuf {
+        self.dir.join("aside")
+    }
+
+    /// Removes what a crash may have left behind: temporary files, and sealed files that the
+    /// catalog does not know. Returns how many files went.
+    pub fn sweep(&self, known: &HashSet<&str>) -> Result<usize, HomeError> {
+        let nothing = HashSet::new();
+        Ok(sweep(&self.tmp(), &self.tmp(), &nothing)? + sweep(&self.sealed(), &self.sealed(), known)?)
+    }
+}
+
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> HomeError {
+    HomeError::Io { action, path: path.to_owned(), source }
+}
+
+fn lock(dir: &Path) -> Result<File, HomeError> {
+    fs::create_dir_all(dir).map_err(|e| io("create", dir, e))?;
+    let path = dir.join("LOCK");
+    let mut options = fs::OpenOptions::new();
+    options.create(true).read(true).write(true).truncate(false);
+    let mut file = options.open(&path).map_err(|e| io("write", &path, e))?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                super::pause(Duration::from_millis(20));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                let _ = file.read_to_string(&mut owner);
+                let owner = if owner.trim().is_empty() { "unknown".into() } else { owner.trim().to_owned() };
+                return Err(HomeError::Locked { dir: dir.to_owned(), owner });
+            }
+            Err(e) => return Err(io("lock", &path, e.into())),
+        }
+    }
+    let mut own = || {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    own().map_err(|e| io("write", &path, e))?;
+    Ok(file)
+}
+
+fn check_version(dir: &Path) -> Result<(), HomeError> {
+    let path = dir.join("VERSION");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let part = dir.join("VERSION.new");
+            fs::write(&part, format!("{VERSION}\n")).map_err(|e| io("write", &part, e))?;
+            return fs::rename(&part, &path).map_err(|e| io("write", &path, e));
+        }
+        Err(e) => return Err(io("read", &path, e)),
+    };
+    match text.trim().parse::<u32>() {
+        Ok(found) if found <= VERSION => Ok(()),
+        _ => Err(HomeError::Newer { dir: dir.to_owned(), found: text.trim().to_owned() }),
+    }
+}
+
+/// Removes every file below `dir` whose path below `root` is not in `known`, and empty folders.
+fn sweep(root: &Path, dir: &Path, known: &HashSet<&str>) -> Result<usize, HomeError> {
+    let mut gone = 0;
+    for entry in fs::read_dir(dir).map_err(|e| io("read", dir, e))? {
+        let entry = entry.map_err(|e| io("read", dir, e))?;
+        let path = entry.path();
+        if entry.file_type().map_err(|e| io("read", &path, e))?.is_dir() {
+            gone += sweep(root, &path, known)?;
+            // Only succeeds if it is empty, which is the wish.
+            let _ = fs::remove_dir(&path);
+            continue;
+        }
+        let name = path.strip_prefix(root).ok().and_then(Path::to_str);
+        if name.is_none_or(|name| !known.contains(name)) {
+            fs::remove_file(&path).map_err(|e| io("remove", &path, e))?;
+            gone += 1;
+        }
+    }
+    Ok(gone)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_instance_is_told_who_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let message = Home::open(dir.path()).unwrap_err().to_string();
+        assert!(message.contains(&format!("in use by another vispyr (process {})", std::process::id())), "{message}");
+        drop(home);
+        Home::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_newer_store_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        Home::open(dir.path()).unwrap();
+        fs::write(dir.path().join("VERSION"), "2\n").unwrap();
+        let message = Home::open(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("version 2") && message.contains("newer vispyr"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let message = Home::open(Path::new("/proc/vispyr/store")).unwrap_err().to_string();
+        assert!(message.contains("cannot create /proc/vispyr/store"), "{message}");
+    }
+
+    #[test]
+    fn what_the_catalog_does_not_know_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let hour = home.sealed().join("spans/date=2026-01-01/hour=00");
+        let other = home.sealed().join("logs/date=2026-01-01/hour=00");
+        for dir in [&hour, &other] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        for path in [hour.join("a.parquet"), hour.join("b.parquet.part"), other.join("c.parquet")] {
+            fs::write(path, "x").unwrap();
+        }
+        fs::write(home.tmp().join("spill"), "x").unwrap();
+        let known = HashSet::from(["spans/date=2026-01-01/hour=00/a.parquet"]);
+        assert_eq!(home.sweep(&known).unwrap(), 3);
+        assert!(hour.join("a.parquet").exists() && !home.sealed().join("logs").exists());
+        assert_eq!(home.sweep(&known).unwrap(), 0);
+    }
+}

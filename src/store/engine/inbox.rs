@@ -1,0 +1,140 @@
+//! What reaches the writer: rows from the decoding threads, which wait while it is busy, and
+//! commands, which never wait.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use uuid::Uuid;
+
+use crate::signal::Signal;
+use crate::store::catalog::Positions;
+use crate::store::ingest::Chunk;
+use crate::wal::{Position, Record};
+
+/// Batches of decoded rows that may wait for the writer: two, so that it never waits for the
+/// decoders, and no more, for each takes memory.
+const MAX_WAITING: usize = 2;
+
+/// Decoded records of one log.
+#[derive(Debug)]
+pub struct Rows {
+    /// Generation whose dictionaries they lean on.
+    pub generation: u64,
+    /// Their log.
+    pub log: Uuid,
+    /// The log's signal.
+    pub signal: Signal,
+    /// Cursor after the last of them.
+    pub upto: Position,
+    /// The records themselves, in case a chunk is refused.
+    pub records: Vec<Record>,
+    /// Their rows.
+    pub chunks: Vec<Chunk>,
+    /// Those among them that cannot be decoded, and why.
+    pub undecodable: Vec<(Position, String)>,
+}
+
+/// What a decoding thread says.
+#[derive(Debug)]
+pub enum Delivery {
+    /// These are to be inserted.
+    Rows(Box<Rows>),
+    /// All that comes from this signal from now on belongs to the generation.
+    Switched(Signal, u64),
+}
+
+/// Answers a request to flush, with the reason if it failed.
+pub type FlushReply = std::sync::mpsc::Sender<Result<(), String>>;
+
+/// What else the writer hears.
+#[derive(Debug)]
+pub enum Command {
+    /// Seal what is there now.
+    Flush(FlushReply),
+    /// The sealing of a generation is done.
+    Sealed(Positions),
+    /// It failed and will be tried again.
+    SealFailed(String),
+    /// End.
+    Stop,
+}
+
+/// One thing for the writer to do.
+#[derive(Debug)]
+pub enum Event {
+    /// From a decoding thread.
+    Delivery(Delivery),
+    /// From elsewhere.
+    Command(Command),
+    /// Nothing came for as long as it was willing to wait.
+    Nothing,
+}
+
+/// The writer's inbox.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    deliveries: VecDeque<Delivery>,
+    commands: VecDeque<Command>,
+    closed: bool,
+}
+
+impl Inbox {
+    /// Hands over a delivery; waits while there are enough. Answers whether it was taken.
+    pub fn deliver(&self, delivery: Delivery) -> bool {
+        let mut state = self.state.lock();
+        while state.deliveries.len() >= MAX_WAITING && !state.closed {
+            self.changed.wait(&mut state);
+        }
+        if state.closed {
+            return false;
+        }
+        state.deliveries.push_back(delivery);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Hands over a command. Answers whether there is still a writer.
+    pub fn command(&self, command: Command) -> bool {
+        let mut state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        state.commands.push_back(command);
+        self.changed.notify_all();
+        true
+    }
+
+    /// The writer ends: nobody waits for it any more.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.commands.clear();
+        state.deliveries.clear();
+        self.changed.notify_all();
+    }
+
+    /// The next event, commands first; deliveries only if they are `welcome`.
+    pub fn next(&self, welcome: bool, patience: Duration) -> Event {
+        let mut state = self.state.lock();
+        for waited in [false, true] {
+            if let Some(command) = state.commands.pop_front() {
+                return Event::Command(command);
+            }
+            if welcome && let Some(delivery) = state.deliveries.pop_front() {
+                self.changed.notify_all();
+                return Event::Delivery(delivery);
+            }
+            if !waited {
+                self.changed.wait_for(&mut state, patience);
+            }
+        }
+        Event::Nothing
+    }
+}

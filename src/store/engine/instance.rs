@@ -1,0 +1,125 @@
+//! Opening DuckDB: the right version, its settings, its memory.
+//!
+//! The whole database is in memory: hot generations in schema `hot`, the tables as a whole (hot
+//! and sealed rows together) as views in schema `stored`, what users see in `main`.
+
+use std::path::Path;
+
+use duckdb::{Config as Settings, Connection};
+
+use super::home::Home;
+use crate::store::Config;
+use crate::store::ingest::Decoder;
+
+/// The versions of the library that this engine is made for.
+const LIBRARY: &str = "v2.0.";
+
+/// Why DuckDB could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// Not the version that this was built for.
+    #[error("the DuckDB library is {0}, but vispyr needs 2.0: point DUCKDB_LIB_DIR or the library path to DuckDB 2.0")]
+    Version(String),
+    /// DuckDB's own answer.
+    #[error("duckdb: {0}")]
+    Duckdb(#[from] duckdb::Error),
+}
+
+/// Opens the instance. Later connections are clones of this one and share its limits.
+pub fn open(config: &Config, home: &Home) -> Result<Connection, InstanceError> {
+    let db = Connection::open_in_memory_with_flags(settings(config, home)?)?;
+    let version: String = db.query_row("SELECT version()", [], |row| row.get(0))?;
+    check_version(&version)?;
+    Decoder::register(&db)?;
+    db.execute_batch("CREATE SCHEMA hot; CREATE SCHEMA stored;")?;
+    // Wall clocks are UTC whatever the machine says. Only where the library has ICU is there a
+    // zone at all; without it times are UTC anyway.
+    if let Err(e) = db.execute_batch("SET GLOBAL TimeZone = 'UTC'") {
+        tracing::debug!(error = %e, "no time zones in this DuckDB library");
+    }
+    // Footers of sealed files never change, and every query needs them.
+    db.execute_batch("SET GLOBAL parquet_metadata_cache = true")?;
+    db.execute_batch(&format!(
+        "SET allowed_directories = [{}]; SET enable_external_access = false;",
+        quoted_path(&home.sealed())
+    ))?;
+    Ok(db)
+}
+
+fn settings(config: &Config, home: &Home) -> Result<Settings, duckdb::Error> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = config.threads.map_or(cores, |n| n as usize).max(1);
+    Settings::default()
+        .with("memory_limit", format!("{}B", config.memory_limit.as_u64()))?
+        .with("threads", threads.to_string())?
+        .with("temp_directory", home.tmp().to_string_lossy())?
+        .with("preserve_insertion_order", "false")?
+        .with("autoinstall_known_extensions", "false")?
+        .with("autoload_known_extensions", "false")?
+        .with("allow_community_extensions", "false")
+}
+
+fn check_version(version: &str) -> Result<(), InstanceError> {
+    if version.starts_with(LIBRARY) { Ok(()) } else { Err(InstanceError::Version(version.to_owned())) }
+}
+
+/// A string literal of SQL.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A path as a string literal of SQL.
+pub fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// Memory of rows that are in no sealed file yet, wherever DuckDB has them, in bytes.
+pub fn hot_bytes(db: &Connection) -> Result<u64, duckdb::Error> {
+    let sql = "SELECT coalesce(sum(memory_usage_bytes + temporary_storage_bytes), 0)::BIGINT
+               FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'";
+    let bytes: i64 = db.query_row(sql, [], |row| row.get(0))?;
+    Ok(bytes.max(0).cast_unsigned())
+}
+
+/// Whether DuckDB has run out of memory: worth another try later.
+pub fn is_out_of_memory(error: &duckdb::Error) -> bool {
+    error.to_string().contains("Out of Memory Error")
+}
+
+/// Whether the instance is beyond use, so that only a new process helps.
+pub fn is_fatal(error: &duckdb::Error) -> bool {
+    let text = error.to_string();
+    text.contains("database has been invalidated") || text.contains("FATAL Error")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_refused_in_one_sentence() {
+        check_version("v2.0.0").unwrap();
+        check_version("v2.0.7").unwrap();
+        for wrong in ["v1.5.1", "v2.1.0", "v20.0.0", ""] {
+            let message = check_version(wrong).unwrap_err().to_string();
+            assert!(message.contains("needs 2.0") && !message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn files_outside_the_store_are_out_of_reach() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(&dir.path().join("it's a store")).unwrap();
+        let db = open(&Config::default(), &home).unwrap();
+        let other = db.try_clone().unwrap();
+        let inside = quoted_path(&home.sealed().join("x.parquet"));
+        other.execute_batch(&format!("COPY (SELECT 1 AS n) TO {inside} (FORMAT parquet)")).unwrap();
+        other.execute_batch(&format!("FROM read_parquet([{inside}])")).unwrap();
+        for refused in ["FROM read_text('/etc/passwd')", "COPY (SELECT 1) TO '/tmp/vispyr-no'", "INSTALL httpfs"] {
+            assert!(other.execute_batch(refused).is_err(), "{refused}");
+        }
+        let zone: String = other.query_row("SELECT current_setting('TimeZone')", [], |row| row.get(0)).unwrap();
+        assert_eq!(zone, "UTC");
+    }
+}

@@ -1,0 +1,59 @@
+//! What the engine's threads have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::board::Board;
+use super::generation::Extent;
+use super::inbox::Inbox;
+use super::instance::is_fatal;
+use super::lane::Lane;
+use super::stats::Counters;
+use crate::store::Config;
+use crate::store::catalog::File;
+
+/// Exit code of an engine that ends because its DuckDB is beyond use; it is started again.
+const EXIT_FATAL: i32 = 70;
+
+/// What the engine's threads have in common.
+#[derive(Debug)]
+pub struct Shared {
+    /// Settings.
+    pub config: Config,
+    /// Folder of the sealed files.
+    pub sealed_dir: PathBuf,
+    /// The sealed files that the views are over.
+    pub files: Mutex<Vec<File>>,
+    /// The ways in, in the order of [`crate::signal::Signal::ALL`].
+    pub lanes: [Lane; 4],
+    /// The way to the writer.
+    pub inbox: Arc<Inbox>,
+    /// How far the logs have come.
+    pub board: Board,
+    /// Figures.
+    pub counters: Counters,
+}
+
+impl Shared {
+    /// Calls with the sealed files and these generations.
+    pub fn with_extent<T>(&self, generations: &[u64], call: impl FnOnce(Extent<'_>) -> T) -> T {
+        let files = self.files.lock();
+        call(Extent { generations, files: &files, sealed: &self.sealed_dir })
+    }
+
+    /// Logs an error of DuckDB, and ends the process if the instance is beyond use.
+    pub fn check(&self, error: &duckdb::Error, what: &'static str) {
+        tracing::error!(error = %error, "{what}");
+        if is_fatal(error) {
+            self.fatal("duckdb is beyond use");
+        }
+    }
+
+    /// Ends the process: what is in memory is in the logs too, and comes back from there.
+    pub fn fatal(&self, why: &str) -> ! {
+        tracing::error!(why, "the engine ends, to be started again");
+        std::process::exit(EXIT_FATAL);
+    }
+}
