@@ -15,9 +15,13 @@
 
 mod descriptor;
 mod error;
+mod fields;
 mod otlp;
 mod path;
+mod pprof;
 mod primitive;
+mod push;
+mod remote_write;
 mod walk;
 
 pub mod ingest;
@@ -31,6 +35,9 @@ mod tests;
 use crate::signal::Signal;
 use descriptor::Counter;
 pub use error::{Reason, WireError};
+pub use pprof::check_pprof;
+pub use push::check_push_request;
+pub use remote_write::{RemoteWriteSummary, check_remote_write_v1, check_remote_write_v2};
 
 /// What a payload may not exceed.
 #[derive(Debug)]
@@ -53,6 +60,11 @@ impl Limits {
     /// Bytes that even the smallest payload may take when decoded: below 1 MiB the ratio harms
     /// nobody.
     pub const DECODED_FLOOR: u64 = 1 << 20;
+
+    /// Entries of a table whose references are checked, such as the symbols of remote write 2.0 or
+    /// the locations of a pprof profile: 1 Mi. Real ones have thousands; the check takes 16 bytes
+    /// for each.
+    pub const ENTRIES: usize = 1 << 20;
 
     /// Bytes that a payload of `size` bytes may take when decoded.
     pub fn decoded_cost(size: u64) -> u64 {

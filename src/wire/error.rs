@@ -63,7 +63,7 @@ pub enum Reason {
     /// Remote write 2.0: a reference past the end of the symbols.
     SymbolOutOfRange {
         /// The reference.
-        reference: u64,
+        reference: u32,
         /// How many symbols there are.
         symbols: usize,
     },
@@ -89,8 +89,8 @@ pub enum Reason {
         /// The id.
         id: u64,
     },
-    /// pprof: an id that is 0, or that two of a kind have.
-    InvalidId {
+    /// pprof: an id that two of a kind have.
+    DuplicateId {
         /// `mapping`, `location` or `function`.
         what: &'static str,
         /// The id.
@@ -103,7 +103,16 @@ pub enum Reason {
         /// Sample types in the profile.
         types: usize,
     },
-    /// Pyroscope push: a series without labels or without a profile.
+    /// More entries in a table than are worth checking.
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// Pyroscope push: a series without labels, a sample without a profile.
     Missing(&'static str),
 }
 
@@ -139,11 +148,11 @@ impl fmt::Display for Reason {
                 write!(f, "index {index} is out of range, the string table has {strings} strings")
             }
             Reason::Dangling { what, id } => write!(f, "there is no {what} with id {id}"),
-            Reason::InvalidId { what, id: 0 } => write!(f, "{what} id is 0"),
-            Reason::InvalidId { what, id } => write!(f, "{what} id {id} occurs twice"),
+            Reason::DuplicateId { what, id } => write!(f, "{what} id {id} occurs twice"),
             Reason::ValueCount { values, types } => {
                 write!(f, "sample has {values} values, the profile has {types} sample types")
             }
+            Reason::TooMany { what, count, limit } => write!(f, "{count} {what}, more than the limit of {limit}"),
             Reason::Missing(what) => write!(f, "there is no {what}"),
         }
     }

@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
 use prost::{DecodeError, Message};
 
 use super::{Reason, Summary, WireError, check_otlp};
+use super::{descriptor, pprof, pprof_proto, prompb, push, pushpb, remote_write, walk};
 use crate::signal::Signal;
 
 /// Decodes with prost and counts the items.
@@ -74,6 +75,23 @@ fn agree(signal: Signal, payload: &[u8]) -> bool {
         }
         _ => panic!("{signal}: walk says {ours:?}, prost says {theirs:?}: {payload:02x?}"),
     }
+}
+
+/// The messages that are not OTLP's, and what prost says about them.
+const OTHERS: [(&descriptor::Message, fn(&[u8]) -> bool); 4] = [
+    (&remote_write::V1_REQUEST, |bytes| prompb::v1::WriteRequest::decode(bytes).is_ok()),
+    (&remote_write::V2_REQUEST, |bytes| prompb::v2::Request::decode(bytes).is_ok()),
+    (&pprof::PROFILE, |bytes| pprof_proto::Profile::decode(bytes).is_ok()),
+    (&push::REQUEST, |bytes| pushpb::PushRequest::decode(bytes).is_ok()),
+];
+
+/// As [`agree`], for one of [`OTHERS`].
+fn others_agree(message: &'static descriptor::Message, prost: fn(&[u8]) -> bool, payload: &[u8]) -> bool {
+    let (ours, theirs) = (walk::walk(message, payload), prost(payload));
+    if !matches!(&ours, Err(WireError { reason: Reason::DecodedTooLarge { .. }, .. })) {
+        assert_eq!(ours.is_ok(), theirs, "{}: walk says {ours:?}: {payload:02x?}", message.name);
+    }
+    theirs
 }
 
 /// Appends a varint.

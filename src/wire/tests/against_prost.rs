@@ -4,9 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::generate::{self, Entropy};
-use super::{Signal, agree, delimited};
+use super::{OTHERS, Signal, agree, delimited, others_agree};
 use crate::wire::descriptor::Kind;
 use crate::wire::otlp;
+use crate::wire::{check_pprof, check_push_request, check_remote_write_v1, check_remote_write_v2};
 
 fn signal() -> impl Strategy<Value = Signal> {
     prop::sample::select(&Signal::ALL[..])
@@ -69,6 +70,29 @@ proptest! {
             payload.splice(index..=index, with);
         }
         agree(signal, &payload);
+    }
+
+    #[test]
+    fn remote_write_and_profiles(
+        which in 0usize..4,
+        entropy in vec(any::<u8>(), 0..400),
+        index in any::<prop::sample::Index>(),
+        bit in 0u8..8,
+    ) {
+        let (root, prost) = OTHERS[which];
+        let mut payload = generate::message(root, &mut Entropy(&entropy), 6);
+        prop_assert!(others_agree(root, prost, &payload));
+        for length in 0..payload.len() {
+            others_agree(root, prost, &payload[..length]);
+        }
+        if !payload.is_empty() {
+            let index = index.index(payload.len());
+            payload[index] ^= 1 << bit;
+        }
+        // Whatever it is by now, the checks come to an end.
+        let _ = (check_remote_write_v1(&payload), check_remote_write_v2(&payload));
+        let _ = (check_pprof(&payload), check_push_request(&payload));
+        others_agree(root, prost, &payload);
     }
 
     #[test]
