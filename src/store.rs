@@ -15,6 +15,7 @@
 //! | [`schema`] | the stored tables |
 //! | [`ingest`] | from records to rows |
 //! | [`views`] | what users see of the tables |
+//! | [`sql`] | statements of untrusted users: gates, limits, formats, HTTP |
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub mod engine;
 pub mod ingest;
 pub mod protocol;
 pub mod schema;
+pub mod sql;
 pub mod views;
 
 /// Settings of the store (`[store]`).

@@ -1,0 +1,79 @@
+//! SQL for people and programs that are not trusted: gates, execution, formats, HTTP.
+//!
+//! DuckDB's own sealing is not enough: with `enable_external_access = false` and a read-only
+//! transaction, a SELECT of 2.0.0 can still delete rows, overwrite the database file and end the
+//! process. So a statement passes these gates, in this order:
+//!
+//! | gate | where |
+//! |---|---|
+//! | size, UTF-8, no NUL, nesting | [`text`] |
+//! | parsed by an instance without data; exactly one query | [`parse`] |
+//! | a walk over the tree: only what is known to be harmless | [`judge`], [`calls`], [`functions`] |
+//! | a fresh connection, a read-only transaction | [`execute`] |
+//! | limits on rows, time and number at once | [`service`] |
+//! | watched from outside, killed if need be | [`crate::store::front`] |
+//!
+//! What is run is always exactly a text that was judged: where a statement is put into another
+//! (to show a `VARIANT` as JSON), the whole is judged again.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+pub mod calls;
+pub mod columns;
+pub mod error;
+pub mod execute;
+pub mod format;
+pub mod functions;
+pub mod http;
+pub mod judge;
+pub mod parse;
+pub mod request;
+pub mod seal;
+pub mod service;
+pub mod text;
+pub mod value;
+
+pub use error::SqlError;
+pub use service::Service;
+
+/// `[sql]`: the SQL interface and its limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where SQL over HTTP listens.
+    pub listen: SocketAddr,
+    /// Rows of one answer; more are cut off and the answer says so.
+    pub max_rows: u64,
+    /// How long one statement may run, waiting for its turn included. Then it is interrupted, and
+    /// if it ignores that, the engine is started again.
+    #[serde(with = "humantime_serde")]
+    pub time_limit: Duration,
+    /// Memory of the engine's process beyond `store.memory_limit` that statements may take. Over
+    /// it, the newest statement is interrupted; if that does not help, the engine is started again.
+    pub memory_limit: ByteSize,
+    /// Bytes of one statement.
+    pub max_statement: ByteSize,
+    /// Statements that run at the same time; others wait.
+    pub concurrency: usize,
+    /// For tests of what is behind the gates: `false` lets every statement through. Not for users.
+    #[serde(skip_serializing)]
+    pub gates: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 12346)),
+            max_rows: 100_000,
+            time_limit: Duration::from_secs(30),
+            memory_limit: ByteSize::gib(1),
+            max_statement: ByteSize::kib(256),
+            concurrency: 4,
+            gates: true,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The columns of an answer: their SQL types as text, and which of them must be turned into
+//! something that leaves DuckDB whole.
+//!
+//! The `duckdb` crate cannot hand over a `VARIANT`, and Arrow has no `HUGEINT` over 38 digits, no
+//! `BIT`, no time with a zone. Such columns are cast by a query around the user's:
+//! `SELECT c0, c1::JSON AS c1 FROM (<statement>) AS _(c0, c1)`.
+
+use std::fmt::Write;
+
+use duckdb::core::{LogicalTypeHandle, LogicalTypeId};
+
+/// One column of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Column {
+    /// Its name, as the statement gives it.
+    pub name: String,
+    /// Its SQL type, such as `TIMESTAMP_NS`, `INTEGER[]`, `VARIANT`.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The text in it is JSON.
+    #[serde(skip)]
+    pub json: bool,
+    /// What it is cast to before it leaves DuckDB.
+    #[serde(skip)]
+    pub cast: Option<&'static str>,
+}
+
+impl Column {
+    /// The column that DuckDB announces with this type.
+    pub fn new(name: String, kind: &LogicalTypeHandle) -> Self {
+        let alias_json = kind.id() == LogicalTypeId::Varchar && kind.get_alias().as_deref() == Some("JSON");
+        let cast = cast_of(kind);
+        Column { name, type_name: type_name(kind), json: alias_json || cast == Some("JSON"), cast }
+    }
+
+    /// The column that is only known by what came of it.
+    pub fn of_arrow(field: &arrow::datatypes::Field) -> Self {
+        let type_name = field.data_type().to_string().to_uppercase();
+        Column { name: field.name().clone(), type_name, json: false, cast: None }
+    }
+}
+
+/// The query around `statement` that casts the columns that need it; `None` if none does.
+pub fn wrap(statement: &str, columns: &[Column]) -> Option<String> {
+    if columns.iter().all(|c| c.cast.is_none()) {
+        return None;
+    }
+    let mut select = String::from("SELECT ");
+    let mut names = String::new();
+    for (i, column) in columns.iter().enumerate() {
+        let separator = if i > 0 { ", " } else { "" };
+        // Writing to a String cannot fail.
+        let _ = write!(names, "{separator}c{i}");
+        let _ = match column.cast {
+            Some(cast) => write!(select, "{separator}CAST(c{i} AS {cast}) AS c{i}"),
+            None => write!(select, "{separator}c{i}"),
+        };
+    }
+    Some(format!("{select} FROM (\n{statement}\n) AS _({names})"))
+}
+
+/// What a column is cast to: `JSON` for what has structure, `VARCHAR` for the rest.
+fn cast_of(kind: &LogicalTypeHandle) -> Option<&'static str> {
+    match kind.id() {
+        LogicalTypeId::Variant | LogicalTypeId::Union => Some("JSON"),
+        LogicalTypeId::List | LogicalTypeId::Struct | LogicalTypeId::Map | LogicalTypeId::Array => {
+            (!leaves_whole(kind)).then_some("JSON")
+        }
+        _ => (!leaves_whole(kind)).then_some("VARCHAR"),
+    }
+}
+
+fn leaves_whole(kind: &LogicalTypeHandle) -> bool {
+    use LogicalTypeId as T;
+    match kind.id() {
+        T::Boolean | T::Tinyint | T::Smallint | T::Integer | T::Bigint | T::UTinyint | T::USmallint | T::UInteger
+        | T::UBigint | T::Float | T::Double | T::Decimal | T::Varchar | T::Blob | T::Date | T::Time | T::Timestamp
+        | T::TimestampS | T::TimestampMs | T::TimestampNs | T::TimestampTZ | T::SqlNull => true,
+        T::List | T::Map | T::Struct => (0..kind.num_children()).all(|i| leaves_whole(&kind.child(i))),
+        _ => false,
+    }
+}
+
+/// The type as SQL writes it.
+fn type_name(kind: &LogicalTypeHandle) -> String {
+    use LogicalTypeId as T;
+    if let Some(alias) = kind.get_alias() {
+        return alias;
+    }
+    let children = || {
+        let fields = (0..kind.num_children()).map(|i| format!("{} {}", quoted(&kind.child_name(i)), type_name(&kind.child(i))));
+        fields.collect::<Vec<_>>().join(", ")
+    };
+    let name = match kind.id() {
+        T::List => return format!("{}[]", type_name(&kind.child(0))),
+        T::Struct => return format!("STRUCT({})", children()),
+        T::Union => return format!("UNION({})", children()),
+        T::Map => {
+            // A MAP is a list of entries; depending on the library the children are those of the entry.
+            return if kind.num_children() == 2 {
+                format!("MAP({}, {})", type_name(&kind.child(0)), type_name(&kind.child(1)))
+            } else {
+                "MAP".to_owned()
+            };
+        }
+        T::Decimal => return format!("DECIMAL({},{})", kind.decimal_width(), kind.decimal_scale()),
+        T::Boolean => "BOOLEAN",
+        T::Tinyint => "TINYINT",
+        T::Smallint => "SMALLINT",
+        T::Integer => "INTEGER",
+        T::Bigint => "BIGINT",
+        T::UTinyint => "UTINYINT",
+        T::USmallint => "USMALLINT",
+        T::UInteger => "UINTEGER",
+        T::UBigint => "UBIGINT",
+        T::Float => "FLOAT",
+        T::Double => "DOUBLE",
+        T::Timestamp => "TIMESTAMP",
+        T::TimestampS => "TIMESTAMP_S",
+        T::TimestampMs => "TIMESTAMP_MS",
+        T::TimestampNs => "TIMESTAMP_NS",
+        T::TimestampTZ => "TIMESTAMP WITH TIME ZONE",
+        T::Date => "DATE",
+        T::Time => "TIME",
+        T::TimeTZ => "TIME WITH TIME ZONE",
+        T::Interval => "INTERVAL",
+        T::Hugeint => "HUGEINT",
+        T::UHugeint => "UHUGEINT",
+        T::Varchar => "VARCHAR",
+        T::Blob => "BLOB",
+        T::Uuid => "UUID",
+        T::Variant => "VARIANT",
+        T::Enum => "ENUM",
+        T::SqlNull => "NULL",
+        other => return format!("{other:?}").to_uppercase(),
+    };
+    name.to_owned()
+}
+
+fn quoted(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
+    if plain && !name.is_empty() { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}

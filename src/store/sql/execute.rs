@@ -1,0 +1,125 @@
+//! Runs one judged statement on a fresh connection, on a thread of its own.
+
+use std::time::Instant;
+
+use arrow::datatypes::SchemaRef;
+use duckdb::{Connection, params_from_iter};
+
+use super::columns::{self, Column};
+use super::error::SqlError;
+use super::format::{Kind, Summary, Writer};
+use super::parse::Parser;
+use super::request::Query;
+use super::text;
+
+/// Bytes gathered before they are handed on.
+const CHUNK: usize = 64 << 10;
+
+/// One run of a statement.
+pub struct Run<'a> {
+    /// What judges it; `None` lets everything through, for tests of what is behind the gates.
+    pub parser: Option<&'a Parser>,
+    /// Bytes of a statement.
+    pub max_statement: usize,
+    /// Rows of the answer.
+    pub max_rows: u64,
+    /// When the request came.
+    pub started: Instant,
+}
+
+impl Run<'_> {
+    /// Gates 1 to 3.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn judge(&self, query: &Query) -> Result<(), SqlError> {
+        text::admit(query.sql.as_bytes(), self.max_statement)?;
+        self.parser.map_or(Ok(()), |parser| parser.judge(&query.sql))
+    }
+
+    /// Runs a statement that [`Self::judge`] has let through, in a read-only transaction. `send`
+    /// gets the answer piece by piece; when it fails, the client is gone and the run ends.
+    ///
+    /// # Errors
+    /// DuckDB's, sorted.
+    pub fn execute(
+        &self,
+        connection: &Connection,
+        query: &Query,
+        kind: Kind,
+        send: &mut dyn FnMut(Vec<u8>) -> Result<(), SqlError>,
+    ) -> Result<Summary, SqlError> {
+        let sql = query.sql.as_str();
+        let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, sql);
+        connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
+
+        // Prepared as it came, so that DuckDB's messages are about the user's own text.
+        let mut statement = connection.prepare(sql).map_err(duckdb_error)?;
+        let mut columns = announced(&statement);
+        if let Some(wrapped) = columns::wrap(text::trim_end(sql), &columns) {
+            if let Some(parser) = self.parser {
+                parser.judge(&wrapped)?;
+            }
+            let names = names(connection, query).map_err(duckdb_error)?;
+            for (column, name) in columns.iter_mut().zip(names) {
+                column.name = name;
+            }
+            statement = connection.prepare(&wrapped).map_err(duckdb_error)?;
+        }
+        let stream = statement.stream_arrow(params_from_iter(query.params.iter())).map_err(duckdb_error)?;
+        let schema = stream.get_schema();
+        let columns = complete(columns, &schema);
+        let mut writer = Writer::new(kind, columns, &schema, self.started)?;
+        let mut rows = 0;
+        let mut truncated = false;
+        for batch in stream {
+            let mut batch = batch.map_err(duckdb_error)?;
+            let left = usize::try_from(self.max_rows - rows).unwrap_or(usize::MAX);
+            if batch.num_rows() > left {
+                truncated = true;
+                batch = batch.slice(0, left);
+            }
+            rows += batch.num_rows() as u64;
+            writer.write(&batch)?;
+            if writer.pending() >= CHUNK {
+                send(writer.take())?;
+            }
+            if truncated {
+                break;
+            }
+        }
+        let summary = writer.finish(truncated)?;
+        send(writer.take())?;
+        Ok(summary)
+    }
+}
+
+/// The columns that a prepared statement announces, without their names. None of them where the
+/// types hang on parameters.
+fn announced(statement: &duckdb::Statement<'_>) -> Vec<Column> {
+    (0..statement.column_count()).map(|i| Column::new(String::new(), &statement.column_logical_type(i))).collect()
+}
+
+/// The names of the columns, from a `DESCRIBE` of the statement.
+fn names(connection: &Connection, query: &Query) -> Result<Vec<String>, duckdb::Error> {
+    let mut describe = connection.prepare(&format!("DESCRIBE {}", query.sql))?;
+    let mut rows = describe.query(params_from_iter(query.params.iter()))?;
+    let mut names = Vec::new();
+    while let Some(row) = rows.next()? {
+        names.push(row.get(0)?);
+    }
+    Ok(names)
+}
+
+/// The columns with what the answer itself says about them.
+fn complete(mut columns: Vec<Column>, schema: &SchemaRef) -> Vec<Column> {
+    if columns.len() != schema.fields().len() {
+        columns = schema.fields().iter().map(|field| Column::of_arrow(field)).collect();
+    }
+    for (column, field) in columns.iter_mut().zip(schema.fields()) {
+        if column.name.is_empty() {
+            field.name().clone_into(&mut column.name);
+        }
+    }
+    columns
+}

@@ -1,0 +1,237 @@
+//! SQL over HTTP on the engine's `query.sock`.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /api/v1/sql` | the statement's rows, by `Accept` |
+//! | `DELETE /api/v1/sql/ID` | interrupts the statement whose `x-vispyr-query` was ID |
+//! | `GET /-/healthy` | 200 if the instance answers a query |
+//! | `GET /stats` | the engine's figures as JSON |
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::error::SqlError;
+use super::format::{Kind, Summary};
+use super::request::{Query, accepted};
+use super::service::{Piece, Service};
+
+/// The body of every answer.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// Request header: an id for the statement, by which it can be interrupted.
+pub const QUERY_ID: HeaderName = HeaderName::from_static("x-vispyr-query");
+/// Response header or trailer: how many rows there are.
+pub const ROW_COUNT: HeaderName = HeaderName::from_static("x-vispyr-row-count");
+/// Response header or trailer: `true` if there were more rows than the limit.
+pub const TRUNCATED: HeaderName = HeaderName::from_static("x-vispyr-truncated");
+/// Response header or trailer: milliseconds.
+pub const ELAPSED: HeaderName = HeaderName::from_static("x-vispyr-elapsed-ms");
+/// Response header: the instance is spoilt, the engine ends.
+pub const FATAL: HeaderName = HeaderName::from_static("x-vispyr-fatal");
+
+/// Bytes held back before the status is sent: an error up to there still gets its own status.
+const HOLD: usize = 1 << 20;
+
+/// What the engine gives beside the statements.
+pub trait Engine: Send + Sync + 'static {
+    /// Figures for `GET /stats`.
+    fn stats(&self) -> serde_json::Value;
+    /// The instance is spoilt: end the process.
+    fn fatal(&self, message: &str);
+}
+
+/// Serves until `shutdown`. Statements that run then are interrupted.
+pub async fn serve(listener: UnixListener, service: Service, engine: Arc<dyn Engine>, shutdown: CancellationToken) {
+    loop {
+        let stream = tokio::select! {
+            () = shutdown.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection on the query socket");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let (service, engine, shutdown) = (service.clone(), Arc::clone(&engine), shutdown.clone());
+        tokio::spawn(async move {
+            let handler = hyper::service::service_fn(|request| answer(request, service.clone(), Arc::clone(&engine)));
+            let server = auto::Builder::new(TokioExecutor::new());
+            let connection = server.serve_connection(TokioIo::new(stream), handler);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                // The other end went away; nothing to be done about it.
+                _ = connection => {}
+            }
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    service: Service,
+    engine: Arc<dyn Engine>,
+) -> Result<Response<Body>, Infallible> {
+    let path = request.uri().path();
+    Ok(match (request.method(), path) {
+        (&Method::POST, "/api/v1/sql") => sql(request, &service, &engine).await,
+        (&Method::DELETE, path) if path.starts_with("/api/v1/sql/") => {
+            let id = &path["/api/v1/sql/".len()..];
+            let why = request.headers().get("x-vispyr-reason").and_then(|v| v.to_str().ok());
+            let found = service.interrupt(id, why.unwrap_or("asked to stop"));
+            plain(if found { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }, "")
+        }
+        (&Method::GET, "/stats") => {
+            let mut stats = engine.stats();
+            if let Some(fields) = stats.as_object_mut() {
+                fields.insert("queries_running".to_owned(), service.running().into());
+            }
+            json(StatusCode::OK, &stats)
+        }
+        (&Method::GET, "/-/healthy") => plain(StatusCode::OK, "ok\n"),
+        (_, "/api/v1/sql") => {
+            let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({"error": "POST the statement"}));
+            response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
+            response
+        }
+        _ => json(StatusCode::NOT_FOUND, &serde_json::json!({"error": "no such path"})),
+    })
+}
+
+async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Engine>) -> Response<Body> {
+    let limit = usize::try_from(service.config().max_statement.as_u64()).unwrap_or(usize::MAX);
+    let (parts, body) = request.into_parts();
+    let id = parts.headers.get(QUERY_ID).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    // JSON may take more bytes for the same statement, and there are the parameters.
+    let body = match Limited::new(body, limit.saturating_mul(4)).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let size = limit as u64 * 4 + 1;
+            return error_response(&SqlError::TooLarge { size, limit: limit as u64 }, "");
+        }
+        Err(error) => return error_response(&SqlError::refused(format!("the body broke off: {error}"), None), ""),
+    };
+    let query = match Query::read(&parts.headers, &body) {
+        Ok(query) => query,
+        Err(error) => return error_response(&error, ""),
+    };
+    let text = query.sql.clone();
+    let kind = accepted(&parts.headers);
+    let mut pieces = service.start(id, query, kind);
+    let mut held: Vec<Bytes> = Vec::new();
+    let mut size = 0;
+    while let Some(piece) = pieces.recv().await {
+        match piece {
+            Piece::Data(data) => {
+                size += data.len();
+                held.push(data);
+                if size > HOLD {
+                    return streamed(kind, held, pieces, Arc::clone(engine));
+                }
+            }
+            Piece::End(summary) => {
+                let mut response = Response::new(Full::new(held.concat().into()).map_err(|e| match e {}).boxed_unsync());
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
+                response.headers_mut().extend(summary_headers(summary));
+                return response;
+            }
+            Piece::Error(error) => {
+                note_fatal(&error, engine);
+                return error_response(&error, &text);
+            }
+        }
+    }
+    error_response(&SqlError::Unavailable("the engine is stopping".to_owned()), &text)
+}
+
+/// The rest of an answer that is too large to be held back. If it fails now, the body breaks off
+/// (the connection ends before the last chunk), so that nobody takes a part for the whole.
+fn streamed(kind: Kind, held: Vec<Bytes>, pieces: mpsc::Receiver<Piece>, engine: Arc<dyn Engine>) -> Response<Body> {
+    let first = stream::iter(held.into_iter().map(|data| Ok(Frame::data(data))));
+    let rest = stream::unfold(Some(pieces), move |pieces| {
+        let engine = Arc::clone(&engine);
+        async move {
+            let mut pieces = pieces?;
+            match pieces.recv().await {
+                Some(Piece::Data(data)) => Some((Ok(Frame::data(data)), Some(pieces))),
+                Some(Piece::End(summary)) => Some((Ok(Frame::trailers(summary_headers(summary))), None)),
+                Some(Piece::Error(error)) => {
+                    tracing::warn!(%error, "a statement failed after part of its answer was sent");
+                    note_fatal(&error, &engine);
+                    Some((Err(std::io::Error::other(error.to_string())), None))
+                }
+                None => Some((Err(std::io::Error::other("the engine is stopping")), None)),
+            }
+        }
+    });
+    let body = StreamBody::new(futures_util::StreamExt::chain(first, rest));
+    let mut response = Response::new(BodyExt::boxed_unsync(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
+    response.headers_mut().insert(
+        http::header::TRAILER,
+        HeaderValue::from_static("x-vispyr-row-count, x-vispyr-truncated, x-vispyr-elapsed-ms"),
+    );
+    response
+}
+
+fn note_fatal(error: &SqlError, engine: &Arc<dyn Engine>) {
+    if let SqlError::Fatal(message) = error {
+        let (engine, message) = (Arc::clone(engine), message.clone());
+        tokio::spawn(async move {
+            // Time for the answer to leave.
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            engine.fatal(&message);
+        });
+    }
+}
+
+fn summary_headers(summary: Summary) -> HeaderMap {
+    HeaderMap::from_iter([
+        (ROW_COUNT, HeaderValue::from(summary.rows)),
+        (TRUNCATED, HeaderValue::from_static(if summary.truncated { "true" } else { "false" })),
+        (ELAPSED, HeaderValue::from(summary.elapsed_ms)),
+    ])
+}
+
+/// The response for an error about a statement.
+pub fn error_response(error: &SqlError, text: &str) -> Response<Body> {
+    let mut response = json(error.status(), &error.body(text));
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("3"));
+    }
+    if matches!(error, SqlError::Fatal(_)) {
+        response.headers_mut().insert(FATAL, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// A JSON response.
+pub fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
+    let mut response = plain(status, &format!("{value}\n"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A text response.
+pub fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())).map_err(|e| match e {}).boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

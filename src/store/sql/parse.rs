@@ -1,0 +1,191 @@
+//! Gate 2: DuckDB parses the statement, and nothing more.
+//!
+//! `json_serialize_sql` gives the tree without binding or preparing anything. It runs on an
+//! instance of its own that holds no data and may reach no file, so that whatever a hostile text
+//! does to the parser, it does it to nothing of value.
+
+use duckdb::{Config, Connection};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::error::SqlError;
+use super::{judge, text};
+
+/// How deep the JSON of a tree may nest. DuckDB's own limit on expressions comes first, but joins
+/// nest without one.
+const MAX_TREE_DEPTH: usize = 1500;
+
+/// Expressions within expressions, as DuckDB counts them.
+const MAX_EXPRESSION_DEPTH: usize = 250;
+
+/// The parser, and with it the whole judgement of a statement's text.
+pub struct Parser {
+    connection: Mutex<Connection>,
+}
+
+impl Parser {
+    /// Opens the instance that parses.
+    ///
+    /// # Errors
+    /// DuckDB's, when it cannot open an empty database in memory.
+    pub fn new() -> Result<Self, duckdb::Error> {
+        Ok(Parser { connection: Mutex::new(open()?) })
+    }
+
+    /// Judges a text as it will be run: exactly one statement, that only reads, and calls nothing
+    /// that is not on the lists.
+    ///
+    /// # Errors
+    /// [`SqlError::Refused`] or, where DuckDB cannot parse it, [`SqlError::Failed`] with its message.
+    pub fn judge(&self, statement: &str) -> Result<(), SqlError> {
+        let explained = text::strip_explain(statement)?;
+        self.judge_query(explained.inner).map_err(|e| e.shifted(explained.offset))
+    }
+
+    fn judge_query(&self, statement: &str) -> Result<(), SqlError> {
+        let json = self.serialize(statement)?;
+        if nesting(&json) > MAX_TREE_DEPTH {
+            return Err(SqlError::refused("the statement is nested too deeply", None));
+        }
+        let mut reader = serde_json::Deserializer::from_str(&json);
+        reader.disable_recursion_limit();
+        let tree: Value = serde::Deserialize::deserialize(&mut reader)
+            .map_err(|e| SqlError::refused(format!("the statement's tree cannot be read: {e}"), None))?;
+        if tree["error"] != Value::Bool(false) {
+            return Err(parse_error(&tree));
+        }
+        match tree["statements"].as_array().map(Vec::as_slice) {
+            Some([one]) => judge::judge(one),
+            Some([]) | None => Err(SqlError::refused("there is no statement", None)),
+            Some(many) => Err(SqlError::refused(format!("{} statements, only one is allowed", many.len()), None)),
+        }
+    }
+
+    fn serialize(&self, statement: &str) -> Result<String, SqlError> {
+        let mut connection = self.connection.lock();
+        let result = connection.query_row("SELECT json_serialize_sql(?)", [statement], |row| row.get(0));
+        result.map_err(|e| {
+            let error = SqlError::from_duckdb(&e, statement);
+            if matches!(error, SqlError::Fatal(_) | SqlError::Memory(_)) {
+                // The instance is spoilt; the next statement gets a new one.
+                if let Ok(fresh) = open() {
+                    *connection = fresh;
+                }
+                return SqlError::refused("the statement cannot be parsed", None);
+            }
+            error
+        })
+    }
+}
+
+fn open() -> Result<Connection, duckdb::Error> {
+    let config = Config::default()
+        .threads(1)?
+        .max_memory("256MB")?
+        .enable_external_access(false)?
+        .with("autoload_known_extensions", "false")?
+        .with("autoinstall_known_extensions", "false")?;
+    let connection = Connection::open_in_memory_with_flags(config)?;
+    connection.execute_batch(&format!(
+        "SET max_expression_depth = {MAX_EXPRESSION_DEPTH}; SET lock_configuration = true"
+    ))?;
+    Ok(connection)
+}
+
+/// The deepest nesting of a JSON text.
+fn nesting(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in json.bytes() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn parse_error(tree: &Value) -> SqlError {
+    let message = tree["error_message"].as_str().unwrap_or("the statement cannot be parsed");
+    if tree["error_type"] == "not implemented" {
+        return SqlError::refused(
+            "only a query is allowed: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW TABLES, SUMMARIZE table, EXPLAIN query \
+             (PIVOT needs IN with the values)",
+            None,
+        );
+    }
+    let position = match &tree["position"] {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(n) => n.as_u64().and_then(|n| usize::try_from(n).ok()),
+        _ => None,
+    };
+    SqlError::Failed { message: format!("Parser Error: {message}"), position }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(statement: &str) -> Result<(), SqlError> {
+        Parser::new().unwrap().judge(statement)
+    }
+
+    #[test]
+    fn one_query_passes_and_anything_else_does_not() {
+        for good in ["SELECT 1", "select 1;", "EXPLAIN SELECT 1", "FROM range(3)", "DESCRIBE spans", "SHOW TABLES"] {
+            assert_eq!(judge(good), Ok(()), "{good}");
+        }
+        for bad in ["SELECT 1; SELECT 2", "", ";", "DELETE FROM spans", "EXPLAIN DELETE FROM spans", "CALL range(3)"] {
+            assert!(judge(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_says_where() {
+        assert!(matches!(judge("SELECT 1 +"), Err(SqlError::Failed { position: Some(_), .. })));
+        let Err(SqlError::Failed { position, message }) = judge("EXPLAIN SELECT 1 frm x") else { panic!() };
+        assert!(message.contains("syntax error"), "{message}");
+        assert_eq!(position, Some(21), "{message}");
+        let Err(SqlError::Refused { position, .. }) = judge("EXPLAIN SELECT nextval('s')") else { panic!() };
+        assert_eq!(position, Some(15));
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        assert_eq!(nesting(r#"{"a":[1,"[[[\"[["],"b":{}}"#), 2);
+        assert_eq!(nesting("1"), 0);
+    }
+
+    #[test]
+    fn long_chains_are_refused_and_hurt_nothing() {
+        let parser = Parser::new().unwrap();
+        for chain in [
+            format!("SELECT 1{}", "+1".repeat(100_000)),
+            format!("SELECT {}true", "NOT ".repeat(50_000)),
+            format!("SELECT 1{}", "::INT".repeat(30_000)),
+            format!("SELECT a{}", ".b".repeat(100_000)),
+            format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(10_000)),
+            format!("SELECT 1 FROM a{}", " CROSS JOIN a".repeat(10_000)),
+            format!("SELECT 1 FROM a{}", ",a".repeat(19_000)),
+            format!("SELECT 1 IN (1{})", ",1".repeat(19_000)),
+            format!("SELECT a{}", "[1]".repeat(50_000)),
+            format!("SELECT {}1{}", "CASE WHEN a THEN 1 ELSE ".repeat(5000), " END".repeat(5000)),
+        ] {
+            assert!(parser.judge(&chain).is_err(), "{}...", &chain[..40]);
+        }
+        assert_eq!(parser.judge("SELECT 1"), Ok(()));
+    }
+}
