@@ -73,9 +73,28 @@ fn cast_of(kind: &LogicalTypeHandle) -> Option<&'static str> {
 fn leaves_whole(kind: &LogicalTypeHandle) -> bool {
     use LogicalTypeId as T;
     match kind.id() {
-        T::Boolean | T::Tinyint | T::Smallint | T::Integer | T::Bigint | T::UTinyint | T::USmallint | T::UInteger
-        | T::UBigint | T::Float | T::Double | T::Decimal | T::Varchar | T::Blob | T::Date | T::Time | T::Timestamp
-        | T::TimestampS | T::TimestampMs | T::TimestampNs | T::TimestampTZ | T::SqlNull => true,
+        T::Boolean
+        | T::Tinyint
+        | T::Smallint
+        | T::Integer
+        | T::Bigint
+        | T::UTinyint
+        | T::USmallint
+        | T::UInteger
+        | T::UBigint
+        | T::Float
+        | T::Double
+        | T::Decimal
+        | T::Varchar
+        | T::Blob
+        | T::Date
+        | T::Time
+        | T::Timestamp
+        | T::TimestampS
+        | T::TimestampMs
+        | T::TimestampNs
+        | T::TimestampTZ
+        | T::SqlNull => true,
         T::List | T::Map | T::Struct => (0..kind.num_children()).all(|i| leaves_whole(&kind.child(i))),
         _ => false,
     }
@@ -88,7 +107,8 @@ fn type_name(kind: &LogicalTypeHandle) -> String {
         return alias;
     }
     let children = || {
-        let fields = (0..kind.num_children()).map(|i| format!("{} {}", quoted(&kind.child_name(i)), type_name(&kind.child(i))));
+        let fields =
+            (0..kind.num_children()).map(|i| format!("{} {}", quoted(&kind.child_name(i)), type_name(&kind.child(i))));
         fields.collect::<Vec<_>>().join(", ")
     };
     let name = match kind.id() {

@@ -85,7 +85,10 @@ impl Writer {
                 let fields = schema.fields().iter().zip(&columns);
                 let renamed = fields.map(|(field, column)| {
                     let renamed = Field::new(&column.name, field.data_type().clone(), true);
-                    renamed.with_metadata(std::collections::HashMap::from([("duckdb_type".to_owned(), column.type_name.clone())]))
+                    renamed.with_metadata(std::collections::HashMap::from([(
+                        "duckdb_type".to_owned(),
+                        column.type_name.clone(),
+                    )]))
                 });
                 let schema = Arc::new(Schema::new(renamed.collect::<Vec<_>>()));
                 let writer = StreamWriter::try_new(Vec::new(), &schema).map_err(|e| arrow_error(&e))?;

@@ -110,12 +110,38 @@ mod tests {
     fn what_is_known_to_be_dangerous_is_not_in_it() {
         let f = &*FUNCTIONS;
         for name in [
-            "query", "query_table", "json_execute_serialized_sql", "nextval", "setval", "checkpoint", "force_checkpoint",
-            "truncate_duckdb_logs", "read_blob", "read_text", "read_parquet", "read_csv", "glob", "getenv", "sniff_csv",
-            "damerau_levenshtein", "levenshtein", "reservoir_quantile", "array_value", "cast_to_type", "write_log",
-            "parquet_metadata", "parquet_scan", "duckdb_secrets", "duckdb_logs", "duckdb_settings", "enable_logging",
+            "query",
+            "query_table",
+            "json_execute_serialized_sql",
+            "nextval",
+            "setval",
+            "checkpoint",
+            "force_checkpoint",
+            "truncate_duckdb_logs",
+            "read_blob",
+            "read_text",
+            "read_parquet",
+            "read_csv",
+            "glob",
+            "getenv",
+            "sniff_csv",
+            "damerau_levenshtein",
+            "levenshtein",
+            "reservoir_quantile",
+            "array_value",
+            "cast_to_type",
+            "write_log",
+            "parquet_metadata",
+            "parquet_scan",
+            "duckdb_secrets",
+            "duckdb_logs",
+            "duckdb_settings",
+            "enable_logging",
         ] {
-            assert!(f.called(name).is_none() && !f.tables.contains_key(name) && !f.windows.contains_key(name), "{name}");
+            assert!(
+                f.called(name).is_none() && !f.tables.contains_key(name) && !f.windows.contains_key(name),
+                "{name}"
+            );
         }
     }
 }

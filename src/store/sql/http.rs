@@ -105,7 +105,8 @@ async fn answer(
         }
         (&Method::GET, "/-/healthy") => plain(StatusCode::OK, "ok\n"),
         (_, "/api/v1/sql") => {
-            let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({"error": "POST the statement"}));
+            let mut response =
+                json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({"error": "POST the statement"}));
             response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
             response
         }
@@ -146,7 +147,8 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
                 }
             }
             Piece::End(summary) => {
-                let mut response = Response::new(Full::new(held.concat().into()).map_err(|e| match e {}).boxed_unsync());
+                let mut response =
+                    Response::new(Full::new(held.concat().into()).map_err(|e| match e {}).boxed_unsync());
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
                 response.headers_mut().extend(summary_headers(summary));
                 return response;
@@ -230,7 +232,8 @@ pub fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
 
 /// A text response.
 pub fn plain(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())).map_err(|e| match e {}).boxed_unsync());
+    let mut response =
+        Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())).map_err(|e| match e {}).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -85,8 +85,17 @@ impl Walk {
         self.count()?;
         let at = location(node);
         match class {
-            "CONSTANT" | "CASE" | "BETWEEN" | "CONJUNCTION" | "COMPARISON" | "SUBQUERY" | "STAR" | "LAMBDA"
-            | "LAMBDA_REF" | "PARAMETER" | "POSITIONAL_REFERENCE" => Ok(()),
+            "CONSTANT"
+            | "CASE"
+            | "BETWEEN"
+            | "CONJUNCTION"
+            | "COMPARISON"
+            | "SUBQUERY"
+            | "STAR"
+            | "LAMBDA"
+            | "LAMBDA_REF"
+            | "PARAMETER"
+            | "POSITIONAL_REFERENCE" => Ok(()),
             "COLUMN_REF" => column_reference(node, at),
             "OPERATOR" => operator(node, at),
             "FUNCTION" => calls::judge_function(node, at),
@@ -110,8 +119,13 @@ impl Walk {
                 bound(self.set_operations, MAX_SET_OPERATIONS, "parts of set operations")?;
                 self.query_node(node)
             }
-            "ORDER_MODIFIER" | "LIMIT_MODIFIER" | "LIMIT_PERCENT_MODIFIER" | "DISTINCT_MODIFIER" | "ORDER_DEFAULT"
-            | "ASCENDING" | "DESCENDING" => Ok(()),
+            "ORDER_MODIFIER"
+            | "LIMIT_MODIFIER"
+            | "LIMIT_PERCENT_MODIFIER"
+            | "DISTINCT_MODIFIER"
+            | "ORDER_DEFAULT"
+            | "ASCENDING"
+            | "DESCENDING" => Ok(()),
             "EMPTY" | "JOIN" => sample(node, at),
             "SUBQUERY" | "EXPRESSION_LIST" => {
                 self.table(at)?;
@@ -205,9 +219,18 @@ fn operator(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
             }
             Ok(())
         }
-        "OPERATOR_NOT" | "OPERATOR_IS_NULL" | "OPERATOR_IS_NOT_NULL" | "OPERATOR_COALESCE" | "OPERATOR_NULLIF"
-        | "OPERATOR_TRY" | "OPERATOR_UNPACK" | "ARRAY_EXTRACT" | "ARRAY_SLICE" | "STRUCT_EXTRACT"
-        | "ARRAY_CONSTRUCTOR" | "GROUPING_FUNCTION" => Ok(()),
+        "OPERATOR_NOT"
+        | "OPERATOR_IS_NULL"
+        | "OPERATOR_IS_NOT_NULL"
+        | "OPERATOR_COALESCE"
+        | "OPERATOR_NULLIF"
+        | "OPERATOR_TRY"
+        | "OPERATOR_UNPACK"
+        | "ARRAY_EXTRACT"
+        | "ARRAY_SLICE"
+        | "STRUCT_EXTRACT"
+        | "ARRAY_CONSTRUCTOR"
+        | "GROUPING_FUNCTION" => Ok(()),
         other => Err(SqlError::refused(format!("the operator {other} is not allowed"), at)),
     }
 }

@@ -86,9 +86,8 @@ fn open() -> Result<Connection, duckdb::Error> {
         .with("autoload_known_extensions", "false")?
         .with("autoinstall_known_extensions", "false")?;
     let connection = Connection::open_in_memory_with_flags(config)?;
-    connection.execute_batch(&format!(
-        "SET max_expression_depth = {MAX_EXPRESSION_DEPTH}; SET lock_configuration = true"
-    ))?;
+    connection
+        .execute_batch(&format!("SET max_expression_depth = {MAX_EXPRESSION_DEPTH}; SET lock_configuration = true"))?;
     Ok(connection)
 }
 

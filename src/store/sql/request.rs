@@ -39,8 +39,9 @@ impl Query {
                 .map_err(|e| SqlError::refused("the statement is not valid UTF-8", Some(e.valid_up_to())))?;
             return Ok(Query { sql: sql.to_owned(), params: Vec::new() });
         }
-        let body: Body = serde_json::from_slice(body)
-            .map_err(|e| SqlError::refused(format!("the body is not {{\"sql\": ..., \"params\": [...]}}: {e}"), None))?;
+        let body: Body = serde_json::from_slice(body).map_err(|e| {
+            SqlError::refused(format!("the body is not {{\"sql\": ..., \"params\": [...]}}: {e}"), None)
+        })?;
         let params = body.params.iter().map(bind).collect::<Result<_, _>>()?;
         Ok(Query { sql: body.sql, params })
     }

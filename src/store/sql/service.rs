@@ -200,7 +200,8 @@ impl Service {
             .stack_size(STACK)
             .spawn(move || {
                 let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.run(connected)));
-                let outcome = outcome.unwrap_or_else(|_| Err(SqlError::Fatal("the statement made a thread panic".into())));
+                let outcome =
+                    outcome.unwrap_or_else(|_| Err(SqlError::Fatal("the statement made a thread panic".into())));
                 // The watcher below is there until this arrives.
                 let _ = ended.send(outcome);
             })

@@ -192,11 +192,7 @@ fn write_list(out: &mut String, values: &dyn Array) {
 /// The shortest digits that read back as the same number, of the width that the column has.
 fn write_float(out: &mut String, n: f64, kind: &DataType) {
     #[expect(clippy::cast_possible_truncation, reason = "it was widened from f32, so nothing is lost")]
-    let _ = if kind == &DataType::Float32 {
-        write!(out, "{:?}", n as f32)
-    } else {
-        write!(out, "{n:?}")
-    };
+    let _ = if kind == &DataType::Float32 { write!(out, "{:?}", n as f32) } else { write!(out, "{n:?}") };
 }
 
 fn not_finite(n: f64) -> &'static str {
@@ -267,7 +263,9 @@ fn write_date(out: &mut String, days: i64) {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, BinaryArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
+    use arrow::array::{
+        ArrayRef, BinaryArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampNanosecondArray,
+    };
 
     use super::*;
 
@@ -282,7 +280,8 @@ mod tests {
         assert_eq!(json(Arc::new(Int64Array::from(vec![1 << 53]))), "9007199254740992");
         assert_eq!(json(Arc::new(Int64Array::from(vec![(1 << 53) + 1]))), "\"9007199254740993\"");
         assert_eq!(json(Arc::new(Int64Array::from(vec![i64::MIN]))), "\"-9223372036854775808\"");
-        let decimal = |n, scale| json(Arc::new(Decimal128Array::from(vec![n]).with_precision_and_scale(38, scale).unwrap()));
+        let decimal =
+            |n, scale| json(Arc::new(Decimal128Array::from(vec![n]).with_precision_and_scale(38, scale).unwrap()));
         assert_eq!(decimal(-5, 2), "-0.05");
         assert_eq!(decimal(12345, 3), "12.345");
         assert_eq!(decimal(1 << 60, 2), "\"11529215046068469.76\"");
