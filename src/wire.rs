@@ -25,13 +25,12 @@ mod remote_write;
 mod walk;
 
 pub mod ingest;
-pub mod json;
 pub mod pprof_proto;
 pub mod prompb;
 pub mod pushpb;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use crate::signal::Signal;
 use descriptor::Counter;

@@ -11,6 +11,7 @@
 //! | [`inbox`], [`writer`] | rows are inserted by one thread |
 //! | [`partition`], [`flush`] | a generation becomes files |
 //! | [`board`], [`stats`] | how far the logs have come, and figures |
+//! | [`aside`] | records that can never be stored |
 //! | [`failpoint`] | where a test can have it die |
 //!
 //! Threads: one decodes for each signal, one inserts, one seals, two serve each connection.
@@ -39,6 +40,7 @@ use crate::signal::Signal;
 use crate::store::Config;
 use crate::store::catalog::{Catalog, CatalogError, File};
 
+pub mod aside;
 pub mod board;
 pub mod decode;
 pub mod failpoint;
@@ -149,6 +151,7 @@ impl Engine {
             lanes: Default::default(),
             inbox: Arc::new(Inbox::default()),
             board: Board::new(catalog.positions()?),
+            aside: aside::Folder::new(home.aside()),
         });
         let engine = Engine {
             shared,
@@ -176,6 +179,11 @@ impl Engine {
         }
         self.threads.lock().append(&mut threads);
         Ok(())
+    }
+
+    /// Serves the ingest protocol on a unix socket.
+    pub fn serve(&self, socket: &Path) -> Result<link::Server, EngineError> {
+        link::Server::start(bind(socket)?, self.shared.clone())
     }
 
     /// A fresh connection: it sees all views, and shares memory and threads with the others.
@@ -261,15 +269,19 @@ pub struct Options {
     pub data_dir: PathBuf,
 }
 
-/// Runs the engine process until `shutdown`: opens the store, serves its sockets, and on the way
-/// out seals what is worth it. SIGUSR1 seals what is there.
-pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), EngineError> {
+/// Runs the engine process until `shutdown`: opens the store, serves `ingest.sock`, lets `ask`
+/// serve the questions, and on the way out seals what is worth it. SIGUSR1 seals what is there.
+pub async fn run(
+    options: Options,
+    ask: impl FnOnce(&Arc<Engine>) -> Result<(), EngineError>,
+    shutdown: CancellationToken,
+) -> Result<(), EngineError> {
     let Options { store, data_dir } = options;
     let socket = store.ingest_socket(&data_dir);
-    let listener = bind(&socket)?;
     let engine = tokio::task::block_in_place(|| Engine::open(&store, &data_dir))?;
-    let server = link::Server::start(listener, engine.shared.clone())?;
+    let server = engine.serve(&socket)?;
     let flushes = tokio::spawn(flush_on_signal(engine.clone()));
+    ask(&engine)?;
 
     shutdown.cancelled().await;
     flushes.abort();
@@ -287,7 +299,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), En
 }
 
 /// Listens on a unix socket for this user alone, in place of one that a crash left.
-fn bind(socket: &Path) -> Result<std::os::unix::net::UnixListener, EngineError> {
+pub fn bind(socket: &Path) -> Result<std::os::unix::net::UnixListener, EngineError> {
     let failed = |action, source| EngineError::Io { action, what: socket.display().to_string(), source };
     if let Some(dir) = socket.parent() {
         std::fs::create_dir_all(dir).map_err(|e| failed("create the folder of", e))?;

@@ -1,1 +1,158 @@
-//! store_crash
+//! The engine is killed with SIGKILL, at every step of a flush and of an insert and at random
+//! moments, and started again; the log sends what the engine wants. Nothing may be missing and
+//! nothing may be twice, whenever one asks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use vispyr::store::engine::failpoint;
+
+use super::store::{DEADLINE, EngineProcess, LOG, Sender, Source, feed, files};
+
+const SPANS: u32 = 50;
+
+/// What must hold of an engine that has everything of the log up to `next`.
+fn is_exact(engine: &mut EngineProcess, next: u64) {
+    let all = next * u64::from(SPANS);
+    assert_eq!(engine.spans(), (all, all));
+    let odd = engine.ask(&format!(
+        "SELECT count(*) FROM (SELECT trace_id, count(*) AS n FROM spans GROUP BY 1) WHERE n <> {SPANS}"
+    ));
+    assert_eq!(odd, "BigInt(0);", "traces that are not whole");
+    let missing = engine.ask(
+        &format!(
+            "SELECT count(*) FROM range(1, {next} + 1) t(n) LEFT JOIN (SELECT DISTINCT trace_id FROM spans) s
+         ON s.trace_id = lower(printf('%032x', n)) WHERE s.trace_id IS NULL"
+        )
+        .replace('\n', " "),
+    );
+    assert_eq!(missing, "BigInt(0);", "traces that are missing");
+}
+
+/// Files on disk are those that the engine knows.
+fn no_strangers(engine: &mut EngineProcess) {
+    let known: u64 = engine.stats().tables.iter().map(|t| t.sealed_files).sum();
+    assert_eq!(engine.files().len() as u64, known, "{:?}", engine.files());
+}
+
+/// One life: an engine that dies at `step`, one that does not, and a third.
+fn dies_at(step: &str, time: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(SPANS);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert!(feed(&engine, &source, 20));
+    assert_eq!(engine.ask(".flush"), "flushed");
+    engine.stop();
+
+    let crash = format!("{step}:{time}");
+    let mut engine = EngineProcess::start(dir.path(), &[(failpoint::VARIABLE, &crash)]);
+    is_exact(&mut engine, 20);
+    let survived = feed(&engine, &source, 40) && engine.try_ask(".flush").is_some();
+    assert!(!survived, "{crash} was never reached");
+    engine.wait_for_sigkill();
+
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    no_strangers(&mut engine);
+    let (all, different) = engine.spans();
+    assert!(all == different && (all == 1000 || all == 2000), "{crash}: {all} {different} sealed");
+    assert!(feed(&engine, &source, 60));
+    is_exact(&mut engine, 60);
+    assert_eq!(engine.ask(".flush"), "flushed");
+    is_exact(&mut engine, 60);
+    no_strangers(&mut engine);
+    engine.stop();
+
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert_eq!(Sender::connect(&engine, LOG, 60).progress.sealed.0, 60);
+    is_exact(&mut engine, 60);
+}
+
+#[test]
+fn a_kill_at_any_step_neither_loses_nor_doubles_a_row() {
+    for step in failpoint::STEPS {
+        dies_at(step, 1);
+    }
+}
+
+#[test]
+fn a_kill_between_two_files_of_a_flush_leaves_neither() {
+    // Two tables have rows: resources, then spans.
+    for step in ["before_copy", "after_copy", "after_sync", "after_rename"] {
+        dies_at(step, 2);
+    }
+}
+
+/// Sends the log to whichever engine lives, until it is told to stop; the log grows as it goes.
+fn keep_sending(dir: &Path, source: Source, stop: &AtomicBool) -> u64 {
+    let mut next = 0;
+    let mut quiet_since = Instant::now();
+    'connect: loop {
+        assert!(quiet_since.elapsed() < DEADLINE, "no engine");
+        let Some(mut sender) = Sender::try_connect(dir, source.log, next) else {
+            if stop.load(Ordering::Relaxed) {
+                return next;
+            }
+            std::thread::yield_now();
+            continue;
+        };
+        quiet_since = Instant::now();
+        let mut position = sender.progress.wanted.0;
+        assert!(position <= next, "the engine wants {position}, the log ends at {next}");
+        while position < next || !stop.load(Ordering::Relaxed) {
+            if !sender.wait(|h| h.visible + 128 >= position) || !sender.send(source.record(position)) {
+                continue 'connect;
+            }
+            position += 1;
+            next = next.max(position);
+        }
+        return next;
+    }
+}
+
+#[test]
+fn kills_at_random_moments_under_load_neither_lose_nor_double_a_row() {
+    const ROUNDS: u32 = 24;
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(SPANS);
+    let stop = Arc::new(AtomicBool::new(false));
+    let sending = {
+        let (dir, stop) = (dir.path().to_owned(), stop.clone());
+        std::thread::spawn(move || keep_sending(&dir, source, &stop))
+    };
+    // Little memory, so that a flush is going on most of the time.
+    let hot = [("VISPYR_TEST_HOT_MEMORY", "2MiB")];
+    let (mut sealed, mut kills_in_flush) = (0, 0);
+    for round in 0..ROUNDS {
+        let mut engine = EngineProcess::start(dir.path(), &hot);
+        let end = Instant::now() + Duration::from_millis(random.random_range(20..900));
+        let mut last = 0;
+        while Instant::now() < end {
+            let (all, different) = engine.spans();
+            assert_eq!(all, different, "seed {seed}, round {round}: a row is seen twice");
+            assert_eq!(all % u64::from(SPANS), 0, "seed {seed}, round {round}: half a record");
+            assert!(all >= last && all >= sealed, "seed {seed}, round {round}: rows went away");
+            last = all;
+        }
+        let stats = engine.stats();
+        sealed = stats.tables.iter().find(|t| t.table == "spans").unwrap().sealed_rows;
+        kills_in_flush += u32::from(stats.sealing);
+        engine.kill();
+    }
+    let mut engine = EngineProcess::start(dir.path(), &hot);
+    stop.store(true, Ordering::Relaxed);
+    let next = sending.join().unwrap();
+    println!("{next} records, {sealed} rows sealed at the last kill, {kills_in_flush} kills while sealing");
+    assert!(feed(&engine, &source, next));
+    is_exact(&mut engine, next);
+    assert_eq!(engine.ask(".flush"), "flushed");
+    is_exact(&mut engine, next);
+    no_strangers(&mut engine);
+    assert!(next > u64::from(ROUNDS) && files(&dir.path().join("store/tmp")).is_empty());
+}

@@ -33,8 +33,10 @@ struct Pending {
 
 impl Ledger {
     /// `committer` moves the cursor of the destination.
-    pub fn new(signal: Signal, committer: Reader, telemetry: Telemetry) -> Self {
+    pub fn new(signal: Signal, mut committer: Reader, telemetry: Telemetry) -> Self {
         let read = committer.cursor();
+        // It never reads, so the log need keep nothing in memory for it.
+        committer.seek(Position(u64::MAX));
         Ledger { signal, telemetry, committer, pending: VecDeque::new(), read, sealed: Position(0) }
     }
 

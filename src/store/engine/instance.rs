@@ -10,6 +10,7 @@ use duckdb::{Config as Settings, Connection};
 use super::home::Home;
 use crate::store::Config;
 use crate::store::ingest::Decoder;
+use crate::store::sql::seal::seal;
 
 /// The versions of the library that this engine is made for.
 const LIBRARY: &str = "v2.0.";
@@ -39,10 +40,7 @@ pub fn open(config: &Config, home: &Home) -> Result<Connection, InstanceError> {
     }
     // Footers of sealed files never change, and every query needs them.
     db.execute_batch("SET GLOBAL parquet_metadata_cache = true")?;
-    db.execute_batch(&format!(
-        "SET allowed_directories = [{}]; SET enable_external_access = false;",
-        quoted_path(&home.sealed())
-    ))?;
+    seal(&db, &[&home.sealed()])?;
     Ok(db)
 }
 
@@ -116,7 +114,12 @@ mod tests {
         let inside = quoted_path(&home.sealed().join("x.parquet"));
         other.execute_batch(&format!("COPY (SELECT 1 AS n) TO {inside} (FORMAT parquet)")).unwrap();
         other.execute_batch(&format!("FROM read_parquet([{inside}])")).unwrap();
-        for refused in ["FROM read_text('/etc/passwd')", "COPY (SELECT 1) TO '/tmp/vispyr-no'", "INSTALL httpfs"] {
+        for refused in [
+            "FROM read_text('/etc/passwd')",
+            "COPY (SELECT 1) TO '/tmp/vispyr-no'",
+            "INSTALL httpfs",
+            "SET threads = 1",
+        ] {
             assert!(other.execute_batch(refused).is_err(), "{refused}");
         }
         let zone: String = other.query_row("SELECT current_setting('TimeZone')", [], |row| row.get(0)).unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::aside::Folder;
 use super::board::Board;
 use super::generation::Extent;
 use super::inbox::Inbox;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub board: Board,
     /// Figures.
     pub counters: Counters,
+    /// Records that can never be stored.
+    pub aside: Folder,
 }
 
 impl Shared {

@@ -29,6 +29,9 @@ const RETRY: Duration = Duration::from_millis(50);
 /// DuckDB is asked for its memory figures no more often than this.
 const MEASURE: Duration = Duration::from_millis(50);
 
+/// After this many rows it is asked at once.
+const MANY: u32 = 2000;
+
 /// The writer's own state.
 pub struct Writer {
     shared: Arc<Shared>,
@@ -79,10 +82,12 @@ impl Writer {
             }
             while self.has_room() {
                 let Some(rows) = self.stash.pop_front() else { break };
+                let many = rows.records.iter().map(|r| r.batch.items).sum::<u32>() >= MANY;
                 if let Err(rows) = self.insert(rows) {
                     self.stash.push_front(rows);
                     break;
                 }
+                self.measure(many);
             }
             self.measure(false);
             self.begin_switch_if_due();
@@ -225,6 +230,9 @@ impl Writer {
         for (position, reason) in refused {
             let record = rows.records.iter().find(|r| r.position == position);
             let lost = record.map_or(0, |r| u64::from(r.batch.items));
+            if let Some(record) = record {
+                self.shared.aside.keep(record, &reason);
+            }
             (records, items) = (records.saturating_sub(1), items.saturating_sub(lost));
             tracing::warn!(signal = %rows.signal, position = position.0, items = lost, reason, "record set aside");
             self.shared.counters.undecodable(rows.signal, lost, &reason);

@@ -1,0 +1,82 @@
+//! Records that can never be stored are kept for a person to look at: the log lets go of them.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use crate::wal::Record;
+
+/// Files that are kept at most; the first ones tell the most.
+const MAX_FILES: usize = 1000;
+
+/// Their bytes at most.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The folder, which is made when there is something to keep.
+#[derive(Debug)]
+pub struct Folder {
+    dir: PathBuf,
+    /// Files and bytes in it.
+    extent: Mutex<(usize, u64)>,
+}
+
+/// What stands in the first line of a file; the payload follows as it came.
+#[derive(Debug, serde::Serialize)]
+struct Head<'a> {
+    signal: &'a str,
+    position: u64,
+    reason: &'a str,
+    format: &'a str,
+    compression: &'a str,
+    items: u32,
+    received: u64,
+    query: &'a str,
+    content_type: &'a str,
+}
+
+impl Folder {
+    /// A folder that may not be there.
+    pub fn new(dir: PathBuf) -> Self {
+        let sizes = fs::read_dir(&dir).into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok());
+        let extent = sizes.fold((0, 0), |(files, bytes), metadata| (files + 1, bytes + metadata.len()));
+        Folder { dir, extent: Mutex::new(extent) }
+    }
+
+    /// Keeps a record, if there is room.
+    pub fn keep(&self, record: &Record, reason: &str) {
+        let size = record.batch.payload.len() as u64;
+        let path = self.dir.join(format!("{}-{}.record", record.batch.signal, record.position.0));
+        let mut extent = self.extent.lock();
+        if extent.0 >= MAX_FILES || extent.1 + size > MAX_BYTES || path.exists() {
+            return;
+        }
+        match write(&path, record, reason) {
+            Ok(()) => *extent = (extent.0 + 1, extent.1 + size),
+            Err(e) => tracing::warn!(error = %e, path = %path.display(), "cannot keep a record that was set aside"),
+        }
+    }
+}
+
+fn write(path: &Path, record: &Record, reason: &str) -> std::io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let batch = &record.batch;
+    let head = Head {
+        signal: batch.signal.name(),
+        position: record.position.0,
+        reason,
+        format: batch.format.name(),
+        compression: batch.compression.name(),
+        items: batch.items,
+        received: batch.received,
+        query: &batch.meta.query,
+        content_type: &batch.meta.content_type,
+    };
+    let mut file = fs::File::create(path)?;
+    serde_json::to_writer(&mut file, &head)?;
+    file.write_all(b"\n")?;
+    file.write_all(&batch.payload)
+}
