@@ -28,7 +28,6 @@ mod intake;
 mod otlp;
 pub mod otlp_grpc;
 pub mod otlp_http;
-mod pending;
 pub mod pyroscope;
 mod refusal;
 pub mod remote_write;

@@ -67,7 +67,7 @@ pub(crate) async fn read(
         size += data.len();
         tally.bytes = size as u64;
         if first.is_none() && whole.is_none() {
-            announced = announced.or_else(|| expected(&data));
+            announced = expected(&data).or(announced);
         }
         if size > limit || announced.is_some_and(|size| size > limit) {
             linger(body);

@@ -296,6 +296,11 @@ impl AsyncWrite for Guard {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.between_requests() {
+            // A reply is on its way. hyper may not read again before something arrives, so the
+            // clock for silence is wound up here; once it rings, the next read fails.
+            let _ = self.reading.as_mut().poll(cx);
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -18,6 +18,7 @@ use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Pipeline, body, connection};
 use crate::signal::{Compression, Format, Meta, Signal};
+use crate::wire;
 
 /// Settings of Prometheus remote write (`[receivers.remote_write]`).
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -134,15 +135,11 @@ impl Version {
     fn check(self) -> Check {
         Box::new(move |decoded, _| {
             let summary = match self {
-                Version::V1 => {
-                    super::pending::check_remote_write_v1(decoded).map_err(|e| Refusal::Malformed(e.to_string()))?
-                }
-                Version::V2 => {
-                    super::pending::check_remote_write_v2(decoded).map_err(|e| Refusal::Malformed(e.to_string()))?
-                }
+                Version::V1 => wire::check_remote_write_v1(decoded)?,
+                Version::V2 => wire::check_remote_write_v2(decoded)?,
             };
             Ok(Checked {
-                items: summary.samples + summary.histograms,
+                items: summary.items(),
                 // Metadata comes in requests of its own.
                 empty: decoded.is_empty(),
                 translated: None,

@@ -6,6 +6,7 @@ use crate::receivers::admission::Reservation;
 use crate::receivers::compression::inflated;
 use crate::receivers::refusal::Refusal;
 use crate::signal::Compression;
+use crate::wire;
 use crate::wire::ingest::ProfileFormat;
 use crate::wire::ingest::multipart::{self, Part};
 
@@ -70,7 +71,7 @@ fn required<'a>(parts: &[Part<'a>], name: &str) -> Result<&'a [u8], Refusal> {
 /// A pprof, gzipped or not.
 pub(super) fn pprof(bytes: &[u8], limit: usize, room: &mut Reservation) -> Result<(), Refusal> {
     plain(bytes, limit, room, |profile| {
-        crate::receivers::pending::check_pprof(profile).map_err(|error| malformed(&format!("pprof: {error}")))?;
+        wire::check_pprof(profile).map_err(|error| malformed(&format!("pprof: {error}")))?;
         Ok(())
     })
 }

@@ -16,6 +16,7 @@ use crate::receivers::otlp_http::{content_encoding, media_type};
 use crate::receivers::refusal::Refusal;
 use crate::receivers::reply::{self, Reply};
 use crate::signal::{Format, Meta, Signal};
+use crate::wire;
 use crate::wire::pushpb::{LabelPair, PushRequest, RawProfileSeries, RawSample};
 
 /// The path of the call.
@@ -83,8 +84,7 @@ async fn accept(
 
 /// Checks a request and every profile in it.
 fn check(payload: &[u8], limit: usize, room: &mut Reservation) -> Result<Checked, Refusal> {
-    let items =
-        crate::receivers::pending::check_push_request(payload).map_err(|e| Refusal::Malformed(e.to_string()))?.items;
+    let items = wire::check_push_request(payload)?.items;
     // Cheap, once checked: the profiles are slices of a copy of the payload.
     if !room.grow(payload.len()) {
         return Err(Refusal::Busy("memory"));
