@@ -1,2 +1,221 @@
-//! Benchmark.
-fn main() {}
+//! What a span and a point cost on their way from the log into a sealed file, in CPU time of this
+//! process: decoding, inserting into a hot generation, sealing to Parquet; and bytes on disk.
+//!
+//! `cargo bench --bench store [spans|points|samples]`. The machine may be busy: figures are CPU time, and the
+//! steps of one run compare with each other.
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use duckdb::Connection;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
+use vispyr::store::ingest::{Decoder, Limits};
+use vispyr::store::schema::Table;
+use vispyr::wal::{Position, Record};
+
+const START: u64 = 1_767_225_600_000_000_000;
+
+fn main() {
+    let only = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    let runs = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if runs("spans") {
+        report("span", 150_000.0, 40.0, &spans(200_000));
+    }
+}
+
+/// CPU time of this process, all threads.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
+}
+
+/// Takes the records through all steps and prints what each costs for one item.
+fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
+    let db = Connection::open_in_memory().unwrap();
+    Decoder::register(&db).unwrap();
+    db.execute_batch("SET threads = 1; ATTACH ':memory:' AS hot").unwrap();
+    for table in Table::ALL {
+        db.execute_batch(&table.create(&format!("hot.{}", table.name()))).unwrap();
+    }
+    let items: u64 = records.iter().map(|record| u64::from(record.batch.items)).sum();
+    let payload: usize = records.iter().map(|record| record.batch.payload.len()).sum();
+
+    let mut decoder = Decoder::new(Limits::default());
+    let (mut decoding, mut inserting, mut hot_bytes) = (Duration::ZERO, Duration::ZERO, 0);
+    for (i, record) in records.iter().enumerate() {
+        let start = cpu();
+        decoder.push(record).unwrap();
+        decoding += cpu() - start;
+        if decoder.pending_rows() < 20_000 && i + 1 < records.len() {
+            continue;
+        }
+        let start = cpu();
+        let chunks = decoder.take();
+        decoding += cpu() - start;
+        let start = cpu();
+        db.execute_batch("BEGIN").unwrap();
+        for chunk in &chunks {
+            hot_bytes += chunk.hot_bytes();
+            chunk.insert(&db, &format!("hot.{}", chunk.table().name())).unwrap();
+        }
+        db.execute_batch("COMMIT").unwrap();
+        inserting += cpu() - start;
+    }
+    let memory: String =
+        db.query_row("SELECT sum(memory_usage_bytes)::VARCHAR FROM duckdb_memory()", [], |row| row.get(0)).unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    let start = cpu();
+    let mut size = 0;
+    for table in Table::ALL {
+        let hot = format!("hot.{}", table.name());
+        let rows: i64 = db.query_row(&format!("SELECT count(*) FROM {hot}"), [], |row| row.get(0)).unwrap();
+        if rows == 0 {
+            continue;
+        }
+        let order = table.sort_key().map(|key| format!(" ORDER BY {key}")).unwrap_or_default();
+        let file = dir.path().join(table.name());
+        let before = cpu();
+        db.execute_batch(&format!(
+            "COPY ({}{order}) TO '{}' (FORMAT parquet, COMPRESSION zstd)",
+            table.stored_select(&hot),
+            file.display()
+        ))
+        .unwrap();
+        let bytes = std::fs::metadata(&file).unwrap().len();
+        println!(
+            "  {:<16} {rows:>8} rows  {bytes:>10} bytes sealed  {:>7.1} ms",
+            table.name(),
+            (cpu() - before).as_secs_f64() * 1e3
+        );
+        size += bytes;
+    }
+    let sealing = cpu() - start;
+
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / items as f64;
+    let total = decoding + inserting + sealing;
+    let rate = items as f64 / total.as_secs_f64();
+    println!("{items} {item}s of {:.0} bytes each in the log", payload as f64 / items as f64);
+    println!("  decode to columns   {:.2} us", each(decoding));
+    println!("  insert              {:.2} us", each(inserting));
+    println!("  seal to Parquet     {:.2} us", each(sealing));
+    println!(
+        "  together            {:.2} us = {rate:.0} a CPU-second, {:.2} of the goal of {goal_rate:.0}",
+        each(total),
+        rate / goal_rate
+    );
+    println!(
+        "  hot                 {:.0} bytes each by our count; DuckDB's memory {memory}",
+        hot_bytes as f64 / items as f64
+    );
+    println!("  sealed              {:.1} bytes each, goal {goal_bytes}", size as f64 / items as f64);
+}
+
+fn record(signal: Signal, format: Format, items: usize, payload: Vec<u8>) -> Record {
+    Record {
+        position: Position(0),
+        batch: Batch {
+            signal,
+            format,
+            compression: Compression::Identity,
+            items: u32::try_from(items).unwrap(),
+            decoded_size: payload.len() as u64,
+            received: START,
+            meta: Meta::default(),
+            payload: Bytes::from(payload),
+        },
+    }
+}
+
+fn text(key: &str, value: impl Into<String>) -> KeyValue {
+    attribute(key, Any::StringValue(value.into()))
+}
+
+fn attribute(key: &str, value: Any) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
+fn resource(service: usize) -> Resource {
+    let attributes = vec![
+        text("service.name", format!("service-{service}")),
+        text("service.version", "1.4.2"),
+        text("host.name", "box"),
+        text("os.type", "linux"),
+        text("telemetry.sdk.language", "nodejs"),
+        text("telemetry.sdk.name", "opentelemetry"),
+        attribute("process.pid", Any::IntValue(4242)),
+    ];
+    Resource { attributes, ..Resource::default() }
+}
+
+/// Requests of 512 server and client spans with ten attributes, four sets of keys.
+fn spans(count: usize) -> Vec<Record> {
+    let mut random = SmallRng::seed_from_u64(1);
+    let mut time = START;
+    let mut records = Vec::new();
+    for batch in 0..count / 512 {
+        let spans = (0..512)
+            .map(|i| {
+                time += 3_000_000 + random.random_range(0..1_000_000);
+                let route = random.random_range(0..20);
+                let server = i % 2 == 0;
+                let mut attributes = vec![
+                    text("http.request.method", if route % 3 == 0 { "POST" } else { "GET" }),
+                    text("http.route", format!("/api/items/{route}/{{id}}")),
+                    text("url.path", format!("/api/items/{route}/{}", random.random_range(0..2000))),
+                    text("url.scheme", "http"),
+                    text("server.address", format!("service-{}", route % 4)),
+                    attribute("server.port", Any::IntValue(8080)),
+                    attribute("http.response.status_code", Any::IntValue(if route == 7 { 500 } else { 200 })),
+                    text("network.protocol.version", "1.1"),
+                    text("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
+                ];
+                attributes.push(if server {
+                    text("client.address", format!("10.0.0.{}", random.random_range(0..50)))
+                } else {
+                    text("peer.service", format!("service-{}", route % 4))
+                });
+                if i % 16 == 0 {
+                    attributes.push(attribute("retry", Any::BoolValue(true)));
+                }
+                Span {
+                    trace_id: random.random::<[u8; 16]>().to_vec(),
+                    span_id: random.random::<[u8; 8]>().to_vec(),
+                    parent_span_id: if i % 4 == 0 { Vec::new() } else { random.random::<[u8; 8]>().to_vec() },
+                    name: format!("GET /api/items/{route}/{{id}}"),
+                    kind: if server { 2 } else { 3 },
+                    start_time_unix_nano: time,
+                    end_time_unix_nano: time + random.random_range(100_000..90_000_000),
+                    attributes,
+                    ..Span::default()
+                }
+            })
+            .collect();
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(resource(batch % 4)),
+                scope_spans: vec![ScopeSpans {
+                    scope: Some(InstrumentationScope {
+                        name: "@opentelemetry/instrumentation-http".to_owned(),
+                        version: "0.57.1".to_owned(),
+                        ..InstrumentationScope::default()
+                    }),
+                    spans,
+                    ..ScopeSpans::default()
+                }],
+                ..ResourceSpans::default()
+            }],
+        };
+        records.push(record(Signal::Traces, Format::Otlp, 512, request.encode_to_vec()));
+    }
+    records
+}

@@ -4,19 +4,24 @@
 //! half of what it asks for ten times 2,000, and gives them out as [`Chunk`]s, each of which is
 //! inserted by one statement.
 
-use arrow::error::ArrowError;
 use duckdb::Connection;
 
 use crate::signal::{Format, Signal};
+use crate::store::schema::TIME_MAX;
 use crate::wal::Record;
 
 mod any;
 mod chunk;
 mod dictionary;
 mod inflate;
+mod logs;
+mod metrics;
+mod points;
 mod proto;
+mod remote_write;
 mod resource;
 mod rows;
+mod series;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -25,7 +30,9 @@ mod variant;
 
 pub use chunk::Chunk;
 
-use proto::ProtoError;
+use logs::LogRows;
+use points::Points;
+use remote_write::Families;
 use resource::Resources;
 use rows::Rows;
 use traces::SpanRows;
@@ -88,9 +95,14 @@ pub struct Counts {
 pub struct Decoder {
     limits: Limits,
     counts: Counts,
+    /// Rows collected.
+    pending: usize,
     encoder: Encoder,
     resources: Resources,
     spans: SpanRows,
+    points: Points,
+    families: Families,
+    logs: LogRows,
 }
 
 impl Decoder {
@@ -99,9 +111,13 @@ impl Decoder {
         Decoder {
             limits,
             counts: Counts::default(),
+            pending: 0,
             encoder: Encoder::new(limits.max_attribute_depth),
             resources: Resources::default(),
             spans: SpanRows::default(),
+            points: Points::default(),
+            families: Families::default(),
+            logs: LogRows::default(),
         }
     }
 
@@ -112,72 +128,129 @@ impl Decoder {
 
     /// Adds the rows of a record, or counts it as undecodable and adds none.
     pub fn push(&mut self, record: &Record) -> Result<(), DecodeError> {
-        let marks = self.lengths();
-        let result = self.decode(record);
-        match &result {
+        let before = self.marks();
+        match self.decode(record) {
             Ok(items) => {
                 self.resources.emitted.keep();
+                self.points.keep();
                 self.counts.items += items;
+                self.pending = self.marks().0.iter().sum();
+                Ok(())
             }
-            Err(_) => {
-                self.truncate(marks);
+            Err(error) => {
+                self.each_rows(&mut Truncate { marks: before, next: 0 });
                 self.resources.emitted.take_back();
+                self.points.take_back();
                 self.counts.undecodable_records += 1;
                 self.counts.undecodable_items += u64::from(record.batch.items);
+                Err(error)
             }
         }
-        result.map(|_| ())
     }
 
     fn decode(&mut self, record: &Record) -> Result<u64, DecodeError> {
         let batch = &record.batch;
         let payload = inflate::inflate(&batch.payload, batch.compression, self.limits.max_decoded_size)?;
-        let malformed =
-            |error: ProtoError| DecodeError::Malformed { format: batch.format.name(), reason: error.to_string() };
-        match (batch.format, batch.signal) {
-            (Format::Otlp, Signal::Traces) => {
-                traces::decode(&payload, &mut self.spans, &mut self.resources, &mut self.encoder).map_err(malformed)
+        // A clock beyond 2262 is no use to anybody.
+        let now = i64::try_from(batch.received).unwrap_or(TIME_MAX).min(TIME_MAX);
+        let (resources, encoder) = (&mut self.resources, &mut self.encoder);
+        let decoded = match (batch.format, batch.signal) {
+            (Format::Otlp, Signal::Traces) => traces::decode(&payload, &mut self.spans, resources, encoder),
+            (Format::Otlp, Signal::Metrics) => metrics::decode(&payload, now, &mut self.points, resources, encoder),
+            (Format::Otlp, Signal::Logs) => logs::decode(&payload, now, &mut self.logs, resources, encoder),
+            (Format::RemoteWriteV1, _) => {
+                remote_write::decode_v1(&payload, now, &mut self.points, &mut self.families, encoder)
             }
+            (Format::RemoteWriteV2, _) => remote_write::decode_v2(&payload, now, &mut self.points, encoder),
             _ => Ok(0),
-        }
+        };
+        decoded.map_err(|error| DecodeError::Malformed { format: batch.format.name(), reason: error.to_string() })
     }
 
-    fn lengths(&self) -> [usize; 2] {
-        [self.resources.rows.len(), self.spans.len()]
+    /// Every table that is being filled, with what is to be done with it.
+    fn each_rows(&mut self, each: &mut impl EachRows) {
+        each.rows(&mut self.resources.rows);
+        each.rows(&mut self.spans);
+        each.rows(&mut self.points.numbers);
+        each.rows(&mut self.points.distributions);
+        each.rows(&mut self.points.exemplars);
+        each.rows(&mut self.points.series.rows);
+        each.rows(&mut self.points.metadata);
+        each.rows(&mut self.logs);
     }
 
-    fn truncate(&mut self, lengths: [usize; 2]) {
-        self.resources.rows.truncate(lengths[0]);
-        self.spans.truncate(lengths[1]);
+    fn marks(&mut self) -> Marks {
+        let mut marks = Marks::default();
+        self.each_rows(&mut marks);
+        marks
     }
 
     /// Rows collected since the last [`Decoder::take`].
     pub fn pending_rows(&self) -> usize {
-        self.lengths().iter().sum()
+        self.pending
     }
 
     /// Gives out what was collected.
     pub fn take(&mut self) -> Vec<Chunk> {
-        let chunks = [Chunk::of(&mut self.resources.rows), Chunk::of(&mut self.spans)];
-        let given = |chunk: Result<Option<Chunk>, ArrowError>| match chunk {
-            Ok(chunk) => chunk,
-            Err(error) => {
-                // Only a mistake in this module leads here: the columns fit by construction.
-                tracing::error!(%error, "cannot hand rows over");
-                None
-            }
-        };
-        chunks.into_iter().filter_map(given).collect()
+        let mut taken = Take::default();
+        self.each_rows(&mut taken);
+        self.pending = 0;
+        taken.chunks
     }
 
     /// A new generation begins: dictionary rows are given out again from here on. Call it after
     /// the [`Decoder::take`] that belongs to the old generation.
     pub fn new_generation(&mut self) {
         self.resources.emitted.forget();
+        self.points.forget();
     }
 
     /// What was met so far.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+}
+
+/// Something to be done with every table, whatever its columns.
+trait EachRows {
+    fn rows<R: Rows>(&mut self, rows: &mut R);
+}
+
+/// How many rows each table has.
+#[derive(Debug, Default)]
+struct Marks(Vec<usize>);
+
+impl EachRows for Marks {
+    fn rows<R: Rows>(&mut self, rows: &mut R) {
+        self.0.push(rows.len());
+    }
+}
+
+/// Takes rows back.
+struct Truncate {
+    marks: Marks,
+    next: usize,
+}
+
+impl EachRows for Truncate {
+    fn rows<R: Rows>(&mut self, rows: &mut R) {
+        rows.truncate(self.marks.0.get(self.next).copied().unwrap_or_default());
+        self.next += 1;
+    }
+}
+
+/// Gives rows out.
+#[derive(Default)]
+struct Take {
+    chunks: Vec<Chunk>,
+}
+
+impl EachRows for Take {
+    fn rows<R: Rows>(&mut self, rows: &mut R) {
+        match Chunk::of(rows) {
+            Ok(chunk) => self.chunks.extend(chunk),
+            // Only a mistake in this module leads here: the columns fit by construction.
+            Err(error) => tracing::error!(%error, table = R::TABLE.name(), "cannot hand rows over"),
+        }
     }
 }
