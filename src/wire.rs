@@ -25,12 +25,13 @@ mod remote_write;
 mod walk;
 
 pub mod ingest;
+pub mod json;
 pub mod pprof_proto;
 pub mod prompb;
 pub mod pushpb;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::signal::Signal;
 use descriptor::Counter;

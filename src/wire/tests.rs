@@ -3,7 +3,7 @@
 mod against_prost;
 mod cost;
 mod every_field;
-mod generate;
+pub(crate) mod generate;
 mod nesting;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
