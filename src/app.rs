@@ -8,6 +8,7 @@
 
 mod addresses;
 mod data_dir;
+mod engine_process;
 mod greeting;
 mod listeners;
 mod log_figures;
@@ -15,6 +16,8 @@ mod parts;
 mod state;
 mod status;
 mod store_client;
+mod store_figures;
+mod store_front;
 mod supervisor;
 mod view;
 
@@ -25,6 +28,7 @@ use anyhow::Context;
 
 pub use addresses::{Addresses, addresses_file};
 pub use data_dir::DataDirError;
+pub use engine_process::run as run_engine;
 pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
 
 use crate::config::Config;

@@ -34,6 +34,8 @@ pub struct Config {
     pub wal: wal::Config,
     /// The store.
     pub store: store::Config,
+    /// Asking it.
+    pub sql: store::sql::Config,
     /// The page, metrics and health.
     pub web: web::Config,
     /// Our own log.

@@ -15,18 +15,17 @@ use tokio_util::task::TaskTracker;
 use super::listeners::{Listeners, Wanted};
 use super::log_figures::LogFigures;
 use super::state::State;
-use super::store_client::{StoreClient, StoreFigures};
+use super::store_client::StoreClient;
+use super::store_figures::StoreFigures;
 use super::view::{AppView, SAMPLE_EVERY};
 use super::{Roles, Settings, addresses, data_dir, supervisor};
 use crate::config::Config;
+use crate::exporters;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
 use crate::telemetry::Telemetry;
 use crate::wal::{Log, Logs, Start};
 use crate::web;
-
-/// The name under which the store reads the logs.
-const STORE: &str = "store";
 
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
 const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
@@ -152,11 +151,19 @@ impl Parts {
         Ok(parts)
     }
 
-    fn start_store(&self, _settings: &Settings, _listeners: &mut Listeners) -> anyhow::Result<()> {
+    fn start_store(&self, settings: &Settings, listeners: &mut Listeners) -> anyhow::Result<()> {
+        let Some(listener) = listeners.take("sql") else { return Ok(()) };
+        let socket = settings.config.store.query_socket(&settings.data_dir);
+        let front = super::store_front::run(engine_command(settings)?, socket, listener, self.store.shutdown.clone());
+        self.spawn(&self.store, "the store front", front);
         Ok(())
     }
 
-    fn start_exporters(&self, _settings: &Settings, _logs: &Logs, _telemetry: &Telemetry) {}
+    fn start_exporters(&self, settings: &Settings, logs: &Logs, telemetry: &Telemetry) {
+        let socket = settings.config.store.ingest_socket(&settings.data_dir);
+        let run = exporters::store::run(logs.clone(), socket, telemetry.clone(), self.exporters.shutdown.clone());
+        self.spawn(&self.exporters, "the store exporter", run);
+    }
 
     fn start_receivers(&self, config: &Config, listeners: &mut Listeners, logs: Logs, telemetry: &Telemetry) {
         let admission = Arc::new(Admission::new(config.admission.clone()));
@@ -248,15 +255,33 @@ fn wanted(config: &Config, roles: Roles) -> Vec<Wanted> {
     want(collector && http.enabled, "otlp_http", "receivers.otlp_http.listen", http.listen);
     want(collector && remote_write.enabled, "remote_write", "receivers.remote_write.listen", remote_write.listen);
     want(collector && pyroscope.enabled, "pyroscope", "receivers.pyroscope.listen", pyroscope.listen);
+    want(roles.store && config.store.enabled, "sql", "sql.listen", config.sql.listen);
     want(collector, "web", "web.listen", config.web.listen);
     wanted
+}
+
+/// `vispyr engine`, the same program on the same data.
+fn engine_command(settings: &Settings) -> anyhow::Result<tokio::process::Command> {
+    let program = std::env::current_exe().context("cannot find the program's own file")?;
+    let mut command = tokio::process::Command::new(program);
+    command.arg("engine").arg("--data-dir").arg(&settings.data_dir);
+    if let Some(file) = &settings.config_file {
+        command.arg("--config").arg(file);
+    }
+    let log = &settings.config.log;
+    command.arg("--log-level").arg(&log.level).arg("--log-format").arg(log.format.name());
+    // The service manager speaks to this process alone.
+    // Ctrl-C at a terminal reaches a whole group; we stop the engine ourselves, after the exporters.
+    command.process_group(0);
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+    Ok(command)
 }
 
 /// Opens the four logs at once: each may have a tail to repair.
 async fn open_logs(settings: &Settings) -> anyhow::Result<Logs> {
     let config = settings.config.wal.clone();
     let destinations: Vec<(String, Start)> =
-        if settings.config.store.enabled { vec![(STORE.to_owned(), Start::Oldest)] } else { Vec::new() };
+        if settings.config.store.enabled { vec![(exporters::store::DESTINATION.to_owned(), Start::Oldest)] } else { Vec::new() };
     let dir = settings.data_dir.join("wal");
     let opened = tokio::task::spawn_blocking(move || {
         let open = |signal: Signal| Log::open(dir.join(signal.name()), signal, &config, &destinations);

@@ -102,7 +102,10 @@ impl AppView {
 
     async fn gather(&self) -> Status {
         let store = match &self.store {
-            Some(store) => store.fetch().await.unwrap_or_else(|reason| json!({ "unreachable": reason })),
+            Some(store) => match store.fetch().await {
+                Ok(stats) => serde_json::to_value(stats).unwrap_or_default(),
+                Err(reason) => json!({ "unreachable": reason }),
+            },
             None => Value::Null,
         };
         Status {

@@ -17,5 +17,6 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = args.place.settings()?;
     args.logging.start(&mut settings)?;
-    anyhow::bail!("not there yet")
+    crate::app::run_engine(settings)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -48,6 +48,7 @@ impl Rules {
             ("receivers.otlp_http.listen", receivers.otlp_http.enabled, receivers.otlp_http.listen),
             ("receivers.remote_write.listen", receivers.remote_write.enabled, receivers.remote_write.listen),
             ("receivers.pyroscope.listen", receivers.pyroscope.enabled, receivers.pyroscope.listen),
+            ("sql.listen", config.store.enabled, config.sql.listen),
             ("web.listen", true, config.web.listen),
         ];
         let used: Vec<_> = all.iter().filter(|(_, enabled, _)| *enabled).collect();
@@ -93,6 +94,8 @@ impl Rules {
             ("wal.max_size", config.wal.max_size),
             ("store.hot_memory", config.store.hot_memory),
             ("store.memory_limit", config.store.memory_limit),
+            ("sql.memory_limit", config.sql.memory_limit),
+            ("sql.max_statement", config.sql.max_statement),
         ] {
             if size.as_u64() == 0 {
                 self.broken(key, "0 is not possible here, expected a size of at least 1B");
@@ -104,6 +107,7 @@ impl Rules {
             ("admission.request_timeout", admission.request_timeout),
             ("admission.keep_alive_timeout", admission.keep_alive_timeout),
             ("store.flush_interval", config.store.flush_interval),
+            ("sql.time_limit", config.sql.time_limit),
         ] {
             if time < Duration::from_millis(1) {
                 self.broken(key, "0 is not possible here, expected a duration of at least 1ms");
@@ -112,6 +116,8 @@ impl Rules {
         for (key, number) in [
             ("admission.max_connections", admission.max_connections),
             ("admission.max_streams", admission.max_streams as usize),
+            ("sql.concurrency", config.sql.concurrency),
+            ("sql.max_rows", usize::try_from(config.sql.max_rows).unwrap_or(usize::MAX)),
             ("store.threads", config.store.threads.unwrap_or(1) as usize),
         ] {
             if number == 0 {

@@ -1,6 +1,6 @@
 //! Figures that another part keeps and that are read at the moment of a scrape.
 
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
 /// What a figure is.
@@ -29,11 +29,18 @@ pub fn write(
     };
     let mut metric = encoder.encode_descriptor(name, help, None, metric_type)?;
     for (labels, value) in samples {
-        let mut family = metric.encode_family(&labels)?;
-        match kind {
-            Kind::Gauge => family.encode_gauge(&value)?,
-            Kind::Counter => family.encode_counter::<NoLabelSet, f64, f64>(&value, None)?,
+        if labels.is_empty() {
+            put(&mut metric, kind, value)?;
+        } else {
+            put(&mut metric.encode_family(&labels)?, kind, value)?;
         }
     }
     Ok(())
+}
+
+fn put(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> std::fmt::Result {
+    match kind {
+        Kind::Gauge => metric.encode_gauge(&value),
+        Kind::Counter => metric.encode_counter::<NoLabelSet, f64, f64>(&value, None),
+    }
 }

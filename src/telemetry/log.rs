@@ -26,6 +26,17 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// Its name in the config and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Auto => "auto",
+            Format::Text => "text",
+            Format::Json => "json",
+        }
+    }
+}
+
 /// Settings of the log (`[log]`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

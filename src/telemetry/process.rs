@@ -8,7 +8,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::figures::{Kind, write};
 
 /// What a process takes now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Usage {
     /// Bytes of memory that are resident.
     pub resident_bytes: u64,

@@ -1,0 +1,100 @@
+//! `vispyr engine`: the process that holds DuckDB. The store front starts it, watches it and
+//! starts it again.
+
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Settings, supervisor};
+use crate::store::engine::{self, Engine, EngineError};
+use crate::store::sql;
+use crate::telemetry::process::Usage;
+
+/// Exit code after DuckDB has said that its instance is spoilt.
+const SPOILT: i32 = 70;
+
+/// Runs the engine until it is told to stop or its parent is gone.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    end_with_parent();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads for network work")?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let mut signals = supervisor::Signals::new().context("cannot take over signals")?;
+    let Settings { config, data_dir, .. } = settings;
+    let shutdown = CancellationToken::new();
+    let socket = config.store.query_socket(&data_dir);
+    let options = engine::Options { store: config.store, data_dir };
+    let ask = |engine: &Arc<Engine>| {
+        let listener = listen(&socket)?;
+        let connections = engine.clone();
+        let service = sql::Service::new(move || connections.connect(), config.sql)?;
+        let view = Arc::new(EngineView(engine.clone()));
+        let serve = sql::http::serve(listener, service, view, shutdown.clone());
+        tokio::spawn(serve);
+        Ok(())
+    };
+    let stop = async {
+        signals.stop().await;
+        shutdown.cancel();
+        // The second signal means at once; the logs have everything.
+        signals.stop().await;
+    };
+    tokio::select! {
+        result = engine::run(options, ask, shutdown.clone()) => Ok(result?),
+        () = stop => Ok(()),
+    }
+}
+
+fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
+    let failed = |source| EngineError::Io { action: "listen on", what: socket.display().to_string(), source };
+    let listener = engine::bind(socket)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    tokio::net::UnixListener::from_std(listener).map_err(failed)
+}
+
+/// What the query socket tells of the engine beside rows.
+struct EngineView(Arc<Engine>);
+
+impl sql::http::Engine for EngineView {
+    fn stats(&self) -> Value {
+        let mut stats = serde_json::to_value(self.0.stats()).unwrap_or_default();
+        if let Value::Object(fields) = &mut stats {
+            fields.insert("pid".to_owned(), json!(std::process::id()));
+            fields.insert("process".to_owned(), serde_json::to_value(Usage::own()).unwrap_or_default());
+        }
+        stats
+    }
+
+    fn fatal(&self, message: &str) {
+        tracing::error!(message, "duckdb's instance is spoilt, ending; the store comes back without loss");
+        std::process::exit(SPOILT);
+    }
+}
+
+/// A parent that was killed cannot stop us; but it holds the other end of our standard input,
+/// which then ends. What is in memory is in the logs, so there is nothing to save.
+fn end_with_parent() {
+    let stdin_is_a_pipe = std::fs::metadata("/proc/self/fd/0").is_ok_and(|file| file.file_type().is_fifo());
+    if !stdin_is_a_pipe {
+        return;
+    }
+    let watch = || {
+        let mut nothing = [0; 64];
+        while std::io::stdin().read(&mut nothing).is_ok_and(|n| n > 0) {}
+        tracing::warn!("the parent process is gone, ending");
+        std::process::exit(0);
+    };
+    if let Err(error) = std::thread::Builder::new().name("parent".to_owned()).spawn(watch) {
+        tracing::warn!(%error, "cannot watch the parent process");
+    }
+}

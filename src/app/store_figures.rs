@@ -1,0 +1,61 @@
+//! The engine's figures in `/metrics`.
+
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::store_client::StoreClient;
+use crate::store::engine::stats::{SignalStats, TableStats, Timing};
+use crate::telemetry::figures::{Kind, Sample, write};
+
+/// Shows what the engine said last.
+#[derive(Debug)]
+pub struct StoreFigures(pub Arc<StoreClient>);
+
+impl Collector for StoreFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> std::fmt::Result {
+        let e = &mut encoder;
+        let (gauge, counter) = (Kind::Gauge, Kind::Counter);
+        let one = |value: f64| [(Vec::new(), value)];
+        let Some(answer) = self.0.latest() else {
+            return write(e, gauge, "store_up", "Whether the engine answers", one(0.0));
+        };
+        write(e, gauge, "store_up", "Whether the engine answers", one(1.0))?;
+        let stats = answer.stats;
+        let of_tables = |value: fn(&TableStats) -> u64| -> Vec<Sample> {
+            stats.tables.iter().map(|t| (vec![("table", t.table.clone())], value(t) as f64)).collect()
+        };
+        let of_signals = |value: fn(&SignalStats) -> u64| -> Vec<Sample> {
+            stats.signals.iter().map(|s| (vec![("signal", s.signal.clone())], value(s) as f64)).collect()
+        };
+        write(e, gauge, "store_hot_rows", "Rows in memory", of_tables(|t| t.hot_rows))?;
+        write(e, gauge, "store_sealed_rows", "Rows in sealed files", of_tables(|t| t.sealed_rows))?;
+        write(e, gauge, "store_sealed_files", "Sealed files", of_tables(|t| t.sealed_files))?;
+        write(e, gauge, "store_sealed_bytes", "Bytes of sealed files", of_tables(|t| t.sealed_bytes))?;
+        write(e, gauge, "store_hot_bytes", "Memory of rows that are not sealed yet", one(stats.hot_bytes as f64))?;
+        write(e, gauge, "store_missing_files", "Sealed files that are lost", one(stats.missing_files as f64))?;
+        write(e, counter, "store_items", "Items that queries can see", of_signals(|s| s.items))?;
+        let undecodable = "Items of records that can never be stored";
+        write(e, counter, "store_undecodable_items", undecodable, of_signals(|s| s.undecodable_items))?;
+        let undecodable = "Records that can never be stored";
+        write(e, counter, "store_undecodable_records", undecodable, of_signals(|s| s.undecodable_records))?;
+        let waiting = "Payload that waits to be decoded";
+        write(e, gauge, "store_waiting_bytes", waiting, of_signals(|s| s.waiting_bytes))?;
+        let timings: [(&str, &str, Timing); 3] = [
+            ("store_inserts", "Inserts into memory, a commit each", stats.inserts),
+            ("store_flushes", "Flushes into sealed files", stats.flushes),
+            ("store_catalog_commits", "Transactions of the catalog", stats.catalog_commits),
+        ];
+        for (name, help, timing) in timings {
+            write(e, counter, name, help, one(timing.count as f64))?;
+            let seconds = format!("{name}_seconds");
+            write(e, counter, &seconds, &format!("{help}: time"), one(timing.seconds))?;
+        }
+        write(e, counter, "store_flush_failures", "Flushes that failed", one(stats.flush_failures as f64))?;
+        write(e, counter, "store_insert_retries", "Inserts tried again", one(stats.insert_retries as f64))?;
+        let usage = answer.process;
+        write(e, gauge, "engine_resident_memory_bytes", "Its resident memory", one(usage.resident_bytes as f64))?;
+        write(e, counter, "engine_cpu_seconds", "Its processor time", one(usage.cpu_seconds))
+    }
+}
