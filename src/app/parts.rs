@@ -280,8 +280,11 @@ fn engine_command(settings: &Settings) -> anyhow::Result<tokio::process::Command
 /// Opens the four logs at once: each may have a tail to repair.
 async fn open_logs(settings: &Settings) -> anyhow::Result<Logs> {
     let config = settings.config.wal.clone();
-    let destinations: Vec<(String, Start)> =
-        if settings.config.store.enabled { vec![(exporters::store::DESTINATION.to_owned(), Start::Oldest)] } else { Vec::new() };
+    let destinations: Vec<(String, Start)> = if settings.config.store.enabled {
+        vec![(exporters::store::DESTINATION.to_owned(), Start::Oldest)]
+    } else {
+        Vec::new()
+    };
     let dir = settings.data_dir.join("wal");
     let opened = tokio::task::spawn_blocking(move || {
         let open = |signal: Signal| Log::open(dir.join(signal.name()), signal, &config, &destinations);
