@@ -217,9 +217,10 @@ pub struct CursorStats {
     pub lag_bytes: u64,
     /// Age of the oldest record not delivered yet.
     pub lag_time: Duration,
-    /// Items that were dropped for it because the log was full.
+    /// Items that it will not get any more, because the log was full or a record was damaged,
+    /// since the log was opened. Records that it was just handling may be among them.
     pub dropped_items: u64,
-    /// Bytes that were dropped for it because the log was full.
+    /// Payload bytes of those.
     pub dropped_bytes: u64,
 }
 
@@ -295,6 +296,13 @@ impl Log {
             return Err(AppendError::Closed(signal));
         }
         answer.await.unwrap_or(Err(AppendError::Closed(signal)))
+    }
+
+    /// Waits until the writer thread has come round: true while the log works, whether the disk
+    /// has room or not. A disk that hangs makes it wait, so ask with a time limit.
+    pub async fn alive(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.handle.shared.queue.probe(reply) && answer.await.is_ok()
     }
 
     /// A reader that begins at the destination's cursor.

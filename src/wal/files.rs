@@ -17,6 +17,20 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// Creates `dir` and makes it durable, with the folders above it that may be as new.
+pub(super) fn create_dir(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    for (level, above) in dir.ancestors().skip(1).take(3).enumerate() {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match sync_dir(above) {
+            Err(error) if level == 0 => return Err(error),
+            // Further up may be somebody else's, who does not let us look.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Replaces `dir/name`: after a crash the file is the old one or the new one, whole.
 pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let temporary = dir.join(format!("{name}.tmp"));

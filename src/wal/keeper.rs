@@ -78,15 +78,15 @@ fn save(shared: &Shared) -> std::io::Result<()> {
 }
 
 /// Deletes the closed segments that every destination has passed. Without destinations they stay
-/// until the budget needs the room.
-pub(super) fn sweep(shared: &Shared) {
-    loop {
+/// until the budget needs the room. Answers how many.
+pub(super) fn sweep(shared: &Shared) -> usize {
+    for count in 0.. {
         let first = {
             let mut state = shared.state.lock();
             let passed = state.passed();
             let done = state.closed.front().is_some_and(|closed| closed.totals.end <= passed);
             if !done || state.cursors.is_empty() {
-                return;
+                return count;
             }
             state.closed.pop_front().map(|closed| closed.first)
         };
@@ -96,4 +96,5 @@ pub(super) fn sweep(shared: &Shared) {
             tracing::warn!(signal = %shared.signal, segment = first, %error, "cannot delete a segment");
         }
     }
+    0
 }

@@ -50,10 +50,8 @@ impl Reader {
         let id = NUMBER.fetch_add(1, Ordering::Relaxed);
         let grown = shared.grown.subscribe();
         let position = {
-            let mut state = shared.state.lock();
-            let position = state.cursors.get(cursor).map_or(state.next, |cursor| cursor.position);
-            state.readers.insert(id, position);
-            position
+            let state = shared.state.lock();
+            state.cursors.get(cursor).map_or(state.next, |cursor| cursor.position)
         };
         Reader { shared, id, cursor, position, grown, open: None }
     }

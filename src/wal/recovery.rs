@@ -41,10 +41,7 @@ pub(super) fn open(
     config: &Config,
     destinations: &[(String, Start)],
 ) -> Result<Shared, WalError> {
-    fs::create_dir_all(&dir).map_err(files::io("cannot create", &dir))?;
-    if let Some(parent) = dir.parent() {
-        files::sync_dir(parent).map_err(files::io("cannot sync", parent))?;
-    }
+    files::create_dir(&dir).map_err(files::io("cannot create", &dir))?;
     let firsts = segment::list(&dir).map_err(files::io("cannot list", &dir))?;
     let id = identity(&dir, firsts.is_empty())?;
     let salt = id.as_u64_pair().1;

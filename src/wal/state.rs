@@ -66,7 +66,7 @@ pub(super) struct State {
     /// The next position: everything before it is synced.
     pub(super) next: u64,
     pub(super) cursors: Vec<Cursor>,
-    /// Next position of each reader, by a number of its own.
+    /// Next position of each reader that has begun to read, by a number of its own.
     pub(super) readers: BTreeMap<u64, u64>,
     pub(super) tail: Tail,
     /// Records found damaged since the start, so that each is counted once.

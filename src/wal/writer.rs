@@ -14,7 +14,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use super::record::{Entry, Header};
 use super::segment::{self, Entries, Totals};
 use super::state::{Active, Closed, Shared};
-use super::{AppendError, Position, Record, WhenFull, files};
+use super::{AppendError, Position, Record, WhenFull, files, keeper};
 use crate::signal::Batch;
 
 /// Bytes and records written with one sync at most. More gains nothing, and a crash tears less.
@@ -32,6 +32,9 @@ const GROUP_RECORDS: usize = 1024;
 const PIECES: usize = 1024;
 /// Records a segment holds at most: bounds the memory of its entries to 4 MiB.
 const SEGMENT_RECORDS: usize = 128 << 10;
+
+/// How often a lasting failure is logged.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// An append that waits.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     pending: VecDeque<Pending>,
+    /// Those who want to know that the thread still does its work.
+    probes: Vec<oneshot::Sender<()>>,
     closing: bool,
 }
 
@@ -79,10 +84,36 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Asks the thread for a sign of life; false if the log is closed.
+    pub(super) fn probe(&self, reply: oneshot::Sender<()>) -> bool {
+        let mut waiting = self.waiting.lock();
+        if waiting.closing {
+            return false;
+        }
+        waiting.probes.push(reply);
+        drop(waiting);
+        self.changed.notify_one();
+        true
+    }
+
+    /// The thread is gone: nobody may wait for it.
+    fn abandon(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.closing = true;
+        waiting.pending.clear();
+        waiting.probes.clear();
+    }
+
     /// The next group; empty when there will be none.
     fn take(&self, max_bytes: u64) -> Vec<Pending> {
         let mut waiting = self.waiting.lock();
-        while waiting.pending.is_empty() && !waiting.closing {
+        loop {
+            for probe in waiting.probes.drain(..) {
+                let _ = probe.send(());
+            }
+            if !waiting.pending.is_empty() || waiting.closing {
+                break;
+            }
             self.changed.wait(&mut waiting);
         }
         let mut bytes = 0;
@@ -109,11 +140,19 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// The active segment may hold bytes that were never acknowledged and could not be cut off.
     spoiled: bool,
+    /// When it was last said that writing fails; nothing while it works.
+    trouble: Option<Instant>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.abandon();
+    }
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Writer { shared, spoiled: false }
+        Writer { shared, spoiled: false, trouble: None }
     }
 
     /// The thread's body.
@@ -136,14 +175,27 @@ impl Writer {
             return;
         }
         match self.write(&group) {
-            Ok(entries) => self.publish(group, entries),
+            Ok(entries) => {
+                self.publish(group, entries);
+                if self.trouble.take().is_some() {
+                    tracing::info!(signal = %self.shared.signal, "the log takes records again");
+                }
+            }
             Err(error) => {
-                tracing::warn!(signal = %self.shared.signal, %error, records = group.len(), "cannot write to the log");
+                self.complain(&error);
                 for pending in group {
                     let source = again(&error);
                     let _ = pending.reply.send(Err(AppendError::Io { signal: self.shared.signal, source }));
                 }
             }
+        }
+    }
+
+    /// Says what is wrong, not at every group.
+    fn complain(&mut self, error: &io::Error) {
+        if self.trouble.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
+            self.trouble = Some(Instant::now());
+            tracing::error!(signal = %self.shared.signal, %error, "cannot write to the log, senders are told to try again");
         }
     }
 
@@ -221,6 +273,24 @@ impl Writer {
 
     /// Writes and syncs a group behind the last record. On an error nothing of it counts.
     fn write(&mut self, group: &[Pending]) -> io::Result<Vec<Entry>> {
+        let first = match self.try_write(group) {
+            Ok(entries) => return Ok(entries),
+            Err(failed) => failed,
+        };
+        let again = match &first {
+            Failed::Sync(error) => {
+                tracing::error!(signal = %self.shared.signal, %error, "sync failed, writing again into a new segment");
+                true
+            }
+            Failed::Write(error) => is_full(error) && self.free_space(),
+        };
+        if !again {
+            return Err(first.into_inner());
+        }
+        self.try_write(group).map_err(Failed::into_inner)
+    }
+
+    fn try_write(&mut self, group: &[Pending]) -> Result<Vec<Entry>, Failed> {
         let total: u64 = group.iter().map(Pending::length).sum();
         let (length, records) = {
             let state = self.shared.state.lock();
@@ -228,16 +298,23 @@ impl Writer {
         };
         let full = length > 0 && length + total > self.shared.segment_size;
         if full || self.spoiled || records + group.len() > SEGMENT_RECORDS {
-            self.begin_segment()?;
+            self.begin_segment().map_err(Failed::Write)?;
         }
-        match self.write_once(group) {
-            Err(Failed::Sync(error)) => {
-                tracing::error!(signal = %self.shared.signal, %error, "sync failed, writing again into a new segment");
-                self.begin_segment()?;
-                self.write_once(group).map_err(Failed::into_inner)
-            }
-            other => other.map_err(Failed::into_inner),
+        self.write_once(group)
+    }
+
+    /// The disk is full: deletes at once what nobody waits for. False if there is nothing.
+    fn free_space(&self) -> bool {
+        if keeper::sweep(&self.shared) > 0 {
+            return true;
         }
+        let mut state = self.shared.state.lock();
+        if !state.cursors.is_empty() {
+            return false;
+        }
+        let Some(oldest) = state.closed.pop_front() else { return false };
+        drop(state);
+        segment::remove(&self.shared.dir, oldest.first).is_ok()
     }
 
     fn write_once(&mut self, group: &[Pending]) -> Result<Vec<Entry>, Failed> {
@@ -413,6 +490,10 @@ pub(super) fn create(dir: &Path, first: u64) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     files::sync_dir(dir)?;
     Ok(file)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn missing_is_fine(error: io::Error) -> io::Result<()> {

@@ -18,6 +18,7 @@ use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
 use vispyr::wal::{AppendError, Config, Log, Position, Reader, Record, Start, WhenFull};
 
 const DIR: &str = "VISPYR_TEST_CRASH_DIR";
+const KEEPS: &str = "VISPYR_TEST_CRASH_KEEPS";
 const SEED: &str = "VISPYR_TEST_CRASH_SEED";
 /// Kills in all, and kills a log.
 const ROUNDS: u64 = 240;
@@ -54,10 +55,12 @@ fn seed_of(record: &Record) -> u64 {
     u64::from_le_bytes(record.batch.payload[..8].try_into().unwrap())
 }
 
-fn open(dir: &Path) -> Log {
-    let config = Config { segment_size: bytesize::ByteSize::kib(512), ..Config::default() };
+/// With `keeps` every record stays, since that destination never commits; without it segments
+/// are deleted behind `follows`.
+fn open(dir: &Path, keeps: bool) -> Log {
+    let config = Config { segment_size: bytesize::ByteSize::kib(256), ..Config::default() };
     let destinations = [("follows".to_owned(), Start::Oldest), ("keeps".to_owned(), Start::Oldest)];
-    Log::open(dir.join("log"), Signal::Traces, &config, &destinations).unwrap()
+    Log::open(dir.join("log"), Signal::Traces, &config, &destinations[..1 + usize::from(keeps)]).unwrap()
 }
 
 /// Everything from the reader's place to the end.
@@ -84,7 +87,7 @@ fn child_appends_until_killed() {
     let first: u64 = std::env::var(SEED).unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let log = open(Path::new(&dir));
+        let log = open(Path::new(&dir), std::env::var_os(KEEPS).is_some());
         for task in 0..8 {
             let log = log.clone();
             tokio::spawn(async move {
@@ -117,6 +120,7 @@ impl Drop for Victim {
 /// What children have said about one log.
 #[derive(Default)]
 struct Told {
+    keeps: bool,
     /// Position to seed.
     acknowledged: BTreeMap<u64, u64>,
     committed: u64,
@@ -128,6 +132,9 @@ impl Told {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["wal_crash::child_appends_until_killed", "--exact", "--ignored", "--nocapture"]);
         child.env(DIR, dir).env(SEED, first.to_string()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        if self.keeps {
+            child.env(KEEPS, "1");
+        }
         let mut victim = Victim(child.spawn().unwrap());
         let mut said = 0;
         let mut killed = lines == 0;
@@ -154,14 +161,18 @@ impl Told {
 
     /// Opens the log and compares.
     fn check(&self, dir: &Path, cursor_before: u64) -> u64 {
-        let log = open(dir);
+        let log = open(dir, self.keeps);
         let stats = log.stats();
         assert_eq!(stats.corrupt_records, 0);
-        let mut reader = log.reader("keeps").unwrap();
+        let oldest = stats.oldest.0;
+        let may_go = if self.keeps { 0 } else { self.committed };
+        assert!(oldest <= may_go, "oldest is {oldest}, committed {may_go}");
+        let mut reader = log.reader("follows").unwrap();
+        reader.seek(Position(0));
         let records = block_on(drain(&log, &mut reader));
         assert_eq!(log.stats().corrupt_records, 0);
         let mut seen = HashSet::new();
-        for (record, position) in records.iter().zip(0..) {
+        for (record, position) in records.iter().zip(oldest..) {
             assert_eq!(record.position.0, position, "not dense");
             let seed = seed_of(record);
             assert_eq!(record.batch, batch(seed), "not what was sent");
@@ -171,8 +182,9 @@ impl Told {
             }
         }
         let last = self.acknowledged.last_key_value().map_or(0, |(position, _)| position + 1);
-        assert!(records.len() as u64 >= last, "{last} acknowledged, {} there", records.len());
-        assert_eq!(stats.next.0, records.len() as u64);
+        let end = oldest + records.len() as u64;
+        assert!(end >= last, "{last} acknowledged, {end} there");
+        assert_eq!(stats.next.0, end);
         let cursor = log.reader("follows").unwrap().cursor().0;
         assert!(cursor <= self.committed, "cursor {cursor}, committed {}", self.committed);
         assert!(cursor >= cursor_before, "cursor {cursor} was at {cursor_before}");
@@ -185,10 +197,10 @@ fn sigkill_loses_nothing() {
     let seed = rand::rng().next_u64();
     eprintln!("seed {seed}");
     let mut random = SmallRng::seed_from_u64(seed);
-    let mut acknowledged = 0;
+    let (mut acknowledged, mut deleted) = (0, 0);
     for log in 0..ROUNDS / ROUNDS_A_LOG {
         let dir = tempfile::tempdir().unwrap();
-        let (mut told, mut cursor) = (Told::default(), 0);
+        let (mut told, mut cursor) = (Told { keeps: log % 2 == 0, ..Told::default() }, 0);
         for round in 0..ROUNDS_A_LOG {
             let first = (log * ROUNDS_A_LOG + round) << 32;
             // Sometimes while it opens the log, mostly in full run.
@@ -196,10 +208,12 @@ fn sigkill_loses_nothing() {
             told.run_and_kill(dir.path(), first, lines);
             cursor = told.check(dir.path(), cursor);
         }
+        let oldest = open(dir.path(), told.keeps).stats().oldest.0;
         acknowledged += told.acknowledged.len();
+        deleted += oldest;
     }
-    eprintln!("{ROUNDS} kills, {acknowledged} acknowledged records, none lost");
-    assert!(acknowledged as u64 > ROUNDS);
+    eprintln!("{ROUNDS} kills, {acknowledged} acknowledged records, none lost, {deleted} passed and deleted");
+    assert!(acknowledged as u64 > ROUNDS && deleted > 0);
 }
 
 /// A small file system of its own.
