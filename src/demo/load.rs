@@ -30,10 +30,10 @@ impl Conditions {
     /// A quiet day.
     pub const USUAL: Conditions = Conditions {
         provider_slowdown: 1.0,
-        provider_timeouts: 0.004,
+        provider_timeouts: 0.01,
         cache_misses: 0.12,
         search_slowdown: 1.0,
-        bugs: 0.002,
+        bugs: 0.004,
     };
 
     /// The conditions at a time (unix seconds) in the world with this seed.

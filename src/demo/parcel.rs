@@ -219,7 +219,12 @@ impl Parcel {
             headers: vec![("content-type", "application/proto".into()), ("content-encoding", "gzip".into())],
             body: gzip(&request.encode_to_vec()).into(),
         };
-        let counts = vec![("pprof_profiles", 1), ("pprof_samples", samples)];
-        Parcel { kind: "profiles, push.v1 as Python", message: Message::Http(message), counts }
+        Parcel { kind: "profiles, push.v1 as Python", message: Message::Http(message), counts: pprof_counts(samples) }
     }
+}
+
+/// A pprof document of two sample types is two profiles to the store, and each of its samples
+/// two samples.
+fn pprof_counts(samples: u64) -> Counts {
+    vec![("profiles", 2), ("profile_samples", 2 * samples), ("pprof_documents", 1)]
 }

@@ -254,7 +254,7 @@ impl<'a> Trip<'a> {
         let (provider, _) = self.begin(Service::Payments, Some(span), now, operation);
 
         let timed_out = self.rng.random_bool(self.conditions.provider_timeouts);
-        let declined = self.rng.random_bool(0.03);
+        let declined = self.rng.random_bool(0.06);
         let answered = now + latency(self.rng, 85.0 * self.conditions.provider_slowdown, 0.45).min(2_900_000_000);
         let (status, rpc, http, end) = match (timed_out, declined) {
             (true, _) => (0, "DEADLINE_EXCEEDED", 504, now + 3_000_000_000),

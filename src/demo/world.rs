@@ -163,7 +163,7 @@ impl World {
                 Service::Payments => {
                     let id = (u128::from(id) << 64 | u128::from(second)).to_be_bytes();
                     let message = Message::Profiles(otlp_profiles::request(service, id, &seen, from, to));
-                    let counts = vec![("otlp_profiles", 1), ("otlp_profile_samples", count)];
+                    let counts = vec![("profiles", 1), ("profile_samples", count)];
                     due.push(Parcel { kind: "profiles, OTLP gRPC", message, counts });
                 }
             }

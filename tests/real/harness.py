@@ -1,0 +1,202 @@
+"""Starts the program under test, asks it in SQL, and keeps account of the checks."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "vispyr"
+LISTENERS = ("receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope", "web", "sql")
+
+
+class Unavailable(Exception):
+    """A real program cannot be had on this machine."""
+
+
+class Results:
+    """One line for each check."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.lock = threading.Lock()
+
+    def say(self, line):
+        with self.lock:
+            print(line, flush=True)
+
+    def check(self, name, found, expected, detail=""):
+        """`expected`: a value, or a predicate."""
+        good = expected(found) if callable(expected) else found == expected
+        with self.lock:
+            if good:
+                self.passed += 1
+                print(f"ok      {name}: {shorten(found)}", flush=True)
+            else:
+                self.failed += 1
+                wanted = "something else" if callable(expected) else shorten(expected)
+                print(f"FAILED  {name}: found {shorten(found)}, expected {wanted} {detail}".rstrip(), flush=True)
+
+    def fail(self, name, why):
+        with self.lock:
+            self.failed += 1
+            print(f"FAILED  {name}: {why}", flush=True)
+
+    def skip(self, name, why):
+        with self.lock:
+            self.skipped += 1
+            print(f"SKIPPED {name}: {why}", flush=True)
+
+    def summary(self):
+        self.say(f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else ""))
+
+
+def shorten(value):
+    text = str(value)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+class Server:
+    """A running `vispyr serve` on free ports."""
+
+    def __init__(self, program):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vispyr-real-"))
+        config = "".join(f'[{name}]\nlisten = "127.0.0.1:0"\n' for name in LISTENERS)
+        (self.folder / "vispyr.toml").write_text(config)
+        self.data = self.folder / "data"
+        with open(self.folder / "log", "wb") as log:
+            arguments = [program, "serve", "--config", self.folder / "vispyr.toml", "--data-dir", self.data]
+            self.process = subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.addresses = self._wait_ready()
+
+    def _wait_ready(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                addresses = json.loads((self.data / "run/addresses.json").read_text())
+                with urllib.request.urlopen(f"http://{addresses['web']}/-/ready", timeout=5):
+                    return addresses
+            except (OSError, ValueError, KeyError):
+                time.sleep(0.1)
+        log = self.log()
+        self.stop()
+        raise SystemExit(f"vispyr serve was not ready in time:\n{log}")
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")[-4000:]
+
+    def sql(self, statement):
+        """The rows, each a list of cells."""
+        request = urllib.request.Request(
+            f"http://{self.addresses['sql']}/api/v1/sql",
+            data=statement.encode(),
+            headers={"content-type": "text/plain", "accept": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                rows = json.load(answer)["rows"]
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{statement}: {error.code} {error.read().decode(errors='replace')}") from None
+        return [list(row.values()) if isinstance(row, dict) else row for row in rows]
+
+    def one(self, statement):
+        """The only cell; whole numbers may come as text."""
+        ((cell,),) = self.sql(statement)
+        try:
+            return int(cell)
+        except (TypeError, ValueError):
+            return cell
+
+    def settle(self, statement, expected, seconds=30):
+        """Asks until the only cell is what is expected, and gives the last answer."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.one(statement)
+            if found == expected or time.monotonic() > deadline:
+                return found
+            time.sleep(0.2)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Programs:
+    """Processes that end with the `with` block, whatever happens in it."""
+
+    def __enter__(self):
+        self.processes = []
+        return self
+
+    def start(self, arguments, **options):
+        process = subprocess.Popen(
+            [str(argument) for argument in arguments], stdin=subprocess.DEVNULL, start_new_session=True, **options
+        )
+        self.processes.append(process)
+        return process
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def need(*packages):
+    """Debian packages, installed when we are root."""
+    script = HERE.parent.parent / "scripts" / "need"
+    done = subprocess.run([script, *packages], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise Unavailable(done.stdout.strip().replace("\n", "; "))
+
+
+def run(arguments, what, seconds=300, **options):
+    """Runs a program that prepares something."""
+    try:
+        done = subprocess.run(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, **options,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"{what}: {error}") from None
+    if done.returncode != 0:
+        raise Unavailable(f"{what}: {done.stdout.strip()[-600:]}")
+    return done.stdout
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(what, condition, seconds=30):
+    """Waits until the condition gives something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise RuntimeError(f"waited in vain for {what}")
