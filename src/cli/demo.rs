@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::Place;
+use crate::app::{Addresses, addresses_file};
 use crate::demo::{self, Config, Endpoints};
 use crate::telemetry::log;
 
@@ -25,9 +27,12 @@ pub struct Args {
     /// Of the dice; another one if not given
     #[arg(long)]
     seed: Option<u64>,
-    /// Where the receivers are, on their default ports
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
+    /// Where the receivers are, on their default ports [default: those of the server that runs on
+    /// the data directory, else 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// The OTLP gRPC receiver [default: port 4317 of the host]
     #[arg(long, value_name = "HOST:PORT")]
     otlp_grpc: Option<String>,
@@ -47,19 +52,41 @@ pub struct Args {
 
 impl Args {
     fn config(&self) -> Config {
-        let default = Endpoints::on(&self.host);
-        let or = |given: &Option<String>, default: String| given.clone().unwrap_or(default);
+        let found = self.endpoints();
+        let or = |given: &Option<String>, found: String| given.clone().unwrap_or(found);
         Config {
             endpoints: Endpoints {
-                otlp_grpc: or(&self.otlp_grpc, default.otlp_grpc),
-                otlp_http: or(&self.otlp_http, default.otlp_http),
-                remote_write: or(&self.remote_write, default.remote_write),
-                pyroscope: or(&self.pyroscope, default.pyroscope),
+                otlp_grpc: or(&self.otlp_grpc, found.otlp_grpc),
+                otlp_http: or(&self.otlp_http, found.otlp_http),
+                remote_write: or(&self.remote_write, found.remote_write),
+                pyroscope: or(&self.pyroscope, found.pyroscope),
             },
             rate: self.rate,
             duration: self.duration,
             history: self.history,
             seed: self.seed.unwrap_or_else(rand::random),
+        }
+    }
+
+    /// The named host's; else what a server on the data directory has written down.
+    fn endpoints(&self) -> Endpoints {
+        if let Some(host) = &self.host {
+            return Endpoints::on(host);
+        }
+        let addresses: Addresses = self
+            .place
+            .settings()
+            .ok()
+            .and_then(|settings| std::fs::read(addresses_file(&settings.data_dir)).ok())
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
+        let default = Endpoints::on("127.0.0.1");
+        let or = |name: &str, default: String| addresses.get(name).map_or(default, ToString::to_string);
+        Endpoints {
+            otlp_grpc: or("otlp_grpc", default.otlp_grpc),
+            otlp_http: or("otlp_http", default.otlp_http),
+            remote_write: or("remote_write", default.remote_write),
+            pyroscope: or("pyroscope", default.pyroscope),
         }
     }
 }

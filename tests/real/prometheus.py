@@ -3,6 +3,7 @@ Debian 12 by version 1.0, the 3.5 of Debian forky by version 2.0. What Prometheu
 range is compared with what SQL answers for it."""
 
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -117,15 +118,17 @@ class Prometheus:
 
     def ask(self, query):
         parameters = urllib.parse.urlencode({"query": query, "time": f"{self.end:.4f}"})
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/query?{parameters}", timeout=30) as answer:
-            result = json.load(answer)["data"]["result"]
-        return float(result[0]["value"][1]) if result else 0.0
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/query?{parameters}", timeout=60) as answer:
+            return json.load(answer)["data"]["result"]
 
-    def over(self, function, selector):
-        """The sum over all series of a function over the range."""
-        # Prometheus counts in whole milliseconds; both ends lie between two of them.
+    def everything(self):
+        """All series of the range by metric, each with its values and native histograms."""
+        # Both ends lie between two milliseconds, which is what Prometheus counts in.
         milliseconds = round((self.end - self.begin) * 1000)
-        return self.ask(f"sum({function}({selector}[{milliseconds}ms]))")
+        metrics = {}
+        for series in self.ask(f'{{__name__=~".+"}}[{milliseconds}ms]'):
+            metrics.setdefault(series["metric"]["__name__"], []).append(series)
+        return metrics
 
     def where(self, condition="true"):
         """The points of this sender in the range, stale markers left out."""
@@ -137,32 +140,56 @@ class Prometheus:
 
     def check(self, server):
         check, name = self.results.check, self.name
-        everything = '{__name__=~".+"}'
-        expected = int(self.over("count_over_time", everything))
+        metrics = self.everything()
+
+        def points(series):
+            return len(series.get("values", [])) + len(series.get("histograms", []))
+
+        expected = sum(points(series) for all_series in metrics.values() for series in all_series)
         check(f"{name}: Prometheus has samples", expected, lambda n: n > 5_000)
         count = f"SELECT count(*) {self.where()}"
         check(f"{name}: samples in the range", server.settle(count, expected), expected)
-        series = int(self.ask(f"count(count_over_time({everything}[{round((self.end - self.begin) * 1000)}ms]))"))
+        series = sum(len(all_series) for all_series in metrics.values())
         check(f"{name}: series", server.one(f"SELECT count(DISTINCT series_id) {self.where()}"), series)
         doubled = f"SELECT count(*) FROM (SELECT 1 {self.where()} GROUP BY series_id, p.time HAVING count(*) > 1)"
         check(f"{name}: no sample twice", server.one(doubled), 0)
+
+        by_metric = {metric: sum(map(points, all_series)) for metric, all_series in metrics.items()}
+        found = {row[0]: int(row[1]) for row in server.sql(f"SELECT p.metric, count(*) {self.where()} GROUP BY ALL")}
+        names = by_metric.keys() | found.keys()
+        different = {n: (found.get(n), by_metric.get(n)) for n in names if found.get(n) != by_metric.get(n)}
+        check(f"{name}: metrics whose number of samples differs, of {len(by_metric)}", different, {})
         for metric in ("node_cpu_seconds_total", "node_memory_MemAvailable_bytes", "prometheus_http_requests_total"):
-            expected = self.over("sum_over_time", metric)
-            condition = f"p.metric = '{metric}'"
-            found = float(server.one(f"SELECT sum(value) {self.where(condition)}") or 0)
-            close = lambda found: abs(found - expected) <= 1e-9 * abs(expected) and found > 0
-            check(f"{name}: values of {metric}, added up", found, close, f"({expected})")
+            values = [float(value) for series in metrics[metric] for _, value in series["values"]]
+            self.check_values(server, metric, math.fsum(values))
+        native = sum(len(series.get("histograms", [])) for all_series in metrics.values() for series in all_series)
+        found = server.one(f"SELECT count(*) {self.where('p.count IS NOT NULL AND p.scale IS NOT NULL')}")
+        check(f"{name}: native histograms", found, native)
+        self.check_native(native)
         metadata = {"node_cpu_seconds_total": "counter", "node_load1": "gauge"}
         for metric, kind in metadata.items():
             statement = f"SELECT type FROM metric_metadata WHERE metric = '{metric}'"
             check(f"{name}: metadata of {metric}", server.settle(statement, kind), kind)
-        self.check_sender(server)
+        self.check_sender()
 
-    def check_sender(self, server):
+    def check_values(self, server, metric, expected):
+        condition = f"p.metric = '{metric}'"
+        found = float(server.one(f"SELECT sum(value) {self.where(condition)}") or 0)
+
+        def close(found):
+            return found > 0 and abs(found - expected) <= 1e-9 * expected
+
+        self.results.check(f"{self.name}: values of {metric}, added up", found, close, f"({expected})")
+
+    def check_native(self, count):
+        """Whether this version was to send native histograms."""
+
+    def check_sender(self):
         """Prometheus' own account of what it has sent."""
         for metric in ("samples_failed_total", "samples_dropped_total", "histograms_failed_total", "exemplars_failed_total"):
             failed = self.ask(f"sum(prometheus_remote_storage_{metric})")
-            self.results.check(f"{self.name}: {metric} by Prometheus' own account", int(failed), 0)
+            failed = int(float(failed[0]["value"][1])) if failed else 0
+            self.results.check(f"{self.name}: {metric} by Prometheus' own account", failed, 0)
 
 
 class Prometheus2(Prometheus):
@@ -214,11 +241,5 @@ class Prometheus3(Prometheus):
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
-    def check(self, server):
-        super().check(server)
-        native = "prometheus_http_request_duration_seconds"
-        expected = int(self.over("count_over_time", native))
-        check, condition = self.results.check, f"p.metric = '{native}'"
-        check(f"{self.name}: Prometheus has native histograms", expected, lambda n: n > 0)
-        found = server.one(f"SELECT count(*) {self.where(condition + ' AND p.count IS NOT NULL AND p.scale IS NOT NULL')}")
-        check(f"{self.name}: native histograms", found, expected)
+    def check_native(self, count):
+        self.results.check(f"{self.name}: Prometheus has native histograms", count, lambda n: n > 0)
