@@ -1,1 +1,181 @@
-//! sql
+//! SQL over HTTP, as the engine serves it on its socket: formats, errors, limits.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use vispyr::store::sql::http::Engine;
+use vispyr::store::sql::{Config, http as sql_http};
+
+use super::sql_gates::{instance, service};
+
+struct Server {
+    dir: tempfile::TempDir,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+struct NoStats;
+
+impl Engine for NoStats {
+    fn stats(&self) -> Value {
+        json!({"tables": 2})
+    }
+
+    fn fatal(&self, message: &str) {
+        panic!("{message}");
+    }
+}
+
+impl Server {
+    fn start(config: Config) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let service = service(instance(dir.path()), config);
+        let listener = UnixListener::bind(dir.path().join("query.sock")).unwrap();
+        let shutdown = CancellationToken::new();
+        tokio::spawn(sql_http::serve(listener, service, Arc::new(NoStats), shutdown.clone()));
+        Server { dir, shutdown }
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+        let stream = UnixStream::connect(self.dir.path().join("query.sock")).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+        Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+    }
+
+    async fn ask(&self, sql: &str, accept: &str) -> Response<Bytes> {
+        let request = Request::post("/api/v1/sql").header("host", "x").header("accept", accept);
+        self.send(request.body(Full::from(sql.to_owned())).unwrap()).await
+    }
+
+    async fn json(&self, sql: &str) -> (StatusCode, Value) {
+        let response = self.ask(sql, "application/json").await;
+        (response.status(), serde_json::from_slice(response.body()).unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_says_columns_rows_time_and_whether_it_is_all() {
+    let server = Server::start(Config::default());
+    let sql = "SELECT name, start_time, duration_ns, attributes, NULL AS n FROM spans ORDER BY start_time LIMIT 1";
+    let (status, answer) = server.json(sql).await;
+    assert_eq!(status, 200, "{answer}");
+    let types: Vec<_> = answer["columns"].as_array().unwrap().iter().map(|c| c["type"].as_str().unwrap()).collect();
+    assert_eq!(types[..4], ["VARCHAR", "TIMESTAMP_NS", "BIGINT", "VARIANT"]);
+    assert_eq!(
+        answer["rows"],
+        json!([["GET /0", "2026-01-01T00:00:00.000000000Z", 0, {"http.route": "/0", "http.status_code": 200}, null]])
+    );
+    assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(1), &json!(false)));
+    assert!(answer["elapsed_ms"].is_u64());
+
+    let (_, exact) = server.json("SELECT 9007199254740993, 1::HUGEINT, 0.1::DECIMAL(3,1), 'nan'::DOUBLE, '\\xAB'::BLOB").await;
+    assert_eq!(exact["rows"], json!([["9007199254740993", 1, 0.1, "NaN", "ab"]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn csv_and_arrow_by_accept_and_parameters_by_json() {
+    let server = Server::start(Config::default());
+    let csv = server.ask("SELECT 1 AS \"a,b\", NULL AS c, '' AS d, 'x\"y' AS e", "text/csv").await;
+    assert_eq!(csv.headers()["content-type"], "text/csv; charset=utf-8; header=present");
+    assert_eq!(csv.body(), "\"a,b\",c,d,e\r\n1,,\"\",\"x\"\"y\"\r\n");
+    assert_eq!(csv.headers()["x-vispyr-row-count"], "1");
+
+    let arrow = server.ask("SELECT range AS i FROM range(5000)", "application/vnd.apache.arrow.stream").await;
+    let reader = arrow::ipc::reader::StreamReader::try_new(&arrow.body()[..], None).unwrap();
+    assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 5000);
+
+    let body = json!({"sql": "SELECT count(*), $2 || 'x' FROM spans WHERE service_name = $1", "params": ["shop0", "a"]});
+    let request = Request::post("/api/v1/sql").header("content-type", "application/json");
+    let answer = server.send(request.body(Full::from(body.to_string())).unwrap()).await;
+    let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(answer["rows"], json!([[100, "ax"]]), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_duckdbs_own_with_the_position() {
+    let server = Server::start(Config::default());
+    let (status, answer) = server.json("SELECT name,\n  nope FROM spans").await;
+    assert_eq!(status, 400);
+    assert!(answer["error"].as_str().unwrap().starts_with("Binder Error"), "{answer}");
+    assert_eq!(answer["position"], json!({"offset": 15, "line": 2, "column": 3}), "{answer}");
+
+    let (status, answer) = server.json("SELECT name FORM spans WHERE").await;
+    assert_eq!(status, 400);
+    assert!(answer["error"].as_str().unwrap().starts_with("Parser Error"), "{answer}");
+    assert!(answer["position"]["column"].is_u64(), "{answer}");
+
+    let (status, answer) = server.json("SELECT * FROM read_text('/etc/passwd')").await;
+    assert_eq!((status.as_u16(), &answer["position"]["column"]), (400, &json!(15)), "{answer}");
+
+    let (status, answer) = server.json(&format!("SELECT '{}'", "x".repeat(256 << 10))).await;
+    assert_eq!(status, 413, "{answer}");
+    let (status, _) = server.json("SELECT (1/0)::INTEGER + 'x'::INTEGER").await;
+    assert_eq!(status, 400);
+    let get = server.send(Request::get("/api/v1/sql").body(Full::default()).unwrap()).await;
+    assert_eq!((get.status().as_u16(), get.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    assert_eq!(server.send(Request::get("/-/healthy").body(Full::default()).unwrap()).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_time_and_number_at_once_are_limited() {
+    let config = Config { max_rows: 3000, time_limit: Duration::from_millis(700), concurrency: 1, ..Config::default() };
+    let server = Server::start(config);
+    let (_, answer) = server.json("SELECT * FROM range(1000000)").await;
+    assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(3000), &json!(true)));
+    let (_, answer) = server.json("SELECT * FROM range(3000)").await;
+    assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(3000), &json!(false)));
+    let csv = server.ask("SELECT * FROM range(5000)", "text/csv").await;
+    assert_eq!(csv.headers()["x-vispyr-truncated"], "true");
+
+    let slow = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3";
+    let started = Instant::now();
+    // The second waits for its turn in vain.
+    let ((first, _), (second, _)) = tokio::join!(server.json(slow), server.json(slow));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    let mut statuses = [first.as_u16(), second.as_u16()];
+    statuses.sort_unstable();
+    assert!(statuses == [503, 504] || statuses == [504, 504], "{statuses:?}");
+    assert_eq!(server.json("SELECT 1").await.0, 200, "the next one runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_can_be_interrupted_by_its_id_and_by_leaving() {
+    let server = Server::start(Config { concurrency: 1, ..Config::default() });
+    let slow = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3";
+    let asked = async {
+        let request = Request::post("/api/v1/sql").header("x-vispyr-query", "q1");
+        server.send(request.body(Full::from(slow)).unwrap()).await
+    };
+    let interrupt = async {
+        loop {
+            let request = Request::delete("/api/v1/sql/q1").header("x-vispyr-reason", "too much memory");
+            if server.send(request.body(Full::default()).unwrap()).await.status() == 204 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(asked, interrupt);
+    assert_eq!(answer.status(), 503);
+    assert!(String::from_utf8_lossy(answer.body()).contains("too much memory"));
+
+    // A client that leaves frees its turn long before the time limit of 30 s.
+    let left = tokio::time::timeout(Duration::from_millis(300), server.json(slow)).await;
+    assert!(left.is_err());
+    let next = tokio::time::timeout(Duration::from_secs(15), server.json("SELECT 1")).await.unwrap();
+    assert_eq!(next.0, 200);
+}

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::columns::Column;
 use super::error::SqlError;
-use super::value::{write_json, write_string, write_text};
+use super::value::{is_null, write_json, write_string, write_text};
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Writer {
                         if i > 0 {
                             out.push(',');
                         }
-                        if !array.is_null(row) {
+                        if !is_null(array.as_ref(), row) {
                             cell.clear();
                             write_text(&mut cell, array.as_ref(), row);
                             csv_field(out, &cell);
@@ -182,7 +182,7 @@ fn arrow_error(error: &arrow::error::ArrowError) -> SqlError {
 /// A value; text that is JSON goes in as it is, unless it is not JSON after all (a VARIANT holds
 /// NaN) or nests deeper than most readers bear.
 fn json_cell(out: &mut String, array: &dyn Array, row: usize, json: bool) {
-    if json && !array.is_null(row) {
+    if json && !is_null(array, row) {
         if let Some(strings) = array.as_string_opt::<i32>() {
             let text = strings.value(row);
             if serde_json::from_str::<&RawValue>(text).is_ok() {

@@ -13,6 +13,7 @@
 use std::fmt::Write;
 
 use arrow::array::{Array, AsArray};
+use arrow::util::display::array_value_to_string;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -24,7 +25,7 @@ const MAX_EXACT: i128 = 1 << 53;
 
 /// Writes the value as JSON.
 pub fn write_json(out: &mut String, array: &dyn Array, row: usize) {
-    if array.is_null(row) {
+    if is_null(array, row) {
         out.push_str("null");
         return;
     }
@@ -90,7 +91,7 @@ pub fn write_json(out: &mut String, array: &dyn Array, row: usize) {
 
 /// Writes the value as bare text; nothing for NULL. Nested values are JSON.
 pub fn write_text(out: &mut String, array: &dyn Array, row: usize) {
-    if array.is_null(row) {
+    if is_null(array, row) {
         return;
     }
     if let Some(number) = number(array, row) {
@@ -126,8 +127,20 @@ pub fn write_text(out: &mut String, array: &dyn Array, row: usize) {
             };
             write_timestamp(out, value, digits);
         }
-        _ => write_json(out, array, row),
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(_, _)
+        | DataType::Struct(_)
+        | DataType::Map(_, _)
+        | DataType::Boolean => write_json(out, array, row),
+        // Not asked of DuckDB (`columns::wrap` casts the rest), so any text is better than none.
+        _ => out.push_str(&array_value_to_string(array, row).unwrap_or_default()),
     }
+}
+
+/// Whether it is NULL; a column of the type NULL has no bitmap that says so.
+pub fn is_null(array: &dyn Array, row: usize) -> bool {
+    array.data_type() == &DataType::Null || array.is_null(row)
 }
 
 /// Writes a JSON string.
