@@ -15,6 +15,7 @@
 //! | [`schema`] | the stored tables |
 //! | [`ingest`] | from records to rows |
 //! | [`views`] | what users see of the tables |
+//! | [`front`] | the process before the engine: public port, supervision, watchdog |
 //! | [`sql`] | statements of untrusted users: gates, limits, formats, HTTP |
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use bytesize::ByteSize;
 
 pub mod catalog;
 pub mod engine;
+pub mod front;
 pub mod ingest;
 pub mod protocol;
 pub mod schema;

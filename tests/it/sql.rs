@@ -82,7 +82,8 @@ async fn json_says_columns_rows_time_and_whether_it_is_all() {
     assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(1), &json!(false)));
     assert!(answer["elapsed_ms"].is_u64());
 
-    let (_, exact) = server.json("SELECT 9007199254740993, 1::HUGEINT, 0.1::DECIMAL(3,1), 'nan'::DOUBLE, '\\xAB'::BLOB").await;
+    let (_, exact) =
+        server.json("SELECT 9007199254740993, 1::HUGEINT, 0.1::DECIMAL(3,1), 'nan'::DOUBLE, '\\xAB'::BLOB").await;
     assert_eq!(exact["rows"], json!([["9007199254740993", 1, 0.1, "NaN", "ab"]]));
 }
 
@@ -98,7 +99,8 @@ async fn csv_and_arrow_by_accept_and_parameters_by_json() {
     let reader = arrow::ipc::reader::StreamReader::try_new(&arrow.body()[..], None).unwrap();
     assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 5000);
 
-    let body = json!({"sql": "SELECT count(*), $2 || 'x' FROM spans WHERE service_name = $1", "params": ["shop0", "a"]});
+    let body =
+        json!({"sql": "SELECT count(*), $2 || 'x' FROM spans WHERE service_name = $1", "params": ["shop0", "a"]});
     let request = Request::post("/api/v1/sql").header("content-type", "application/json");
     let answer = server.send(request.body(Full::from(body.to_string())).unwrap()).await;
     let answer: Value = serde_json::from_slice(answer.body()).unwrap();
@@ -125,7 +127,7 @@ async fn errors_are_duckdbs_own_with_the_position() {
     assert_eq!(status, 413, "{answer}");
     let (status, _) = server.json("SELECT (1/0)::INTEGER + 'x'::INTEGER").await;
     assert_eq!(status, 400);
-    let get = server.send(Request::get("/api/v1/sql").body(Full::default()).unwrap()).await;
+    let get = server.send(Request::put("/api/v1/sql").body(Full::default()).unwrap()).await;
     assert_eq!((get.status().as_u16(), get.headers()["allow"].to_str().unwrap()), (405, "POST"));
     assert_eq!(server.send(Request::get("/-/healthy").body(Full::default()).unwrap()).await.status(), 200);
 }

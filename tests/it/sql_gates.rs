@@ -144,7 +144,8 @@ fn malformed(kind: Kind, body: &[u8], rows: u64) -> Option<String> {
             Ok(json) => {
                 let columns = json["columns"].as_array()?.len();
                 let unnamed = json["columns"].as_array()?.iter().any(|c| c["name"] == "" || c["type"] == "");
-                let shape = json["rows"].as_array()?.iter().all(|row| row.as_array().is_some_and(|r| r.len() == columns));
+                let shape =
+                    json["rows"].as_array()?.iter().all(|row| row.as_array().is_some_and(|r| r.len() == columns));
                 (unnamed || !shape || json["row_count"] != rows).then(|| json.to_string())
             }
         },

@@ -26,11 +26,25 @@ pub struct Column {
 }
 
 impl Column {
-    /// The column that DuckDB announces with this type.
-    pub fn new(name: String, kind: &LogicalTypeHandle) -> Self {
+    /// The column that DuckDB announces with this type; its name comes later.
+    pub fn new(kind: &LogicalTypeHandle) -> Self {
         let alias_json = kind.id() == LogicalTypeId::Varchar && kind.get_alias().as_deref() == Some("JSON");
         let cast = cast_of(kind);
-        Column { name, type_name: type_name(kind), json: alias_json || cast == Some("JSON"), cast }
+        Column { name: String::new(), type_name: type_name(kind), json: alias_json || cast == Some("JSON"), cast }
+    }
+
+    /// The column that `DESCRIBE` gives, with its type as text.
+    pub fn described(name: String, type_name: String) -> Self {
+        let nested = type_name.ends_with(']') || ["STRUCT(", "MAP(", "UNION("].iter().any(|p| type_name.starts_with(p));
+        let mut words = type_name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let cast = match words.any(|word| MUST_CAST.contains(&word)) || type_name.contains("TIME WITH") {
+            // A field of such a name is cast without need, which does no harm.
+            _ if type_name == "TIMESTAMP WITH TIME ZONE" => None,
+            true if nested || type_name == "VARIANT" => Some("JSON"),
+            true => Some("VARCHAR"),
+            false => None,
+        };
+        Column { name, json: type_name == "JSON" || cast == Some("JSON"), type_name, cast }
     }
 
     /// The column that is only known by what came of it.
@@ -39,6 +53,13 @@ impl Column {
         Column { name: field.name().clone(), type_name, json: false, cast: None }
     }
 }
+
+/// The type of a column whose type is not known yet.
+pub const UNKNOWN: &str = "INVALID";
+
+/// Types that do not leave DuckDB whole, as `DESCRIBE` writes them.
+const MUST_CAST: &[&str] =
+    &["VARIANT", "UNION", "ENUM", "UHUGEINT", "INTERVAL", "BIT", "UUID", "BIGNUM", "TIME_NS", "GEOMETRY"];
 
 /// The query around `statement` that casts the columns that need it; `None` if none does.
 pub fn wrap(statement: &str, columns: &[Column]) -> Option<String> {

@@ -56,13 +56,16 @@ impl Run<'_> {
         // Prepared as it came, so that DuckDB's messages are about the user's own text.
         let mut statement = connection.prepare(sql).map_err(duckdb_error)?;
         let mut columns = announced(&statement);
+        if columns.iter().any(|column| column.type_name == columns::UNKNOWN) {
+            // The types hang on parameters.
+            columns = described(connection, query).map_err(duckdb_error)?;
+        }
         if let Some(wrapped) = columns::wrap(text::trim_end(sql), &columns) {
             if let Some(parser) = self.parser {
                 parser.judge(&wrapped)?;
             }
-            let names = names(connection, query).map_err(duckdb_error)?;
-            for (column, name) in columns.iter_mut().zip(names) {
-                column.name = name;
+            for (column, described) in columns.iter_mut().zip(described(connection, query).map_err(duckdb_error)?) {
+                column.name = described.name;
             }
             statement = connection.prepare(&wrapped).map_err(duckdb_error)?;
         }
@@ -94,21 +97,20 @@ impl Run<'_> {
     }
 }
 
-/// The columns that a prepared statement announces, without their names. None of them where the
-/// types hang on parameters.
+/// The columns that a prepared statement announces, without their names.
 fn announced(statement: &duckdb::Statement<'_>) -> Vec<Column> {
-    (0..statement.column_count()).map(|i| Column::new(String::new(), &statement.column_logical_type(i))).collect()
+    (0..statement.column_count()).map(|i| Column::new(&statement.column_logical_type(i))).collect()
 }
 
-/// The names of the columns, from a `DESCRIBE` of the statement.
-fn names(connection: &Connection, query: &Query) -> Result<Vec<String>, duckdb::Error> {
+/// The columns by a `DESCRIBE` of the statement, which binds it and no more.
+fn described(connection: &Connection, query: &Query) -> Result<Vec<Column>, duckdb::Error> {
     let mut describe = connection.prepare(&format!("DESCRIBE {}", query.sql))?;
     let mut rows = describe.query(params_from_iter(query.params.iter()))?;
-    let mut names = Vec::new();
+    let mut columns = Vec::new();
     while let Some(row) = rows.next()? {
-        names.push(row.get(0)?);
+        columns.push(Column::described(row.get(0)?, row.get(1)?));
     }
-    Ok(names)
+    Ok(columns)
 }
 
 /// The columns with what the answer itself says about them.

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /api/v1/sql` | the statement's rows, by `Accept` |
+//! | `GET /api/v1/sql` | ids of the statements that run, with the milliseconds they have run |
 //! | `DELETE /api/v1/sql/ID` | interrupts the statement whose `x-vispyr-query` was ID |
 //! | `GET /-/healthy` | 200 if the instance answers a query |
 //! | `GET /stats` | the engine's figures as JSON |
@@ -104,6 +105,11 @@ async fn answer(
             json(StatusCode::OK, &stats)
         }
         (&Method::GET, "/-/healthy") => plain(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/api/v1/sql") => {
+            let running: serde_json::Map<_, _> =
+                service.elapsed().into_iter().map(|(id, ms)| (id, ms.into())).collect();
+            json(StatusCode::OK, &running.into())
+        }
         (_, "/api/v1/sql") => {
             let mut response =
                 json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({"error": "POST the statement"}));

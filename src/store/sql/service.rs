@@ -72,6 +72,7 @@ struct Inner {
 struct Running {
     interrupt: Arc<InterruptHandle>,
     stop: Stop,
+    started: Instant,
 }
 
 /// Says why a statement is stopped; the first reason stands.
@@ -124,6 +125,13 @@ impl Service {
     /// How many statements run now.
     pub fn running(&self) -> usize {
         self.inner.running.lock().len()
+    }
+
+    /// The statements that run now, with the milliseconds since they came.
+    pub fn elapsed(&self) -> Vec<(String, u64)> {
+        let running = self.inner.running.lock();
+        let ms = |one: &Running| u64::try_from(one.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        running.iter().map(|(id, one)| (id.clone(), ms(one))).collect()
     }
 
     /// Interrupts a statement. False if there is none of that id.
@@ -210,7 +218,7 @@ impl Service {
         // A refusal ends the thread before it connects.
         let interrupt = connection.await.ok();
         let listed = interrupt.as_ref().map(|interrupt| {
-            let running = Running { interrupt: Arc::clone(interrupt), stop: stop.clone() };
+            let running = Running { interrupt: Arc::clone(interrupt), stop: stop.clone(), started };
             inner.running.lock().insert(id.clone(), running);
             Listed { inner: &inner, id: &id }
         });

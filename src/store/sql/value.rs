@@ -13,12 +13,12 @@
 use std::fmt::Write;
 
 use arrow::array::{Array, AsArray};
-use arrow::util::display::array_value_to_string;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
+use arrow::util::display::array_value_to_string;
 
 /// The largest integer up to which every integer is a double.
 const MAX_EXACT: i128 = 1 << 53;

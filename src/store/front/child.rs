@@ -1,0 +1,154 @@
+//! The engine as a child process: started, found ready, ended, started again.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::link;
+use super::state::{Engine, Kill, State};
+
+/// An engine that lived this long starts again at once.
+const LIVED_WELL: Duration = Duration::from_secs(5);
+
+/// The longest wait before the next start.
+const MAX_BACKOFF: Duration = Duration::from_secs(3);
+
+/// How long the engine may take to stop when told to.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// How the engine is started.
+#[derive(Debug, Clone)]
+pub struct EngineCommand {
+    /// The program, normally this one.
+    pub program: PathBuf,
+    /// Its arguments: the subcommand, config and data directory.
+    pub args: Vec<OsString>,
+}
+
+/// Waits until whoever started this process is gone. For the engine: its standard input is a pipe
+/// that the front holds open and writes nothing to.
+pub async fn parent_gone() {
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = [0; 64];
+    while !matches!(stdin.read(&mut buffer).await, Ok(0) | Err(_)) {}
+}
+
+/// Keeps an engine running until `shutdown`, then stops it.
+pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: CancellationToken) {
+    let Some(mut kills) = state.kill_requests.lock().take() else { return };
+    let mut backoff = Duration::ZERO;
+    for number in 1_u64.. {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(backoff) => {}
+        }
+        let started = Instant::now();
+        let why = match start(&command) {
+            Ok(mut child) => {
+                let why = live(&state, &mut child, number, &mut kills, &shutdown).await;
+                if shutdown.is_cancelled() {
+                    stop(&mut child).await;
+                    state.engine.send_replace(Engine::Down { last: number, why: "the store is stopping".to_owned() });
+                    return;
+                }
+                why
+            }
+            Err(error) => format!("the engine cannot be started: {error}"),
+        };
+        tracing::error!(why, lived_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), "engine ended");
+        state.engine.send_replace(Engine::Down { last: number, why });
+        backoff = match started.elapsed() >= LIVED_WELL {
+            true => Duration::ZERO,
+            false => (backoff * 2).clamp(Duration::from_millis(100), MAX_BACKOFF),
+        };
+    }
+}
+
+fn start(command: &EngineCommand) -> std::io::Result<Child> {
+    Command::new(&command.program).args(&command.args).stdin(Stdio::piped()).kill_on_drop(true).spawn()
+}
+
+/// From the start to the end of one engine; says why it ended.
+async fn live(
+    state: &State,
+    child: &mut Child,
+    number: u64,
+    kills: &mut mpsc::UnboundedReceiver<Kill>,
+    shutdown: &CancellationToken,
+) -> String {
+    let pid = child.id().unwrap_or_default();
+    let ready = async {
+        let started = Instant::now();
+        loop {
+            let answer = link::ask(state, link::get("/-/healthy"), Duration::from_secs(1)).await;
+            if answer.is_some_and(|answer| answer.status().is_success()) {
+                return started.elapsed();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        status = child.wait() => return describe(status),
+        () = shutdown.cancelled() => return String::new(),
+        took = ready => {
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(pid, number, took_ms, "engine ready");
+            state.engine.send_replace(Engine::Up { number, pid });
+        }
+    }
+    loop {
+        tokio::select! {
+            status = child.wait() => {
+                let why = describe(status);
+                state.blame(&why, &[]);
+                return why;
+            }
+            () = shutdown.cancelled() => return String::new(),
+            Some(kill) = kills.recv() => if kill.number == number {
+                // Clients are answered by the reason, so it comes before the sockets close.
+                state.blame(&kill.why, &kill.suspects);
+                state.engine.send_replace(Engine::Down { last: number, why: kill.why.clone() });
+                if let Err(error) = child.kill().await {
+                    tracing::error!(%error, pid, "cannot end the engine");
+                }
+                return kill.why;
+            },
+        }
+    }
+}
+
+async fn stop(child: &mut Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    match tokio::time::timeout(STOP_WITHIN, child.wait()).await {
+        Ok(_) => tracing::info!("engine stopped"),
+        Err(_) => {
+            tracing::warn!("the engine does not stop, ending it");
+            let _ = child.kill().await;
+        }
+    }
+}
+
+fn describe(status: std::io::Result<ExitStatus>) -> String {
+    match status {
+        Err(error) => format!("the engine cannot be waited for: {error}"),
+        Ok(status) => match (status.signal(), status.code()) {
+            (Some(11), _) => "the engine crashed (segmentation fault)".to_owned(),
+            (Some(6), _) => "the engine crashed (abort)".to_owned(),
+            (Some(9), _) => "the engine was killed".to_owned(),
+            (Some(signal), _) => format!("the engine was ended by signal {signal}"),
+            (None, code) => format!("the engine ended with status {}", code.unwrap_or_default()),
+        },
+    }
+}

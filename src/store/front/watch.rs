@@ -1,0 +1,133 @@
+//! Looks at the engine from outside while it runs statements: a statement that ignores its
+//! interrupt, and memory that grows past the limit, end with the engine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::link;
+use super::state::{Engine, Kill, State};
+
+/// How often memory is looked at while statements run: a single call can take a gigabyte in a
+/// third of a second.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// How long an interrupt has to bring memory down again.
+const RELIEF: Duration = Duration::from_millis(1500);
+
+/// How long the engine may not answer at all.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Watches until `shutdown`.
+pub async fn watch(state: Arc<State>, shutdown: CancellationToken) {
+    let memory = memory(&state);
+    let time = time(&state);
+    let health = health(&state);
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = memory => {}
+        () = time => {}
+        () = health => {}
+    }
+}
+
+fn up(state: &State) -> Option<(u64, u32)> {
+    match &*state.engine.borrow() {
+        Engine::Up { number, pid } => Some((*number, *pid)),
+        Engine::Down { .. } => None,
+    }
+}
+
+async fn memory(state: &State) {
+    let limit = state.config.engine_memory;
+    let mut over_since: Option<Instant> = None;
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some((number, pid)) = up(state).filter(|_| !state.running.lock().is_empty()) else {
+            over_since = None;
+            continue;
+        };
+        let Some(resident) = resident(pid).filter(|resident| *resident > limit) else {
+            over_since = None;
+            continue;
+        };
+        let since = *over_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > RELIEF || resident > limit + limit / 2 {
+            let why = format!(
+                "the engine took {} MiB of memory, over the limit of {} MiB (sql.memory_limit), and was started again",
+                resident >> 20,
+                limit >> 20
+            );
+            let asked = state.running.lock().iter().filter(|(_, s)| s.interrupted.is_some()).map(|(id, _)| id.clone()).collect();
+            state.kill(Kill { why, suspects: asked, number });
+            over_since = None;
+            let _ = state.end_of(number, Duration::from_secs(5)).await;
+            continue;
+        }
+        // The newest that has not been asked yet; one more each time round until memory falls.
+        let newest = {
+            let mut running = state.running.lock();
+            let any_asked = running.values().any(|s| s.interrupted.is_some_and(|at| at.elapsed() < Duration::from_millis(300)));
+            let newest = running.iter_mut().filter(|(_, s)| s.interrupted.is_none()).max_by_key(|(_, s)| s.started);
+            match newest {
+                Some((id, statement)) if !any_asked => {
+                    statement.interrupted = Some(Instant::now());
+                    Some(id.clone())
+                }
+                _ => None,
+            }
+        };
+        if let Some(id) = newest {
+            tracing::warn!(id, resident_mib = resident >> 20, limit_mib = limit >> 20, "memory over the limit, interrupting");
+            link::interrupt(state, &id, "memory over the limit (sql.memory_limit)").await;
+        }
+    }
+}
+
+async fn time(state: &State) {
+    let limit = state.config.sql.time_limit + state.config.grace;
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let Some((number, _)) = up(state) else { continue };
+        let late = state.running.lock().values().any(|statement| statement.started.elapsed() > limit);
+        if !late {
+            continue;
+        }
+        // A client that reads slowly keeps a statement on our list that the engine is done with.
+        let running = link::running(state).await;
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let suspects: Vec<String> = match &running {
+            Some(running) => running.iter().filter(|(_, ms)| **ms > limit_ms).map(|(id, _)| id.clone()).collect(),
+            None => state.running.lock().iter().filter(|(_, s)| s.started.elapsed() > limit).map(|(id, _)| id.clone()).collect(),
+        };
+        if suspects.is_empty() {
+            continue;
+        }
+        let limit = humantime::format_duration(state.config.sql.time_limit);
+        let why = format!(
+            "a statement ran on past the time limit of {limit} (sql.time_limit) and ignored its interrupt; the engine was started again"
+        );
+        state.kill(Kill { why, suspects, number });
+        let _ = state.end_of(number, Duration::from_secs(5)).await;
+    }
+}
+
+async fn health(state: &State) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let Some((number, _)) = up(state) else { continue };
+        let answer = link::ask(state, link::get("/-/healthy"), SILENCE).await;
+        if answer.is_none() && up(state).is_some_and(|(now, _)| now == number) {
+            let why = format!("the engine did not answer for {} s and was started again", SILENCE.as_secs());
+            state.kill(Kill { why, suspects: Vec::new(), number });
+        }
+    }
+}
+
+/// Resident memory of a process in bytes.
+pub fn resident(pid: u32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
