@@ -99,6 +99,7 @@ fn leaves_whole(kind: &LogicalTypeHandle) -> bool {
         | T::Smallint
         | T::Integer
         | T::Bigint
+        | T::Hugeint
         | T::UTinyint
         | T::USmallint
         | T::UInteger
