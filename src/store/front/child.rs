@@ -64,7 +64,11 @@ pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: Canc
             }
             Err(error) => format!("the engine cannot be started: {error}"),
         };
-        tracing::error!(why, lived_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), "engine ended");
+        tracing::error!(
+            why,
+            lived_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "engine ended"
+        );
         state.engine.send_replace(Engine::Down { last: number, why });
         backoff = match started.elapsed() >= LIVED_WELL {
             true => Duration::ZERO,

@@ -135,7 +135,9 @@ async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
             return error_response(&SqlError::TooLarge { size: limit * 4 + 1, limit }, "");
         }
         Ok(Err(error)) => return error_response(&SqlError::refused(format!("the body broke off: {error}"), None), ""),
-        Err(_) => return json(StatusCode::REQUEST_TIMEOUT, &json!({"error": "the statement did not come within 10 s"})),
+        Err(_) => {
+            return json(StatusCode::REQUEST_TIMEOUT, &json!({"error": "the statement did not come within 10 s"}));
+        }
     };
     // Only to know the text; what is wrong with it, the engine says.
     let text = Query::read(&parts.headers, &body).map(|query| query.sql).unwrap_or_default();
@@ -193,4 +195,3 @@ fn refused(left: Duration) -> Response<Body> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
-

@@ -59,7 +59,13 @@ async fn memory(state: &State) {
                 resident >> 20,
                 limit >> 20
             );
-            let asked = state.running.lock().iter().filter(|(_, s)| s.interrupted.is_some()).map(|(id, _)| id.clone()).collect();
+            let asked = state
+                .running
+                .lock()
+                .iter()
+                .filter(|(_, s)| s.interrupted.is_some())
+                .map(|(id, _)| id.clone())
+                .collect();
             state.kill(Kill { why, suspects: asked, number });
             over_since = None;
             let _ = state.end_of(number, Duration::from_secs(5)).await;
@@ -68,7 +74,8 @@ async fn memory(state: &State) {
         // The newest that has not been asked yet; one more each time round until memory falls.
         let newest = {
             let mut running = state.running.lock();
-            let any_asked = running.values().any(|s| s.interrupted.is_some_and(|at| at.elapsed() < Duration::from_millis(300)));
+            let any_asked =
+                running.values().any(|s| s.interrupted.is_some_and(|at| at.elapsed() < Duration::from_millis(300)));
             let newest = running.iter_mut().filter(|(_, s)| s.interrupted.is_none()).max_by_key(|(_, s)| s.started);
             match newest {
                 Some((id, statement)) if !any_asked => {
@@ -79,7 +86,12 @@ async fn memory(state: &State) {
             }
         };
         if let Some(id) = newest {
-            tracing::warn!(id, resident_mib = resident >> 20, limit_mib = limit >> 20, "memory over the limit, interrupting");
+            tracing::warn!(
+                id,
+                resident_mib = resident >> 20,
+                limit_mib = limit >> 20,
+                "memory over the limit, interrupting"
+            );
             link::interrupt(state, &id, "memory over the limit (sql.memory_limit)").await;
         }
     }
@@ -99,7 +111,13 @@ async fn time(state: &State) {
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let suspects: Vec<String> = match &running {
             Some(running) => running.iter().filter(|(_, ms)| **ms > limit_ms).map(|(id, _)| id.clone()).collect(),
-            None => state.running.lock().iter().filter(|(_, s)| s.started.elapsed() > limit).map(|(id, _)| id.clone()).collect(),
+            None => state
+                .running
+                .lock()
+                .iter()
+                .filter(|(_, s)| s.started.elapsed() > limit)
+                .map(|(id, _)| id.clone())
+                .collect(),
         };
         if suspects.is_empty() {
             continue;
