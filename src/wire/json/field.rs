@@ -113,11 +113,9 @@ impl Value<'_> {
         }
     }
 
-    /// Bytes or a string. Empty ones need not be written, unless being there counts.
+    /// Bytes or a string. Empty ones are written, too: the field may have occurred before.
     fn bytes(self, bytes: &[u8]) {
-        if !bytes.is_empty() || self.shape != Shape::Single {
-            self.to.out.delimited(self.field.tag, bytes);
-        }
+        self.to.out.delimited(self.field.tag, bytes);
     }
 }
 

@@ -20,7 +20,7 @@ fn the_place_is_named() {
     let error = translate(Signal::Traces, b"{\"resourceSpans\": {}}").expect_err("refused");
     assert_eq!(
         error.to_string(),
-        "resourceSpans: invalid type: map, expected a list, each element an object, at line 1 column 19"
+        "resourceSpans: invalid type: map, expected a list, each element an object, at line 1 column 20"
     );
 }
 

@@ -157,6 +157,7 @@ fn names() {
 fn the_same_name_twice() {
     let span = span(r#""name":"a","attributes":[{"key":"1"}],"name":"b","attributes":[{"key":"2"}]"#);
     assert_eq!((span.name.as_str(), span.attributes.len()), ("b", 2));
+    assert_eq!(self::span(r#""name":"a","name":"","traceId":"01","traceId":"""#), Span::default());
 }
 
 #[test]
