@@ -17,6 +17,7 @@ mod inflate;
 mod logs;
 mod metrics;
 mod points;
+mod profiles;
 mod proto;
 mod remote_write;
 mod resource;
@@ -32,6 +33,7 @@ pub use chunk::Chunk;
 
 use logs::LogRows;
 use points::Points;
+use profiles::Profiles;
 use remote_write::Families;
 use resource::Resources;
 use rows::Rows;
@@ -103,6 +105,7 @@ pub struct Decoder {
     points: Points,
     families: Families,
     logs: LogRows,
+    profiles: Profiles,
 }
 
 impl Decoder {
@@ -118,6 +121,7 @@ impl Decoder {
             points: Points::default(),
             families: Families::default(),
             logs: LogRows::default(),
+            profiles: Profiles::default(),
         }
     }
 
@@ -133,6 +137,7 @@ impl Decoder {
             Ok(items) => {
                 self.resources.emitted.keep();
                 self.points.keep();
+                self.profiles.keep();
                 self.counts.items += items;
                 self.pending = self.marks().0.iter().sum();
                 Ok(())
@@ -141,6 +146,7 @@ impl Decoder {
                 self.each_rows(&mut Truncate { marks: before, next: 0 });
                 self.resources.emitted.take_back();
                 self.points.take_back();
+                self.profiles.take_back();
                 self.counts.undecodable_records += 1;
                 self.counts.undecodable_items += u64::from(record.batch.items);
                 Err(error)
@@ -153,7 +159,7 @@ impl Decoder {
         let payload = inflate::inflate(&batch.payload, batch.compression, self.limits.max_decoded_size)?;
         // A clock beyond 2262 is no use to anybody.
         let now = i64::try_from(batch.received).unwrap_or(TIME_MAX).min(TIME_MAX);
-        let (resources, encoder) = (&mut self.resources, &mut self.encoder);
+        let (resources, profiles, encoder) = (&mut self.resources, &mut self.profiles, &mut self.encoder);
         let decoded = match (batch.format, batch.signal) {
             (Format::Otlp, Signal::Traces) => traces::decode(&payload, &mut self.spans, resources, encoder),
             (Format::Otlp, Signal::Metrics) => metrics::decode(&payload, now, &mut self.points, resources, encoder),
@@ -162,7 +168,17 @@ impl Decoder {
                 remote_write::decode_v1(&payload, now, &mut self.points, &mut self.families, encoder)
             }
             (Format::RemoteWriteV2, _) => remote_write::decode_v2(&payload, now, &mut self.points, encoder),
-            _ => Ok(0),
+            (Format::Otlp, Signal::Profiles) => profiles::decode_otlp(record, &payload, profiles, encoder),
+            (Format::PyroscopePush, _) => {
+                profiles::decode_push(record, &payload, self.limits.max_decoded_size, profiles, encoder)
+            }
+            (Format::PyroscopeIngest, _) => {
+                let limit = self.limits.max_decoded_size;
+                profiles::decode_ingest(record, &payload, limit, profiles, encoder).map(|(items, opaque)| {
+                    self.counts.opaque_profiles += opaque;
+                    items
+                })
+            }
         };
         decoded.map_err(|error| DecodeError::Malformed { format: batch.format.name(), reason: error.to_string() })
     }
@@ -177,6 +193,10 @@ impl Decoder {
         each.rows(&mut self.points.series.rows);
         each.rows(&mut self.points.metadata);
         each.rows(&mut self.logs);
+        each.rows(&mut self.profiles.profiles);
+        each.rows(&mut self.profiles.samples);
+        each.rows(&mut self.profiles.stacks);
+        each.rows(&mut self.profiles.frames);
     }
 
     fn marks(&mut self) -> Marks {
@@ -203,6 +223,7 @@ impl Decoder {
     pub fn new_generation(&mut self) {
         self.resources.emitted.forget();
         self.points.forget();
+        self.profiles.forget();
     }
 
     /// What was met so far.
