@@ -5,6 +5,10 @@
 //! decode accepts (property tests hold the two against each other), so that everything behind the
 //! door may rely on it; it costs a fraction of a decode (`benches/wire.rs`) and allocates nothing.
 //!
+//! Being well formed is all that OTLP is asked for: ids that are zero or of another length, times
+//! of 0 or far ahead, NaN and histograms of any scale pass, as does an empty request. What they
+//! mean is the store's business, and nothing that was acknowledged is lost for it.
+//!
 //! | module | what |
 //! |---|---|
 //! | `descriptor`, `otlp` | the messages, as tables |

@@ -23,8 +23,7 @@ fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// Counts the varints that fill `bytes`; `None` if one is invalid. `Err` holds the rest from the
-/// invalid one on.
+/// Counts the varints that fill `bytes`; the error is the rest from an invalid one on.
 pub(crate) fn count_varints(mut bytes: &[u8]) -> Result<u64, &[u8]> {
     let mut count = 0;
     loop {

@@ -77,8 +77,11 @@ fn agree(signal: Signal, payload: &[u8]) -> bool {
     }
 }
 
+/// Whether prost decodes it.
+type Accepts = fn(&[u8]) -> bool;
+
 /// The messages that are not OTLP's, and what prost says about them.
-const OTHERS: [(&descriptor::Message, fn(&[u8]) -> bool); 4] = [
+const OTHERS: [(&descriptor::Message, Accepts); 4] = [
     (&remote_write::V1_REQUEST, |bytes| prompb::v1::WriteRequest::decode(bytes).is_ok()),
     (&remote_write::V2_REQUEST, |bytes| prompb::v2::Request::decode(bytes).is_ok()),
     (&pprof::PROFILE, |bytes| pprof_proto::Profile::decode(bytes).is_ok()),
@@ -86,7 +89,7 @@ const OTHERS: [(&descriptor::Message, fn(&[u8]) -> bool); 4] = [
 ];
 
 /// As [`agree`], for one of [`OTHERS`].
-fn others_agree(message: &'static descriptor::Message, prost: fn(&[u8]) -> bool, payload: &[u8]) -> bool {
+fn others_agree(message: &'static descriptor::Message, prost: Accepts, payload: &[u8]) -> bool {
     let (ours, theirs) = (walk::walk(message, payload), prost(payload));
     if !matches!(&ours, Err(WireError { reason: Reason::DecodedTooLarge { .. }, .. })) {
         assert_eq!(ours.is_ok(), theirs, "{}: walk says {ours:?}: {payload:02x?}", message.name);

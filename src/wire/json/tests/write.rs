@@ -112,7 +112,8 @@ fn single(field: &Field, value: &[u8], style: &mut Entropy<'_>, out: &mut String
         Kind::Id => {
             out.push('"');
             for byte in value {
-                let _ = if style.next() % 2 == 0 { write!(out, "{byte:02x}") } else { write!(out, "{byte:02X}") };
+                let _ =
+                    if style.next().is_multiple_of(2) { write!(out, "{byte:02x}") } else { write!(out, "{byte:02X}") };
             }
             out.push('"');
         }
@@ -125,7 +126,7 @@ fn single(field: &Field, value: &[u8], style: &mut Entropy<'_>, out: &mut String
         Kind::Enum(names) => {
             let number = number() as i32;
             match names.iter().find(|(_, value)| *value == number) {
-                Some((name, _)) if style.next() % 2 == 0 => drop(write!(out, "\"{name}\"")),
+                Some((name, _)) if style.next().is_multiple_of(2) => drop(write!(out, "\"{name}\"")),
                 _ => integer(number, style, out),
             }
         }
@@ -142,15 +143,15 @@ fn single(field: &Field, value: &[u8], style: &mut Entropy<'_>, out: &mut String
 }
 
 fn integer(number: impl std::fmt::Display, style: &mut Entropy<'_>, out: &mut String) {
-    let _ = if style.next() % 2 == 0 { write!(out, "{number}") } else { write!(out, "\"{number}\"") };
+    let _ = if style.next().is_multiple_of(2) { write!(out, "{number}") } else { write!(out, "\"{number}\"") };
 }
 
 fn double(number: f64, style: &mut Entropy<'_>, out: &mut String) {
     let _ = match number {
         n if n.is_nan() => write!(out, "\"NaN\""),
         n if n.is_infinite() => write!(out, "\"{}Infinity\"", if n < 0.0 { "-" } else { "" }),
-        n if style.next() % 3 == 0 => write!(out, "\"{n:e}\""),
-        n if style.next() % 2 == 0 => write!(out, "{n:?}"),
+        n if style.next().is_multiple_of(3) => write!(out, "\"{n:e}\""),
+        n if style.next().is_multiple_of(2) => write!(out, "{n:?}"),
         n => write!(out, "{n:e}"),
     };
 }
