@@ -120,7 +120,7 @@ fn append(runtime: &tokio::runtime::Runtime, log: &Log, payload: &Bytes, reading
 fn raw(dir: &Path, payload: &Bytes, group: usize, preallocate: bool) -> Took {
     std::fs::create_dir_all(dir).unwrap();
     let buffer = payload.repeat(group);
-    let took = measure(|| {
+    measure(|| {
         let (mut left, mut number) = (RECORDS, 0);
         while left > 0 {
             let file =
@@ -138,8 +138,7 @@ fn raw(dir: &Path, payload: &Bytes, group: usize, preallocate: bool) -> Took {
             }
             number += 1;
         }
-    });
-    took
+    })
 }
 
 fn read_raw(dir: &Path) -> Took {

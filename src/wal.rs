@@ -35,7 +35,7 @@
 //! | `cursors` | every destination's cursor ([`cursor`]) |
 //! | `corrupt/` | what was damaged, for people to look at ([`aside`]) |
 //!
-//! - Two threads a log: the writer ([`writer`]: group commit, full and failing disks) and the
+//! - Two threads a log: the writer ([`writer`]: group commit, failing disks; [`room`]: the budget) and the
 //!   keeper ([`keeper`]: cursor file, deletion). Async code only queues and waits.
 //! - At start the torn end is cut; damage before a good record is stepped over ([`recovery`],
 //!   [`scan`]).
@@ -43,15 +43,18 @@
 //!   batch ([`reader`], [`tail`]).
 //! - A position is never given to two records: it stands in the record's header, and the cursor
 //!   file remembers how far the log had come.
-//! - Nothing is preallocated: see `benches/wal.rs`.
+//! - Nothing is preallocated: `benches/wal.rs` finds no gain in it (0.98 to 1.34 times the time of
+//!   growing files, on ext4).
 
 mod aside;
 mod cursor;
 mod files;
 mod keeper;
+mod queue;
 mod reader;
 mod record;
 mod recovery;
+mod room;
 mod scan;
 mod segment;
 mod state;
@@ -71,9 +74,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use self::queue::Pending;
 use self::record::Header;
 use self::state::Shared;
-use self::writer::Pending;
 use crate::signal::{Batch, Signal};
 
 pub use self::reader::Reader;

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::cursor::{Cursor, Saved};
 use super::keeper::Wake;
+use super::queue::Queue;
 use super::record::Entry;
 use super::segment::{self, Entries, Totals};
 use super::tail::Tail;
-use super::writer::Queue;
 use super::{Record, WhenFull};
 use crate::signal::Signal;
 

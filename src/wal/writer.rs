@@ -9,25 +9,21 @@
 //! nothing: the group is written again, once, into a new segment. What stays behind in the old
 //! one is stale by position (see [`super::scan`]).
 
-use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
-
+use super::queue::Pending;
 use super::record::{Entry, Header};
 use super::segment::{self, Entries, Totals};
 use super::state::{Active, Closed, Shared};
-use super::{AppendError, Position, Record, WhenFull, files, keeper};
+use super::{AppendError, Position, Record, files};
 use crate::signal::Batch;
 
-/// Bytes and records written with one sync at most. More gains nothing, and a crash tears less.
+/// Bytes written with one sync at most. More gains nothing, and a crash tears less.
 const GROUP_BYTES: u64 = 8 << 20;
-const GROUP_RECORDS: usize = 1024;
 /// Pieces that one `pwritev` takes (`IOV_MAX`).
 const PIECES: usize = 1024;
 /// Records a segment holds at most: bounds the memory of its entries to 4 MiB.
@@ -35,96 +31,6 @@ const SEGMENT_RECORDS: usize = 128 << 10;
 
 /// How often a lasting failure is logged.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
-
-/// An append that waits.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) header: Header,
-    pub(super) batch: Batch,
-    pub(super) reply: oneshot::Sender<Result<Position, AppendError>>,
-}
-
-impl Pending {
-    fn length(&self) -> u64 {
-        u64::from(self.header.record_length())
-    }
-}
-
-/// Appends on their way to the thread.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    pending: VecDeque<Pending>,
-    /// Those who want to know that the thread still does its work.
-    probes: Vec<oneshot::Sender<()>>,
-    closing: bool,
-}
-
-impl Queue {
-    /// Hands an append to the thread; false if the log is closed.
-    pub(super) fn push(&self, pending: Pending) -> bool {
-        let mut waiting = self.waiting.lock();
-        if waiting.closing {
-            return false;
-        }
-        waiting.pending.push_back(pending);
-        drop(waiting);
-        self.changed.notify_one();
-        true
-    }
-
-    /// No further appends; the thread ends when it has done those that wait.
-    pub(super) fn close(&self) {
-        self.waiting.lock().closing = true;
-        self.changed.notify_one();
-    }
-
-    /// Asks the thread for a sign of life; false if the log is closed.
-    pub(super) fn probe(&self, reply: oneshot::Sender<()>) -> bool {
-        let mut waiting = self.waiting.lock();
-        if waiting.closing {
-            return false;
-        }
-        waiting.probes.push(reply);
-        drop(waiting);
-        self.changed.notify_one();
-        true
-    }
-
-    /// The thread is gone: nobody may wait for it.
-    fn abandon(&self) {
-        let mut waiting = self.waiting.lock();
-        waiting.closing = true;
-        waiting.pending.clear();
-        waiting.probes.clear();
-    }
-
-    /// The next group; empty when there will be none.
-    fn take(&self, max_bytes: u64) -> Vec<Pending> {
-        let mut waiting = self.waiting.lock();
-        loop {
-            for probe in waiting.probes.drain(..) {
-                let _ = probe.send(());
-            }
-            if !waiting.pending.is_empty() || waiting.closing {
-                break;
-            }
-            self.changed.wait(&mut waiting);
-        }
-        let mut bytes = 0;
-        let fits = |pending: &&Pending| {
-            bytes += pending.length();
-            bytes <= max_bytes
-        };
-        let count = waiting.pending.iter().take_while(fits).count().max(1).min(waiting.pending.len());
-        waiting.pending.drain(..count.min(GROUP_RECORDS)).collect()
-    }
-}
 
 /// Failures to come, for tests.
 #[cfg(test)]
@@ -137,7 +43,7 @@ pub(super) struct Faults {
 /// The thread's own state. The active segment's file, length and entries are in [`Shared`], and
 /// only this thread changes them.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The active segment may hold bytes that were never acknowledged and could not be cut off.
     spoiled: bool,
     /// When it was last said that writing fails; nothing while it works.
@@ -199,78 +105,6 @@ impl Writer {
         }
     }
 
-    /// Makes room for the group within the budget; answers those for whom there is none.
-    fn admit(&mut self, group: Vec<Pending>) -> Vec<Pending> {
-        let total = group.iter().map(Pending::length).sum();
-        if self.make_room(total).is_ok_and(|room| room) {
-            return group;
-        }
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        for pending in group {
-            let error = match self.make_room(bytes + pending.length()) {
-                Ok(true) => {
-                    bytes += pending.length();
-                    taken.push(pending);
-                    continue;
-                }
-                Ok(false) => AppendError::Full(self.shared.signal),
-                Err(source) => AppendError::Io { signal: self.shared.signal, source },
-            };
-            let _ = pending.reply.send(Err(error));
-        }
-        taken
-    }
-
-    /// Makes room for `wanted` bytes, if the rules allow.
-    fn make_room(&mut self, wanted: u64) -> io::Result<bool> {
-        loop {
-            let mut state = self.shared.state.lock();
-            if state.size() + wanted <= self.shared.max_size {
-                return Ok(true);
-            }
-            if wanted > self.shared.max_size {
-                return Ok(false);
-            }
-            let passed = state.passed();
-            let may_drop = self.shared.when_full == WhenFull::DropOldest;
-            if let Some(front) = state.closed.front() {
-                let (first, end, limit) = (front.first, front.totals.end, state.limit(0));
-                if end > passed && !may_drop {
-                    return Ok(false);
-                }
-                let inside = state.cursors.iter().any(|cursor| cursor.position > first && cursor.position < end);
-                let entries = if inside {
-                    drop(state);
-                    let entries = self.shared.entries(first, limit).unwrap_or_default();
-                    state = self.shared.state.lock();
-                    entries
-                } else {
-                    Entries::default()
-                };
-                // The keeper may have deleted it meanwhile.
-                if state.closed.front().is_none_or(|front| front.first != first) {
-                    continue;
-                }
-                let dropped = state.drop_oldest(&entries);
-                drop(state);
-                self.shared.keeper.keep();
-                if let Some(dropped) = dropped {
-                    if end > passed {
-                        let records = dropped.totals.records;
-                        tracing::warn!(signal = %self.shared.signal, segment = first, records, "log full, oldest segment dropped");
-                    }
-                    segment::remove(&self.shared.dir, first)?;
-                }
-            } else {
-                if state.next > passed && !may_drop {
-                    return Ok(false);
-                }
-                drop(state);
-                self.begin_segment()?;
-            }
-        }
-    }
-
     /// Writes and syncs a group behind the last record. On an error nothing of it counts.
     fn write(&mut self, group: &[Pending]) -> io::Result<Vec<Entry>> {
         let first = match self.try_write(group) {
@@ -301,20 +135,6 @@ impl Writer {
             self.begin_segment().map_err(Failed::Write)?;
         }
         self.write_once(group)
-    }
-
-    /// The disk is full: deletes at once what nobody waits for. False if there is nothing.
-    fn free_space(&self) -> bool {
-        if keeper::sweep(&self.shared) > 0 {
-            return true;
-        }
-        let mut state = self.shared.state.lock();
-        if !state.cursors.is_empty() {
-            return false;
-        }
-        let Some(oldest) = state.closed.pop_front() else { return false };
-        drop(state);
-        segment::remove(&self.shared.dir, oldest.first).is_ok()
     }
 
     fn write_once(&mut self, group: &[Pending]) -> Result<Vec<Entry>, Failed> {
@@ -423,7 +243,7 @@ impl Writer {
 
     /// Closes the active segment and begins the next. An empty one is replaced: after a failed
     /// sync its pages are not to be trusted.
-    fn begin_segment(&mut self) -> io::Result<()> {
+    pub(super) fn begin_segment(&mut self) -> io::Result<()> {
         let (first, next, empty) = {
             let state = self.shared.state.lock();
             (state.active.first, state.next, state.active.length == 0)

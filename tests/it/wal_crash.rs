@@ -21,7 +21,7 @@ const DIR: &str = "VISPYR_TEST_CRASH_DIR";
 const KEEPS: &str = "VISPYR_TEST_CRASH_KEEPS";
 const SEED: &str = "VISPYR_TEST_CRASH_SEED";
 /// Kills in all, and kills a log.
-const ROUNDS: u64 = 240;
+const ROUNDS: u64 = 200;
 const ROUNDS_A_LOG: u64 = 20;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -1,0 +1,96 @@
+//! Room for what comes: the budget (`max_size`, `when_full`), and a disk that is full.
+
+use std::io;
+
+use super::queue::Pending;
+use super::segment::{self, Entries};
+use super::writer::Writer;
+use super::{AppendError, WhenFull, keeper};
+
+impl Writer {
+    /// Makes room for the group within the budget; answers those for whom there is none.
+    pub(super) fn admit(&mut self, group: Vec<Pending>) -> Vec<Pending> {
+        let total = group.iter().map(Pending::length).sum();
+        if self.make_room(total).is_ok_and(|room| room) {
+            return group;
+        }
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        for pending in group {
+            let error = match self.make_room(bytes + pending.length()) {
+                Ok(true) => {
+                    bytes += pending.length();
+                    taken.push(pending);
+                    continue;
+                }
+                Ok(false) => AppendError::Full(self.shared.signal),
+                Err(source) => AppendError::Io { signal: self.shared.signal, source },
+            };
+            let _ = pending.reply.send(Err(error));
+        }
+        taken
+    }
+
+    /// Makes room for `wanted` bytes, if the rules allow.
+    fn make_room(&mut self, wanted: u64) -> io::Result<bool> {
+        loop {
+            let mut state = self.shared.state.lock();
+            if state.size() + wanted <= self.shared.max_size {
+                return Ok(true);
+            }
+            if wanted > self.shared.max_size {
+                return Ok(false);
+            }
+            let passed = state.passed();
+            let may_drop = self.shared.when_full == WhenFull::DropOldest;
+            if let Some(front) = state.closed.front() {
+                let (first, end, limit) = (front.first, front.totals.end, state.limit(0));
+                if end > passed && !may_drop {
+                    return Ok(false);
+                }
+                let inside = state.cursors.iter().any(|cursor| cursor.position > first && cursor.position < end);
+                let entries = if inside {
+                    drop(state);
+                    let entries = self.shared.entries(first, limit).unwrap_or_default();
+                    state = self.shared.state.lock();
+                    entries
+                } else {
+                    Entries::default()
+                };
+                // The keeper may have deleted it meanwhile.
+                if state.closed.front().is_none_or(|front| front.first != first) {
+                    continue;
+                }
+                let dropped = state.drop_oldest(&entries);
+                drop(state);
+                self.shared.keeper.keep();
+                if let Some(dropped) = dropped {
+                    if end > passed {
+                        let records = dropped.totals.records;
+                        tracing::warn!(signal = %self.shared.signal, segment = first, records, "log full, oldest segment dropped");
+                    }
+                    segment::remove(&self.shared.dir, first)?;
+                }
+            } else {
+                if state.next > passed && !may_drop {
+                    return Ok(false);
+                }
+                drop(state);
+                self.begin_segment()?;
+            }
+        }
+    }
+
+    /// The disk is full: deletes at once what nobody waits for. False if there is nothing.
+    pub(super) fn free_space(&self) -> bool {
+        if keeper::sweep(&self.shared) > 0 {
+            return true;
+        }
+        let mut state = self.shared.state.lock();
+        if !state.cursors.is_empty() {
+            return false;
+        }
+        let Some(oldest) = state.closed.pop_front() else { return false };
+        drop(state);
+        segment::remove(&self.shared.dir, oldest.first).is_ok()
+    }
+}
