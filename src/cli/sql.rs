@@ -1,12 +1,192 @@
-//! `vispyr sql`.
+//! `vispyr sql`: asks a running store, and shows the answer as a table.
 
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use super::Place;
+use crate::app::{Addresses, addresses_file};
+
+mod table;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The statement; without it and without --file it is read from standard input
+    statement: Option<String>,
+    /// Read the statement from a file, or from standard input with -
+    #[arg(long, short, value_name = "FILE", conflicts_with = "statement")]
+    file: Option<PathBuf>,
+    /// How to show the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Where the store listens [default: the running one's address, else sql.listen]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
 
-/// Asks a running store.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+/// How the answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Aligned columns
+    Table,
+    /// With a header line
+    Csv,
+    /// As the store sends it
+    Json,
+    /// An Arrow IPC stream
+    Arrow,
+}
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    trailers: HeaderMap,
+    body: Bytes,
+}
+
+/// Asks, shows, and ends with 1 if the store had an error to tell.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let statement = statement(&args)?;
+    let mut out = std::io::stdout();
+    if args.format == Format::Arrow && out.is_terminal() {
+        bail!("an Arrow stream is not for a terminal: send it to a file or a program");
+    }
+    let url = url(&args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(ask(&url, &statement, args.format))?;
+    if !answer.status.is_success() {
+        explain(&answer, &statement);
+        return Ok(ExitCode::FAILURE);
+    }
+    let shown = match args.format {
+        Format::Table => {
+            let json: Value = serde_json::from_slice(&answer.body).context("the store's answer is not JSON")?;
+            let width = if out.is_terminal() { table::terminal_width() } else { None };
+            out.write_all(table::render(&json, width).as_bytes()).and_then(|()| out.flush())
+        }
+        _ => out.write_all(&answer.body).and_then(|()| out.flush()),
+    };
+    match shown {
+        // `vispyr sql ... | head` has had enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+        shown => shown.context("cannot write the answer")?,
+    }
+    summary(&answer, args.format);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn statement(args: &Args) -> anyhow::Result<String> {
+    if let Some(statement) = &args.statement {
+        return Ok(statement.clone());
+    }
+    match &args.file {
+        Some(file) if file.as_os_str() != "-" => {
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+        }
+        None if std::io::stdin().is_terminal() => {
+            bail!("no statement: vispyr sql 'SHOW TABLES', or --file, or pipe it in")
+        }
+        _ => {
+            let mut statement = String::new();
+            std::io::stdin().read_to_string(&mut statement).context("cannot read the statement from standard input")?;
+            Ok(statement)
+        }
+    }
+}
+
+/// The store that is asked: named, or running on the data directory, or by its config.
+fn url(args: &Args) -> anyhow::Result<url::Url> {
+    if let Some(url) = &args.url {
+        let full = if url.contains("://") { url.clone() } else { format!("http://{url}") };
+        return url::Url::parse(&full).with_context(|| format!("--url {url} is not a URL"));
+    }
+    let settings = args.place.settings()?;
+    let running = || {
+        let text = std::fs::read(addresses_file(&settings.data_dir)).ok()?;
+        serde_json::from_slice::<Addresses>(&text).ok()?.get("sql").copied()
+    };
+    let mut address = running().unwrap_or(settings.config.sql.listen);
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(url::Url::parse(&format!("http://{address}"))?)
+}
+
+async fn ask(url: &url::Url, statement: &str, format: Format) -> anyhow::Result<Answer> {
+    if url.scheme() != "http" {
+        bail!("{url}: only http is spoken here");
+    }
+    let host = url.host_str().context("the URL has no host")?;
+    let port = url.port_or_known_default().unwrap_or(80);
+    let stream = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port))
+        .await
+        .with_context(|| format!("no store answers at {host}:{port}; is it running? (vispyr serve)"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let accept = match format {
+        Format::Table | Format::Json => "application/json",
+        Format::Csv => "text/csv",
+        Format::Arrow => "application/vnd.apache.arrow.stream",
+    };
+    let path = match url.path() {
+        "" | "/" => "/api/v1/sql",
+        path => path,
+    };
+    let request = Request::post(path)
+        .header(HOST, format!("{host}:{port}"))
+        .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+        .header(ACCEPT, accept)
+        .body(Full::new(Bytes::from(statement.to_owned())))?;
+    let response = sender.send_request(request).await.context("the store did not answer")?;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.context("the answer broke off: the statement failed while it was being sent")?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    Ok(Answer { status: parts.status, headers: parts.headers, trailers, body: body.to_bytes() })
+}
+
+/// The error on standard error, with a caret under the place where there is one.
+fn explain(answer: &Answer, statement: &str) {
+    let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let mut text = match json["error"].as_str() {
+        Some(error) => format!("{error}\n"),
+        None => format!("{}: {}\n", answer.status, String::from_utf8_lossy(&answer.body).trim_end()),
+    };
+    // DuckDB mostly shows the place itself.
+    if !text.contains("\nLINE ")
+        && let (Some(line), Some(column)) = (json["position"]["line"].as_u64(), json["position"]["column"].as_u64())
+        && let (Ok(line), Ok(column)) = (usize::try_from(line), usize::try_from(column))
+        && let Some(source) = statement.lines().nth(line.saturating_sub(1))
+    {
+        let (shown, caret) = table::excerpt(source, column.saturating_sub(1), 100);
+        text.push_str(&format!("\nLINE {line}: {shown}\n{}^\n", " ".repeat(format!("LINE {line}: ").len() + caret)));
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Rows and time on standard error, so that standard output has the answer alone.
+fn summary(answer: &Answer, format: Format) {
+    let (rows, truncated, elapsed) = if format == Format::Table {
+        let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        (json["row_count"].as_u64(), json["truncated"] == true, json["elapsed_ms"].as_u64())
+    } else {
+        let find = |name: &str| answer.trailers.get(name).or_else(|| answer.headers.get(name)).and_then(|v| v.to_str().ok());
+        let number = |name: &str| find(name).and_then(|text| text.parse().ok());
+        (number("x-vispyr-row-count"), find("x-vispyr-truncated") == Some("true"), number("x-vispyr-elapsed-ms"))
+    };
+    let (Some(rows), Some(elapsed)) = (rows, elapsed) else { return };
+    let s = if rows == 1 { "" } else { "s" };
+    let more = if truncated { ", and there are more (sql.max_rows)" } else { "" };
+    let _ = writeln!(std::io::stderr(), "{rows} row{s} in {elapsed} ms{more}");
 }
