@@ -181,7 +181,8 @@ fn summary(answer: &Answer, format: Format) {
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         (json["row_count"].as_u64(), json["truncated"] == true, json["elapsed_ms"].as_u64())
     } else {
-        let find = |name: &str| answer.trailers.get(name).or_else(|| answer.headers.get(name)).and_then(|v| v.to_str().ok());
+        let find =
+            |name: &str| answer.trailers.get(name).or_else(|| answer.headers.get(name)).and_then(|v| v.to_str().ok());
         let number = |name: &str| find(name).and_then(|text| text.parse().ok());
         (number("x-vispyr-row-count"), find("x-vispyr-truncated") == Some("true"), number("x-vispyr-elapsed-ms"))
     };

@@ -19,10 +19,8 @@ pub fn render(answer: &Value, width: Option<usize>) -> String {
     let rows = answer["rows"].as_array().map_or(&[][..], Vec::as_slice);
     let right: Vec<bool> = columns.iter().map(|c| is_number(c["type"].as_str().unwrap_or_default())).collect();
     let header: Vec<String> = columns.iter().map(|c| clean(c["name"].as_str().unwrap_or_default())).collect();
-    let body: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.as_array().map_or(&[][..], Vec::as_slice).iter().map(cell).collect())
-        .collect();
+    let body: Vec<Vec<String>> =
+        rows.iter().map(|row| row.as_array().map_or(&[][..], Vec::as_slice).iter().map(cell).collect()).collect();
     let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
     for row in &body {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -95,8 +93,19 @@ fn is_number(kind: &str) -> bool {
     !kind.ends_with(']')
         && matches!(
             bare,
-            "TINYINT" | "SMALLINT" | "INTEGER" | "BIGINT" | "HUGEINT" | "UTINYINT" | "USMALLINT" | "UINTEGER" | "UBIGINT"
-                | "UHUGEINT" | "FLOAT" | "DOUBLE" | "DECIMAL"
+            "TINYINT"
+                | "SMALLINT"
+                | "INTEGER"
+                | "BIGINT"
+                | "HUGEINT"
+                | "UTINYINT"
+                | "USMALLINT"
+                | "UINTEGER"
+                | "UBIGINT"
+                | "UHUGEINT"
+                | "FLOAT"
+                | "DOUBLE"
+                | "DECIMAL"
         )
 }
 
@@ -135,13 +144,7 @@ mod tests {
 
     #[test]
     fn numbers_stand_right_and_null_is_seen() {
-        let expected = [
-            "name          n",
-            "───────────────",
-            "GET /         5",
-            "NULL      12345",
-            "a·[31m↵b   NULL",
-        ];
+        let expected = ["name          n", "───────────────", "GET /         5", "NULL      12345", "a·[31m↵b   NULL"];
         assert_eq!(render(&answer(), None).lines().collect::<Vec<_>>(), expected);
     }
 
