@@ -108,12 +108,12 @@ class Server:
         return [list(row.values()) if isinstance(row, dict) else row for row in rows]
 
     def one(self, statement):
-        """The only cell; whole numbers may come as text."""
-        ((cell,),) = self.sql(statement)
-        try:
-            return int(cell)
-        except (TypeError, ValueError):
-            return cell
+        """The only cell, or nothing; whole numbers may come as text."""
+        rows = self.sql(statement)
+        if not rows:
+            return None
+        ((cell,),) = rows
+        return int(cell) if isinstance(cell, str) and cell.lstrip("-").isdigit() else cell
 
     def settle(self, statement, expected, seconds=30):
         """Asks until the only cell is what is expected, and gives the last answer."""
