@@ -199,11 +199,7 @@ impl Parcel {
         let (content_type, body) = multipart(fields);
         let headers = vec![("content-type", content_type)];
         let message = HttpMessage { receiver: Receiver::Pyroscope, path, headers, body: body.into() };
-        Parcel {
-            kind,
-            message: Message::Http(message),
-            counts: vec![("pprof_profiles", 1), ("pprof_samples", samples)],
-        }
+        Parcel { kind, message: Message::Http(message), counts: pprof_counts(samples) }
     }
 
     /// `push.v1.PusherService/Push` as the Python client calls it.
