@@ -195,8 +195,9 @@ pub(crate) async fn take(
     }
     let (payload, compression, decoded_size) = match checked.translated.take() {
         Some(payload) => {
+            // The check has taken room for the translation; the body as it came goes.
             let size = payload.len();
-            room.shrink(bytes.len().saturating_sub(size));
+            room.shrink(bytes.len());
             drop(bytes);
             (payload, Compression::Identity, size)
         }

@@ -18,15 +18,28 @@ fn walk(signal: Signal, payload: &[u8]) -> Result<Checked, Refusal> {
 }
 
 /// Translates JSON to protobuf, which is what is kept.
-pub(super) fn translate(signal: Signal) -> Check {
+pub(super) fn translate(signal: Signal, limit: usize) -> Check {
     Box::new(move |decoded, room| {
-        // Protobuf is shorter than JSON, but for lists of numbers.
-        if !room.grow(decoded.len()) {
+        let most = most_translated(decoded);
+        if most > limit.saturating_mul(2) {
+            return Err(Refusal::TooLarge { limit });
+        }
+        if !room.grow(most) {
             return Err(Refusal::Busy("memory"));
         }
-        let payload: Vec<u8> = Err(Refusal::Internal("JSON is not taken yet".to_owned()))?;
+        let payload = wire::json::translate(signal, decoded).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        if payload.len() > limit {
+            return Err(Refusal::TooLarge { limit });
+        }
+        room.shrink(most.saturating_sub(payload.len()));
         let mut checked = walk(signal, &payload)?;
         checked.translated = Some(Bytes::from(payload));
         Ok(checked)
     })
+}
+
+/// No translation is longer than this. Protobuf is shorter than JSON, but for numbers in lists:
+/// `0,` can become a double of eight bytes.
+fn most_translated(json: &[u8]) -> usize {
+    json.len() + 8 * memchr::memchr_iter(b',', json).count()
 }

@@ -159,7 +159,7 @@ async fn export(
         intake::receive(compression, request.into_body(), limit, deadline, pipeline, tally).await?;
     let check = match encoding {
         Encoding::Protobuf => otlp::check(signal),
-        Encoding::Json => otlp::translate(signal),
+        Encoding::Json => otlp::translate(signal, limit),
     };
     let intake = Intake { signal, format: Format::Otlp, compression, limit, meta: Meta::default(), check };
     intake::take(pipeline, received, intake, deadline, tally).await.map(|_| ())

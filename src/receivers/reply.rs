@@ -44,7 +44,11 @@ impl Body for Reply {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+        // With trailers there is no content-length, as in every gRPC server.
+        match &self.trailers {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64)),
+        }
     }
 }
 

@@ -69,10 +69,12 @@ async fn accept(
         if !json {
             return check(decoded, limit, room);
         }
-        if !room.grow(decoded.len()) {
+        // Base64 shrinks, and the strings are held once more on the way.
+        if !room.grow(2 * decoded.len()) {
             return Err(Refusal::Busy("memory"));
         }
         let payload = translate(decoded)?;
+        room.shrink((2 * decoded.len()).saturating_sub(payload.len()));
         let mut checked = check(&payload, limit, room)?;
         checked.translated = Some(payload);
         Ok(checked)
