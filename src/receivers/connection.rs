@@ -50,6 +50,7 @@ pub(crate) async fn serve<H, F>(
     F: Future<Output = Response<Reply>> + Send + 'static,
 {
     let connections = TaskTracker::new();
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -66,7 +67,11 @@ pub(crate) async fn serve<H, F>(
             }
         };
         let Some(permit) = admission.connection() else {
-            tracing::warn!(receiver, %peer, "too many connections, closing this one");
+            // Once a second: whoever opens connections without end should not fill the log, too.
+            if warned.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+                warned = Some(Instant::now());
+                tracing::warn!(receiver, %peer, "too many connections, closing this one");
+            }
             continue;
         };
         let (admission, shutdown, handler) = (admission.clone(), shutdown.clone(), handler.clone());

@@ -181,8 +181,15 @@ pub(crate) async fn take(
     let (checked, decoded_size, mut room) = if inline {
         look(limit)
     } else {
-        let _turn = pipeline.admission.heavy().await;
-        match tokio::task::spawn_blocking(move || look(limit)).await {
+        // The turn goes with the work: it lasts as long as that, even if its sender goes away.
+        let turn = tokio::time::timeout_at(deadline.at, pipeline.admission.heavy()).await;
+        let turn = tally.settle(turn.map_err(|_| deadline.passed(Refusal::Overdue)))?;
+        let work = move || {
+            let looked = look(limit);
+            drop(turn);
+            looked
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(looked) => looked,
             Err(error) => return tally.settle(Err(Refusal::Internal(error.to_string()))),
         }
