@@ -15,6 +15,7 @@
 //! | [`schema`] | the stored tables |
 //! | [`ingest`] | from records to rows |
 //! | [`views`] | what users see of the tables |
+//! | [`macros`] | ready-made questions over them |
 //! | [`front`] | the process before the engine: public port, supervision, watchdog |
 //! | [`sql`] | statements of untrusted users: gates, limits, formats, HTTP |
 
@@ -27,6 +28,7 @@ pub mod catalog;
 pub mod engine;
 pub mod front;
 pub mod ingest;
+pub mod macros;
 pub mod protocol;
 pub mod schema;
 pub mod sql;

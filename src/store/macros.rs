@@ -25,3 +25,96 @@ use duckdb::Connection;
 pub fn create(connection: &Connection) -> Result<(), duckdb::Error> {
     connection.execute_batch(include_str!("macros.sql"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::Table;
+    use crate::store::views;
+
+    /// The stored tables as they are sealed, with a few rows made by hand.
+    fn store() -> Connection {
+        let db = Connection::open_in_memory().expect("open");
+        db.execute_batch("CREATE SCHEMA stored").expect("schema");
+        for table in Table::ALL {
+            let columns: Vec<String> = table.columns().iter().map(|c| format!("{} {}", c.name, c.sql_type)).collect();
+            db.execute_batch(&format!("CREATE TABLE stored.{} ({})", table.name(), columns.join(", "))).expect("table");
+            let view = views::select(table, |table| format!("stored.{}", table.name()));
+            db.execute_batch(&format!("CREATE VIEW {} AS {view}", table.name())).expect("view");
+        }
+        create(&db).expect("macros");
+        db.execute_batch(include_str!("macros/test.sql")).expect("rows");
+        db
+    }
+
+    /// The rows of a question, each as JSON.
+    fn ask(question: &str) -> Vec<String> {
+        let db = store();
+        let mut statement = db.prepare(&format!("SELECT to_json(q)::VARCHAR FROM ({question}) AS q")).expect(question);
+        let rows = statement.query_map([], |row| row.get(0)).expect(question);
+        rows.map(|row| row.expect(question)).collect()
+    }
+
+    const DAY: &str = "'2026-01-01', '2026-01-02'";
+
+    #[test]
+    fn a_trace_by_its_root_and_by_its_tree() {
+        let traces = ask("SELECT root_service, root_name, duration_ns, span_count, error_count, services FROM traces ORDER BY start_time");
+        assert_eq!(
+            traces[0],
+            r#"{"root_service":"svc1","root_name":"op1","duration_ns":13000000,"span_count":7,"error_count":1,"services":["svc0","svc1","svc2"]}"#
+        );
+        let tree = ask("SELECT depth, name, offset_ns FROM trace('0102030405060708090A0b0c0d0e0f10')");
+        assert_eq!(tree.len(), 7);
+        assert_eq!(tree[0], r#"{"depth":0,"name":"op1","offset_ns":0}"#);
+        assert_eq!(tree[6], r#"{"depth":2,"name":"op7","offset_ns":6000000}"#);
+        assert!(ask("FROM trace('00')").is_empty());
+    }
+
+    #[test]
+    fn a_ring_of_parents_and_repeated_ids_end() {
+        // Two spans that are each other's parent, and one id four times.
+        assert_eq!(ask("SELECT depth FROM trace('ff')").len(), 2 + 4);
+    }
+
+    #[test]
+    fn rate_errors_and_duration_by_route() {
+        let red = ask(&format!("SELECT service_name, route, requests, errors, p50_ms FROM red({DAY}) ORDER BY ALL"));
+        assert_eq!(red[0], r#"{"service_name":"svc0","route":"/r1","requests":1,"errors":1,"p50_ms":3.0}"#);
+        assert_eq!(red[1], r#"{"service_name":"svc1","route":"/r1","requests":2,"errors":0,"p50_ms":4.0}"#);
+        assert_eq!(ask("SELECT round(per_second * 86400) AS n FROM red('2026-01-01', '2026-01-02') WHERE service_name = 'svc1'"), [r#"{"n":2.0}"#]);
+        assert!(ask("FROM red(now() - INTERVAL 1 HOUR, now())").is_empty());
+        assert!(ask("FROM red(ago(INTERVAL 1 HOUR), now())").is_empty());
+    }
+
+    #[test]
+    fn who_calls_whom() {
+        let graph = ask(&format!("SELECT client, server, calls, errors FROM service_graph({DAY}) ORDER BY ALL"));
+        assert_eq!(graph.len(), 4, "{graph:?}");
+        assert!(graph.contains(&r#"{"client":"svc1","server":"svc0","calls":1,"errors":1}"#.to_owned()), "{graph:?}");
+    }
+
+    #[test]
+    fn flame_graphs_and_the_profile_of_a_span() {
+        let nodes = ask(&format!("FROM flame('svc1', 'cpu', {DAY})"));
+        let expected = [("total", 0, 12, 0), ("f0", 1, 12, 0), ("f1", 2, 5, 0), ("f2", 3, 5, 5), ("f3", 2, 7, 7)];
+        let expected = expected.map(|(label, level, value, own)| {
+            format!(r#"{{"level":{level},"label":"{label}","value":{value},"self":{own}}}"#)
+        });
+        assert_eq!(nodes, expected);
+        assert_eq!(ask(&format!("FROM flame(NULL, NULL, {DAY})")).len(), 5);
+        assert!(ask(&format!("FROM flame('other', 'cpu', {DAY})")).is_empty());
+        assert_eq!(
+            ask("FROM span_profile('0000000000000001')"),
+            [r#"{"profile_type":"cpu","stack":["f0","f1","f2"],"value":5}"#]
+        );
+    }
+
+    #[test]
+    fn exemplars_and_volume() {
+        let exemplars = ask(&format!("SELECT value, trace_id, service_name FROM exemplars_of('m', {DAY})"));
+        assert_eq!(exemplars, [r#"{"value":0.5,"trace_id":"01","service_name":"svc1"}"#]);
+        let volume = ask(&format!("SELECT signal, sum(items) AS n FROM telemetry_volume({DAY}) GROUP BY 1 ORDER BY 1"));
+        assert_eq!(volume, [r#"{"signal":"profile samples","n":2}"#, r#"{"signal":"spans","n":13}"#]);
+    }
+}

@@ -181,3 +181,146 @@ async fn a_statement_can_be_interrupted_by_its_id_and_by_leaving() {
     let next = tokio::time::timeout(Duration::from_secs(15), server.json("SELECT 1")).await.unwrap();
     assert_eq!(next.0, 200);
 }
+
+/// With the real program: what the gates do not stop costs that statement, not a receiver, not a
+/// row. `sql.gates` lets the statements through that are known to do harm.
+mod harm {
+    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+    use std::time::{Duration, Instant};
+
+    use serde_json::json;
+
+    use crate::harness::{Answer, Options, Vispyr, post};
+
+    const CRASHES: &str = "SELECT DISTINCT row([range]::INTEGER[1]) FROM range(3)";
+    const IGNORES_ITS_INTERRUPT: &str = "SELECT levenshtein(repeat('a', 400000), repeat('b', 400000))";
+    const TAKES_MEMORY: &str = "SELECT damerau_levenshtein(repeat('a', 40000), repeat('b', 40000))";
+
+    /// Sends spans without a pause while `work` goes on; every one must be acknowledged, and all of
+    /// them must be there in the end.
+    async fn while_ingesting(vispyr: &Vispyr, work: impl Future<Output = ()>) {
+        let (stop, sent) = (AtomicBool::new(false), AtomicI64::new(0));
+        let url = vispyr.url("otlp_http", "/v1/traces");
+        let send = async {
+            while !stop.load(Ordering::Relaxed) {
+                let first = sent.load(Ordering::Relaxed);
+                let span = |i| {
+                    json!({"traceId": format!("{:032x}", 1 + (first + i) / 10), "spanId": format!("{:016x}", first + i + 1),
+                        "name": "op", "kind": 2, "startTimeUnixNano": "1767225600000000000", "endTimeUnixNano": "1767225600001000000"})
+                };
+                let spans: Vec<_> = (0..20).map(span).collect();
+                let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).to_string();
+                let answer = post(&url, "application/json", body).await.expect("the receiver answers");
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                sent.fetch_add(20, Ordering::Relaxed);
+            }
+        };
+        let work = async {
+            work.await;
+            stop.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(send, work);
+        assert!(sent.load(Ordering::Relaxed) > 20);
+        vispyr.wait_count("SELECT count(*) FROM spans", sent.load(Ordering::Relaxed)).await;
+        vispyr.wait_count("SELECT count(DISTINCT span_id) FROM spans", sent.load(Ordering::Relaxed)).await;
+    }
+
+    async fn ask(vispyr: &Vispyr, statement: &str) -> Answer {
+        vispyr.ask(statement, "application/json").await
+    }
+
+    fn error(answer: &Answer) -> String {
+        answer.json()["error"].as_str().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_statement_that_crashes_duckdb_costs_that_statement() {
+        let vispyr = Vispyr::start(Options::config("[sql]\ngates = false")).await;
+        while_ingesting(&vispyr, async {
+            let engine = vispyr.engine_pid();
+            let answer = ask(&vispyr, CRASHES).await;
+            assert_eq!(answer.status, 503, "{}", answer.text());
+            assert!(error(&answer).contains("crashed"), "{}", answer.text());
+            assert!(answer.headers.contains_key("retry-after"));
+            let back = Instant::now();
+            let answer = ask(&vispyr, "SELECT 1").await;
+            assert_eq!(answer.status, 200, "a request waits for the engine: {}", answer.text());
+            assert!(back.elapsed() < Duration::from_secs(10), "back after {:?}", back.elapsed());
+            assert_ne!(vispyr.engine_pid(), engine);
+
+            // A statement that runs beside it is told, too; the second time is the last.
+            let (bystander, answer) = tokio::join!(
+                ask(&vispyr, "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"),
+                async {
+                    while vispyr.count("SELECT 1").await != 1 {}
+                    ask(&vispyr, &format!("  {CRASHES};")).await
+                }
+            );
+            assert_eq!((bystander.status, answer.status), (503, 503), "{}\n{}", bystander.text(), answer.text());
+            vispyr.wait_count("SELECT 1", 1).await;
+            let refused = ask(&vispyr, CRASHES).await;
+            assert_eq!(refused.status, 429, "{}", refused.text());
+            assert!(error(&refused).contains("twice") && refused.headers.contains_key("retry-after"));
+        })
+        .await;
+        assert!(vispyr.log().contains("row([range]::INTEGER[1])"), "the statement is in the journal");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_statement_that_ignores_its_interrupt_ends_with_the_engine() {
+        let vispyr = Vispyr::start(Options::config("[sql]\ngates = false\ntime_limit = \"1s\"")).await;
+        while_ingesting(&vispyr, async {
+            let started = Instant::now();
+            let answer = ask(&vispyr, IGNORES_ITS_INTERRUPT).await;
+            assert_eq!(answer.status, 503, "{}", answer.text());
+            assert!(error(&answer).contains("ignored its interrupt"), "{}", answer.text());
+            assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+            vispyr.wait_count("SELECT 1", 1).await;
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_statement_that_takes_memory_ends_with_the_engine() {
+        let vispyr = Vispyr::start(Options::config("[sql]\ngates = false\nmemory_limit = \"256MiB\"")).await;
+        while_ingesting(&vispyr, async {
+            let answer = ask(&vispyr, TAKES_MEMORY).await;
+            assert_eq!(answer.status, 503, "{}", answer.text());
+            assert!(error(&answer).contains("memory"), "{}", answer.text());
+            vispyr.wait_count("SELECT 1", 1).await;
+        })
+        .await;
+    }
+}
+
+/// `vispyr sql`, as a person calls it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_tables_and_errors() {
+    use std::process::Stdio;
+
+    use crate::harness::{PROGRAM, Vispyr};
+
+    let vispyr = Vispyr::serve().await;
+    let run = |arguments: &'static [&'static str], stdin: &'static str| {
+        let mut command = std::process::Command::new(PROGRAM);
+        command.arg("sql").arg("--data-dir").arg(vispyr.data_dir()).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, err) = run(&["SELECT 'a' AS name, 1 AS n UNION ALL SELECT NULL, 23 ORDER BY n"], "");
+    assert_eq!((code, out.as_str()), (Some(0), "name   n\n────────\na      1\nNULL  23\n"), "{err}");
+    assert!(err.starts_with("2 rows in "), "{err}");
+    let (code, out, _) = run(&["--format", "csv"], "SELECT 1 AS a, 'x,y' AS b;\n");
+    assert_eq!((code, out.as_str()), (Some(0), "a,b\r\n1,\"x,y\"\r\n"));
+    let (code, out, _) = run(&["--format", "json", "--file", "-"], "SHOW TABLES");
+    assert!(code == Some(0) && out.contains("\"spans\""), "{out}");
+    let (code, out, err) = run(&["SELECT nope FROM spans"], "");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("Binder Error") && err.contains("\n             ^"), "{err}");
+    let (code, _, err) = run(&["SELECT 1,\n getenv('HOME')"], "");
+    assert!(code == Some(1) && err.contains("LINE 2:  getenv('HOME')\n         ^"), "{err}");
+}

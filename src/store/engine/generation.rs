@@ -12,6 +12,7 @@ use duckdb::Connection;
 use super::instance::quoted_path;
 use crate::signal::now_nanos;
 use crate::store::catalog::{File, Positions};
+use crate::store::macros;
 use crate::store::schema::Table;
 use crate::store::views;
 
@@ -55,7 +56,7 @@ pub fn create_user_views(db: &Connection) -> Result<(), duckdb::Error> {
         let select = views::select(table, |table| format!("stored.{}", table.name()));
         db.execute_batch(&format!("CREATE VIEW {} AS {select}", table.name()))?;
     }
-    Ok(())
+    macros::create(db)
 }
 
 /// Which tables and files the views are over.
