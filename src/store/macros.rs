@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn a_trace_by_its_root_and_by_its_tree() {
-        let traces = ask("SELECT root_service, root_name, duration_ns, span_count, error_count, services FROM traces ORDER BY start_time");
+        let traces = ask(
+            "SELECT root_service, root_name, duration_ns, span_count, error_count, services FROM traces ORDER BY start_time",
+        );
         assert_eq!(
             traces[0],
             r#"{"root_service":"svc1","root_name":"op1","duration_ns":13000000,"span_count":7,"error_count":1,"services":["svc0","svc1","svc2"]}"#
@@ -82,7 +84,12 @@ mod tests {
         let red = ask(&format!("SELECT service_name, route, requests, errors, p50_ms FROM red({DAY}) ORDER BY ALL"));
         assert_eq!(red[0], r#"{"service_name":"svc0","route":"/r1","requests":1,"errors":1,"p50_ms":3.0}"#);
         assert_eq!(red[1], r#"{"service_name":"svc1","route":"/r1","requests":2,"errors":0,"p50_ms":4.0}"#);
-        assert_eq!(ask("SELECT round(per_second * 86400) AS n FROM red('2026-01-01', '2026-01-02') WHERE service_name = 'svc1'"), [r#"{"n":2.0}"#]);
+        assert_eq!(
+            ask(
+                "SELECT round(per_second * 86400) AS n FROM red('2026-01-01', '2026-01-02') WHERE service_name = 'svc1'"
+            ),
+            [r#"{"n":2.0}"#]
+        );
         assert!(ask("FROM red(now() - INTERVAL 1 HOUR, now())").is_empty());
         assert!(ask("FROM red(ago(INTERVAL 1 HOUR), now())").is_empty());
     }

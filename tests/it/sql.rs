@@ -190,7 +190,7 @@ mod harm {
 
     use serde_json::json;
 
-    use crate::harness::{Answer, Options, Vispyr, post};
+    use crate::harness::{Answer, Options, Vispyr, get, post};
 
     const CRASHES: &str = "SELECT DISTINCT row([range]::INTEGER[1]) FROM range(3)";
     const IGNORES_ITS_INTERRUPT: &str = "SELECT levenshtein(repeat('a', 400000), repeat('b', 400000))";
@@ -250,9 +250,17 @@ mod harm {
 
             // A statement that runs beside it is told, too; the second time is the last.
             let (bystander, answer) = tokio::join!(
-                ask(&vispyr, "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"),
+                ask(
+                    &vispyr,
+                    "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+                ),
                 async {
-                    while vispyr.count("SELECT 1").await != 1 {}
+                    vispyr
+                        .wait("the other statement runs", || async {
+                            let stats = get(&vispyr.url("sql", "/stats")).await.ok()?;
+                            (stats.json()["queries_running"].as_u64()? > 0).then_some(())
+                        })
+                        .await;
                     ask(&vispyr, &format!("  {CRASHES};")).await
                 }
             );
