@@ -41,8 +41,9 @@ const READ: usize = 1 << 20;
 /// First pause before connecting again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Longest pause: the engine is on this machine, and back within seconds.
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause: the engine is on this machine and back within a second or two, and queries see
+/// old rows only until it has heard from us.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A connected engine that does not greet for this long is given up.
 const GREETING: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@
 //! | [`inbox`], [`writer`] | rows are inserted by one thread |
 //! | [`partition`], [`flush`] | a generation becomes files |
 //! | [`board`], [`stats`] | how far the logs have come, and figures |
-//! | [`aside`] | records that can never be stored |
+//! | [`aside`], [`suspect`] | records that can never be stored, or that kill the engine |
 //! | [`failpoint`] | where a test can have it die |
 //!
 //! Threads: one decodes for each signal, one inserts, one seals, two serve each connection.
@@ -54,6 +54,7 @@ pub mod link;
 pub mod partition;
 pub mod shared;
 pub mod stats;
+pub mod suspect;
 pub mod writer;
 
 /// Stack of the threads that call DuckDB: it recurses over expressions and nested values.
@@ -152,6 +153,7 @@ impl Engine {
             inbox: Arc::new(Inbox::default()),
             board: Board::new(catalog.positions()?),
             aside: aside::Folder::new(home.aside()),
+            suspects: suspect::Suspects::open(home.dir()),
         });
         let engine = Engine {
             shared,
@@ -167,8 +169,9 @@ impl Engine {
     fn start(&self, open: Generation, catalog: Catalog) -> Result<(), EngineError> {
         let (jobs, for_sealer) = std::sync::mpsc::channel();
         let number = open.number;
-        let writer = Writer::new(self.shared.clone(), self.connect()?, open, jobs);
-        let sealer = Sealer::new(self.shared.clone(), self.connect()?, catalog);
+        let connect = || self.root.lock().try_clone();
+        let writer = Writer::new(self.shared.clone(), connect()?, open, jobs);
+        let sealer = Sealer::new(self.shared.clone(), connect()?, catalog);
         let stop = self.stop.clone();
         let mut threads =
             vec![spawn("insert", move || writer.run())?, spawn("seal", move || sealer.run(&for_sealer, &stop))?];
@@ -186,8 +189,10 @@ impl Engine {
         link::Server::start(bind(socket)?, self.shared.clone())
     }
 
-    /// A fresh connection: it sees all views, and shares memory and threads with the others.
+    /// A fresh connection: it sees all views, and shares memory and threads with the others. After
+    /// a start it waits for what the log brings back, so that a restart takes time and not rows.
     pub fn connect(&self) -> Result<Connection, duckdb::Error> {
+        self.shared.board.wait_for_replay();
         self.root.lock().try_clone()
     }
 

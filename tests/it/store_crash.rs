@@ -79,6 +79,31 @@ fn a_kill_at_any_step_neither_loses_nor_doubles_a_row() {
 }
 
 #[test]
+fn a_record_that_kills_the_engine_is_set_aside_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(SPANS);
+    let poison = [(failpoint::VARIABLE, "insert_position:7")];
+    let mut starts = 0;
+    let mut engine = loop {
+        starts += 1;
+        assert!(starts < 10);
+        let mut engine = EngineProcess::start(dir.path(), &poison);
+        if feed(&engine, &source, 20) {
+            break engine;
+        }
+        engine.wait_for_sigkill();
+    };
+    println!("{starts} starts");
+    assert_eq!(engine.spans(), (19 * u64::from(SPANS), 19 * u64::from(SPANS)));
+    assert_eq!(engine.stats().signals[0].undecodable_records, 1);
+    assert_eq!(files(&dir.path().join("store/aside")), ["traces-7.record"]);
+    assert_eq!(engine.ask(".flush"), "flushed");
+    engine.stop();
+    let engine = EngineProcess::start(dir.path(), &poison);
+    assert!(feed(&engine, &source, 30));
+}
+
+#[test]
 fn a_kill_between_two_files_of_a_flush_leaves_neither() {
     // Two tables have rows: resources, then spans.
     for step in ["before_copy", "after_copy", "after_sync", "after_rename"] {
@@ -131,9 +156,16 @@ fn kills_at_random_moments_under_load_neither_lose_nor_double_a_row() {
     let (mut sealed, mut kills_in_flush) = (0, 0);
     for round in 0..ROUNDS {
         let mut engine = EngineProcess::start(dir.path(), &hot);
-        let end = Instant::now() + Duration::from_millis(random.random_range(20..900));
+        // Some die young, some after a flush or two.
+        let flushes = random.random_range(0..3);
+        let deadline = Instant::now() + DEADLINE;
+        let mut end = None;
         let mut last = 0;
-        while Instant::now() < end {
+        while end.is_none_or(|end| Instant::now() < end) {
+            assert!(Instant::now() < deadline, "no flush in {DEADLINE:?}");
+            if end.is_none() && engine.stats().flushes.count >= flushes {
+                end = Some(Instant::now() + Duration::from_millis(random.random_range(1..600)));
+            }
             let (all, different) = engine.spans();
             assert_eq!(all, different, "seed {seed}, round {round}: a row is seen twice");
             assert_eq!(all % u64::from(SPANS), 0, "seed {seed}, round {round}: half a record");
@@ -154,5 +186,6 @@ fn kills_at_random_moments_under_load_neither_lose_nor_double_a_row() {
     assert_eq!(engine.ask(".flush"), "flushed");
     is_exact(&mut engine, next);
     no_strangers(&mut engine);
+    assert!(sealed > 0);
     assert!(next > u64::from(ROUNDS) && files(&dir.path().join("store/tmp")).is_empty());
 }

@@ -1,7 +1,7 @@
 //! How far each log has come, for whoever waits to hear of it.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
@@ -13,6 +13,9 @@ use crate::wal::Position;
 
 /// Records set aside that nobody has been told of yet; older ones are forgotten.
 const MAX_ASIDE: usize = 10_000;
+
+/// Queries wait no longer than this for what a start has to bring back.
+const REPLAY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A record that can never be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,19 @@ struct State {
     visible: Positions,
     sealed: Positions,
     aside: VecDeque<Aside>,
+    replay: Replay,
+}
+
+/// What the logs had when they first connected, which queries are to see.
+#[derive(Debug, Default)]
+enum Replay {
+    /// No log has connected yet.
+    #[default]
+    Unknown,
+    /// Until all of these are visible, or it is too late to wait.
+    Until(Positions, Instant),
+    /// It is over.
+    Done,
 }
 
 impl Board {
@@ -49,14 +65,43 @@ impl Board {
         Board { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// A log connects. Answers up to where it is sealed, no further than it reaches.
-    pub fn attach(&self, signal: Signal, log: LogState) -> Position {
+    /// The logs connect, in the order of [`Signal::ALL`]. Answers up to where each is sealed, no
+    /// further than it reaches.
+    pub fn attach(&self, logs: &[LogState; 4]) -> [Position; 4] {
         let mut state = self.state.lock();
-        for cursors in [Which::Visible, Which::Sealed] {
-            let cursor = state.of(cursors).entry((log.id, signal)).or_default();
-            *cursor = (*cursor).min(log.next);
+        let mut ends = Positions::new();
+        let sealed = Signal::ALL.map(|signal| {
+            let log = logs[signal as usize];
+            let State { visible, sealed, .. } = &mut *state;
+            for cursors in [visible, &mut *sealed] {
+                let cursor = cursors.entry((log.id, signal)).or_default();
+                *cursor = (*cursor).min(log.next);
+            }
+            let sealed = sealed.get(&(log.id, signal)).copied().unwrap_or_default();
+            if log.next > sealed.max(log.oldest) {
+                ends.insert((log.id, signal), log.next);
+            }
+            sealed
+        });
+        if let Replay::Unknown = state.replay {
+            state.replay = Replay::Until(ends, Instant::now() + REPLAY_PATIENCE);
         }
-        state.sealed.get(&(log.id, signal)).copied().unwrap_or_default()
+        sealed
+    }
+
+    /// Waits until queries see everything that the logs had when they first connected: not at all
+    /// if none has, and never for long.
+    pub fn wait_for_replay(&self) {
+        let mut state = self.state.lock();
+        while let Replay::Until(positions, deadline) = &state.replay {
+            let (deadline, seen) = (*deadline, &state.visible);
+            let done = positions.iter().all(|(log, end)| seen.get(log).is_some_and(|position| position >= end));
+            if done || Instant::now() >= deadline {
+                state.replay = Replay::Done;
+                return;
+            }
+            self.changed.wait_until(&mut state, deadline);
+        }
     }
 
     /// Queries see every record of the log before `position`.
@@ -107,19 +152,5 @@ impl Board {
         change(&mut state);
         state.version += 1;
         self.changed.notify_all();
-    }
-}
-
-enum Which {
-    Visible,
-    Sealed,
-}
-
-impl State {
-    fn of(&mut self, which: Which) -> &mut Positions {
-        match which {
-            Which::Visible => &mut self.visible,
-            Which::Sealed => &mut self.sealed,
-        }
     }
 }

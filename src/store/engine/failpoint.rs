@@ -36,11 +36,25 @@ pub fn reach(step: &str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     let Some(armed) = ARMED.get_or_init(|| parse(&std::env::var(VARIABLE).ok()?)) else { return };
     if armed.step == step && armed.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-        // The signal is on its way; nothing more may happen here.
-        loop {
-            std::thread::park();
-        }
+        die();
+    }
+}
+
+/// The same for a test that has one record kill: `VISPYR_CRASH_AT=insert_position:7` dies whenever
+/// that record is inserted.
+pub fn reach_position(first: u64, after: u64) {
+    static POSITION: OnceLock<Option<u64>> = OnceLock::new();
+    let parse = || std::env::var(VARIABLE).ok()?.strip_prefix("insert_position:")?.parse().ok();
+    if POSITION.get_or_init(parse).is_some_and(|position| (first..after).contains(&position)) {
+        die();
+    }
+}
+
+fn die() -> ! {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    // The signal is on its way; nothing more may happen here.
+    loop {
+        std::thread::park();
     }
 }
 

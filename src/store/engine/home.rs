@@ -67,6 +67,11 @@ impl Home {
         Ok(home)
     }
 
+    /// The folder itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The catalog's file.
     pub fn catalog(&self) -> PathBuf {
         self.dir.join("catalog.sqlite")

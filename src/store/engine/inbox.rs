@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
+use super::suspect::Range;
 use crate::signal::Signal;
 use crate::store::catalog::Positions;
 use crate::store::ingest::Chunk;
@@ -33,6 +34,14 @@ pub struct Rows {
     pub chunks: Vec<Chunk>,
     /// Those among them that cannot be decoded, and why.
     pub undecodable: Vec<(Position, String)>,
+}
+
+impl Rows {
+    /// Which records they are of.
+    pub fn range(&self) -> Range {
+        let from = self.records.first().map_or(self.upto, |r| r.position);
+        Range { log: self.log, signal: self.signal, from, upto: self.upto }
+    }
 }
 
 /// What a decoding thread says.

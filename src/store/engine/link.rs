@@ -113,10 +113,10 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
         Some(_) => return Err(ProtocolError::Value("opening")),
         None => return Ok(()),
     };
+    let sealed = shared.board.attach(&logs);
     let progress = Signal::ALL.map(|signal| {
-        let log = logs[signal as usize];
-        let sealed = shared.board.attach(signal, log);
-        Progress { wanted: shared.lanes[signal as usize].attach(log, sealed), sealed }
+        let n = signal as usize;
+        Progress { wanted: shared.lanes[n].attach(logs[n], sealed[n]), sealed: sealed[n] }
     });
     to.write_all(&Frame::Welcome(progress).encode())?;
     tracing::info!(wanted = ?progress.map(|p| p.wanted.0), "collector connected");

@@ -12,6 +12,7 @@ use super::inbox::Inbox;
 use super::instance::is_fatal;
 use super::lane::Lane;
 use super::stats::Counters;
+use super::suspect::Suspects;
 use crate::store::Config;
 use crate::store::catalog::File;
 
@@ -37,6 +38,8 @@ pub struct Shared {
     pub counters: Counters,
     /// Records that can never be stored.
     pub aside: Folder,
+    /// Records that killed the engine.
+    pub suspects: Suspects,
 }
 
 impl Shared {

@@ -15,6 +15,7 @@ use super::generation::{self, Generation};
 use super::inbox::{Command, Delivery, Event, FlushReply, Rows};
 use super::instance::{hot_bytes, is_fatal, is_out_of_memory};
 use super::shared::Shared;
+use super::suspect::Range;
 use crate::signal::Signal;
 use crate::store::ingest::{Chunk, Decoder, Limits};
 use crate::store::schema::Table;
@@ -191,18 +192,25 @@ impl Writer {
             Some((next, _)) if rows.generation >= next.number => next,
             _ => &self.open,
         };
-        let (inserted, mut refused) = match insert_all(&self.db, target, &rows.chunks) {
-            Ok(inserted) => (inserted, Vec::new()),
-            Err(e) if is_out_of_memory(&e) => {
+        let range = rows.range();
+        let suspect = self.shared.suspects.has(range);
+        let tried = (!suspect).then(|| self.noted(range, || insert_all(&self.db, target, &rows.chunks)));
+        let (inserted, mut refused) = match tried {
+            None => self.insert_singly(target, &rows),
+            Some(Ok(inserted)) => (inserted, Vec::new()),
+            Some(Err(e)) if is_out_of_memory(&e) => {
                 tracing::warn!(error = %e, "no memory for rows, trying again");
                 self.shared.counters.update(|stats| stats.insert_retries += 1);
                 return Err(rows);
             }
-            Err(e) => {
+            Some(Err(e)) => {
                 self.shared.check(&e, "duckdb refused rows, trying each record alone");
                 self.insert_singly(target, &rows)
             }
         };
+        if suspect {
+            self.shared.suspects.clear(range);
+        }
         refused.extend(rows.undecodable.iter().cloned());
         let target = match &mut self.next {
             Some((next, _)) if rows.generation >= next.number => next,
@@ -241,12 +249,26 @@ impl Writer {
         self.shared.counters.inserted(rows.signal, records, items, inserted, took);
     }
 
+    /// Notes what is being inserted, in case it ends the process.
+    fn noted<T>(&self, range: Range, insert: impl FnOnce() -> T) -> T {
+        self.shared.suspects.begin(range);
+        failpoint::reach_position(range.from.0, range.upto.0);
+        let result = insert();
+        self.shared.suspects.end();
+        result
+    }
+
     /// Each record in a transaction of its own, so that a bad one costs itself alone.
     fn insert_singly(&self, target: &Generation, rows: &Rows) -> ([u64; Table::ALL.len()], Vec<(Position, String)>) {
         let mut sum = [0; Table::ALL.len()];
         let mut refused = Vec::new();
         for record in &rows.records {
             if rows.undecodable.iter().any(|(p, _)| *p == record.position) {
+                continue;
+            }
+            let one = Range { from: record.position, upto: Position(record.position.0 + 1), ..rows.range() };
+            if self.shared.suspects.is_convicted(one) {
+                refused.push((record.position, "inserting it has ended the engine again and again".to_owned()));
                 continue;
             }
             let mut decoder = Decoder::new(Limits::default());
@@ -256,7 +278,7 @@ impl Writer {
             }
             let chunks = decoder.take();
             loop {
-                match insert_all(&self.db, target, &chunks) {
+                match self.noted(one, || insert_all(&self.db, target, &chunks)) {
                     Ok(inserted) => sum.iter_mut().zip(inserted).for_each(|(sum, n)| *sum += n),
                     Err(e) if is_out_of_memory(&e) => {
                         super::pause(RETRY);
