@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-pub use addresses::{Addresses, addresses_file};
+pub use addresses::{Addresses, addresses_file, read as read_addresses};
 pub use data_dir::DataDirError;
 pub use engine_process::run as run_engine;
 pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
@@ -34,7 +34,7 @@ pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
 use crate::config::Config;
 use crate::telemetry::recent::Recent;
 
-/// How long all of the parts together may take to stop.
+/// How long all of the parts together may take to stop; a little is left for what may hang then.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 /// What runs in this process.
@@ -66,6 +66,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The last warnings and errors of this process.
     pub recent: Recent,
+    /// Whether the make-believe shop runs inside.
+    pub demo: bool,
 }
 
 /// Runs until it is told to stop.
@@ -101,7 +103,7 @@ async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     };
     supervisor::stopping();
     tokio::select! {
-        () = parts.stop() => tracing::info!("stopped"),
+        () = parts.stop(STOP_WITHIN) => tracing::info!("stopped"),
         () = tokio::time::sleep(STOP_WITHIN) => tracing::error!("not all parts stopped in time"),
         signal = signals.stop() => tracing::warn!(signal, "told again, stopping at once"),
     }

@@ -111,7 +111,7 @@ impl Place {
         let data_dir = crate::config::data_dir(self.data_dir.as_deref(), &config)
             .context("no place for the data: neither --data-dir nor data_dir nor HOME is set")?;
         let config_file = self.config.as_deref().map(std::path::absolute).transpose()?;
-        Ok(Settings { config_file, config, data_dir, recent: Recent::default() })
+        Ok(Settings { config_file, config, data_dir, recent: Recent::default(), demo: false })
     }
 }
 

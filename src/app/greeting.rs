@@ -38,14 +38,18 @@ fn text(settings: &Settings, roles: Roles, addresses: &BTreeMap<&'static str, So
     let _ = writeln!(text, "  {:<24} the data", settings.data_dir.display());
     let _ = writeln!(text, "\nTry next, in another terminal:");
     let place = place(settings);
-    if roles.collector {
-        let _ = writeln!(text, "  vispyr demo{place:<27} sends the telemetry of a small shop");
+    let mut next = |command: String, about: &str| {
+        let _ = writeln!(text, "  {command}\n      {about}");
+    };
+    if roles.collector && !settings.demo {
+        next(format!("vispyr demo{}", ports(addresses)), "sends the telemetry of a small make-believe shop");
     }
     if roles.store {
-        let _ = writeln!(text, "  vispyr sql{place} \"select service_name, name, duration_ns from spans limit 10\"");
+        let statement = "select service_name, name, count(*) from spans group by all order by 3 desc";
+        next(format!("vispyr sql{place} \"{statement}\""), "asks the store");
     }
     if roles.collector {
-        let _ = writeln!(text, "  vispyr status{place:<25} rates, lag, disk, last errors");
+        next(format!("vispyr status{place}"), "shows rates, lag, disk and last errors");
     }
     let _ = writeln!(text, "\nCtrl-C stops it.");
     text
@@ -55,6 +59,22 @@ fn text(settings: &Settings, roles: Roles, addresses: &BTreeMap<&'static str, So
 fn place(settings: &Settings) -> String {
     let default = crate::config::data_dir(None, &crate::config::Config::default());
     if default.as_deref() == Some(settings.data_dir.as_path()) { String::new() } else { option(&settings.data_dir) }
+}
+
+/// Where the demo is to send, if not to the default ports.
+fn ports(addresses: &BTreeMap<&'static str, SocketAddr>) -> String {
+    let default = crate::receivers::Config::default();
+    let defaults = [
+        ("otlp_grpc", "--otlp-grpc", default.otlp_grpc.listen),
+        ("otlp_http", "--otlp-http", default.otlp_http.listen),
+        ("remote_write", "--remote-write", default.remote_write.listen),
+        ("pyroscope", "--pyroscope", default.pyroscope.listen),
+    ];
+    let moved = |name: &str, usual: SocketAddr| addresses.get(name).filter(|address| **address != usual).copied();
+    defaults
+        .iter()
+        .filter_map(|(name, option, usual)| Some(format!(" {option} {}", moved(name, *usual)?)))
+        .collect()
 }
 
 fn option(dir: &Path) -> String {

@@ -20,6 +20,7 @@ use super::store_figures::StoreFigures;
 use super::view::{AppView, SAMPLE_EVERY};
 use super::{Roles, Settings, addresses, data_dir, supervisor};
 use crate::config::Config;
+use crate::demo;
 use crate::exporters;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
@@ -33,24 +34,21 @@ const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_se
 /// How long the store may not answer before the watchdog gets no more pings.
 const STORE_SILENCE: Duration = Duration::from_secs(60);
 
+/// How much of the past the shop of `--demo` sends first.
+const DEMO_HISTORY: Duration = Duration::from_secs(2 * 3600);
+
 /// Parts that are stopped together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Stage {
     shutdown: CancellationToken,
     tasks: TaskTracker,
-    /// Its share of the time to stop.
-    patience: Duration,
 }
 
 impl Stage {
-    fn new(patience: Duration) -> Self {
-        Stage { shutdown: CancellationToken::new(), tasks: TaskTracker::new(), patience }
-    }
-
-    async fn stop(&self, name: &str) {
+    async fn stop(&self, name: &str, until: Instant) {
         self.shutdown.cancel();
         self.tasks.close();
-        if tokio::time::timeout(self.patience, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout_at(until.into(), self.tasks.wait()).await.is_err() {
             tracing::warn!(stage = name, "does not stop in time, going on without it");
         }
     }
@@ -63,6 +61,7 @@ pub struct Parts {
     pub addresses: BTreeMap<&'static str, SocketAddr>,
     data_dir: std::path::PathBuf,
     state: State,
+    demo: Stage,
     receivers: Stage,
     exporters: Stage,
     store: Stage,
@@ -85,10 +84,11 @@ impl Parts {
             addresses: listeners.addresses(),
             data_dir: data_dir.clone(),
             state: State::waiting_for(&["logs", "store", "receivers"]),
-            receivers: Stage::new(Duration::from_secs(4)),
-            exporters: Stage::new(Duration::from_secs(1)),
-            store: Stage::new(Duration::from_secs(3)),
-            web: Stage::new(Duration::from_millis(500)),
+            demo: Stage::default(),
+            receivers: Stage::default(),
+            exporters: Stage::default(),
+            store: Stage::default(),
+            web: Stage::default(),
             logs: None,
             ends,
             ended,
@@ -136,6 +136,9 @@ impl Parts {
                 parts.start_exporters(settings, &logs, &telemetry);
             }
             parts.start_receivers(config, &mut listeners, logs, &telemetry);
+            if settings.demo {
+                parts.start_demo()?;
+            }
             let shutdown = parts.web.shutdown.clone();
             tokio::spawn(async move { shutdown.run_until_cancelled(sample(view)).await });
         }
@@ -188,6 +191,29 @@ impl Parts {
         }
     }
 
+    /// The shop sends over the real ports, as any other sender does.
+    fn start_demo(&self) -> anyhow::Result<()> {
+        let at = |name: &str| match self.addresses.get(name) {
+            Some(address) => Ok(address.to_string()),
+            None => Err(anyhow::anyhow!("--demo needs receivers.{name}, which is not enabled")),
+        };
+        let endpoints = demo::Endpoints {
+            otlp_grpc: at("otlp_grpc")?,
+            otlp_http: at("otlp_http")?,
+            remote_write: at("remote_write")?,
+            pyroscope: at("pyroscope")?,
+        };
+        let config = demo::Config { endpoints, history: DEMO_HISTORY, ..demo::Config::default() };
+        let run = demo::run(config, self.demo.shutdown.clone());
+        self.demo.tasks.spawn(async move {
+            match run.await {
+                Ok(_) => tracing::info!("the shop is closed"),
+                Err(error) => tracing::error!(%error, "the shop cannot open"),
+            }
+        });
+        Ok(())
+    }
+
     fn spawn(&self, stage: &Stage, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
         let end = End { name, ends: self.ends.clone() };
         stage.tasks.spawn(async move {
@@ -202,12 +228,16 @@ impl Parts {
         self.ended.recv().await.unwrap_or("a part")
     }
 
-    /// Stops everything, in order.
-    pub async fn stop(&self) {
+    /// Stops everything, in order, within about this time.
+    pub async fn stop(&self, within: Duration) {
+        let begin = Instant::now();
+        let until = |part: f64| begin + within.mul_f64(part);
         self.state.gone("the end: it is stopping");
-        self.receivers.stop("receivers").await;
-        self.exporters.stop("exporters").await;
-        self.store.stop("store").await;
+        self.demo.shutdown.cancel();
+        self.receivers.stop("receivers", until(0.4)).await;
+        self.exporters.stop("exporters", until(0.5)).await;
+        // The engine seals what it has, which takes most of the time; without that it replays.
+        self.store.stop("store", until(0.9)).await;
         if let Some(logs) = self.logs.clone() {
             let closed = tokio::task::spawn_blocking(move || {
                 std::thread::scope(|threads| {
@@ -222,7 +252,7 @@ impl Parts {
             }
         }
         addresses::forget(&self.data_dir, &self.addresses);
-        self.web.stop("web").await;
+        self.web.stop("web", until(1.0)).await;
     }
 }
 

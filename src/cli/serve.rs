@@ -12,12 +12,16 @@ pub struct Args {
     place: Place,
     #[command(flatten)]
     logging: Logging,
+    /// Let a make-believe shop send its telemetry: two hours of history, then live
+    #[arg(long)]
+    demo: bool,
 }
 
 /// Runs until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = args.place.settings()?;
     args.logging.start(&mut settings)?;
+    settings.demo = args.demo;
     app::run(settings, Roles::SERVE)?;
     Ok(ExitCode::SUCCESS)
 }

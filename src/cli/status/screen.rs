@@ -1,0 +1,134 @@
+//! The status as text for people.
+
+use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytesize::ByteSize;
+use serde_json::Value;
+
+use crate::app::{SignalStatus, Status};
+
+/// The whole screen.
+pub fn render(status: &Status) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = head(&mut text, status);
+    let _ = signals(&mut text, &status.signals);
+    let _ = store(&mut text, &status.store);
+    let _ = last_errors(&mut text, &status.last_errors);
+    text
+}
+
+fn head(text: &mut String, status: &Status) -> std::fmt::Result {
+    let state = match status.waiting_for.as_slice() {
+        [] => "ready".to_owned(),
+        waiting => format!("not ready, waiting for {}", waiting.join(", ")),
+    };
+    let uptime = humantime::format_duration(Duration::from_secs(status.uptime_seconds));
+    writeln!(text, "Vispyr {}, up {uptime}, {state}", status.version)?;
+    let disk = status.disk;
+    writeln!(
+        text,
+        "data in {}, {} free of {}; memory {}\n",
+        status.data_dir.display(),
+        size(disk.free_bytes),
+        size(disk.total_bytes),
+        size(status.resident_bytes)
+    )
+}
+
+fn signals(text: &mut String, signals: &[SignalStatus]) -> std::fmt::Result {
+    writeln!(
+        text,
+        "{:<9}{:>13}{:>13}{:>9}{:>10}{:>10}{:>12}{:>9}",
+        "", "received", "acknowledged", "refused", "last min", "mean", "log", "sync"
+    )?;
+    for s in signals {
+        let sync = format!("{:.1} ms", s.log.sync_milliseconds);
+        writeln!(
+            text,
+            "{:<9}{:>13}{:>13}{:>9}{:>8.0}/s{:>8.0}/s{:>12}{:>9}",
+            s.signal,
+            s.received_items,
+            s.acknowledged_items,
+            s.refused_requests,
+            s.rate.last_minute,
+            s.rate.since_start,
+            size(s.log.size_bytes),
+            sync
+        )?;
+    }
+    writeln!(text, "received and acknowledged are spans, points, log records, profiles; refused are requests\n")?;
+    writeln!(text, "{:<9}{:<14}{:>14}{:>12}{:>10}{:>12}", "", "destination", "waiting", "", "lag", "dropped")?;
+    for s in signals {
+        for to in &s.log.destinations {
+            let lag = humantime::format_duration(Duration::from_secs(to.lag_seconds as u64)).to_string();
+            let waiting = format!("({})", size(to.waiting_bytes));
+            writeln!(
+                text,
+                "{:<9}{:<14}{:>14}{:>12}{:>10}{:>12}",
+                s.signal, to.name, to.waiting_items, waiting, lag, to.dropped_items
+            )?;
+        }
+        if s.log.corrupt_records > 0 {
+            writeln!(text, "{:<9}{} corrupt records were skipped", s.signal, s.log.corrupt_records)?;
+        }
+    }
+    writeln!(text)
+}
+
+fn store(text: &mut String, store: &Value) -> std::fmt::Result {
+    if store.is_null() {
+        return writeln!(text, "store: none");
+    }
+    if let Some(reason) = store["unreachable"].as_str() {
+        return writeln!(text, "store: does not answer: {reason}");
+    }
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let sum = |field: &str| {
+        let tables = store["tables"].as_array().map(Vec::as_slice).unwrap_or_default();
+        tables.iter().map(|table| number(&table[field])).sum::<u64>()
+    };
+    writeln!(
+        text,
+        "store: DuckDB {}, process {}, memory {}; {} rows in memory ({}), {} rows in {} sealed files ({})",
+        store["duckdb"].as_str().unwrap_or("?"),
+        number(&store["pid"]),
+        size(number(&store["process"]["resident_bytes"])),
+        sum("hot_rows"),
+        size(number(&store["hot_bytes"])),
+        sum("sealed_rows"),
+        sum("sealed_files"),
+        size(sum("sealed_bytes"))
+    )?;
+    if let Some(error) = store["flush_error"].as_str() {
+        writeln!(text, "  the last flush failed: {error}")?;
+    }
+    for signal in store["signals"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        if number(&signal["undecodable_records"]) > 0 {
+            let name = signal["signal"].as_str().unwrap_or("?");
+            let reason = signal["last_undecodable"].as_str().unwrap_or("?");
+            let records = number(&signal["undecodable_records"]);
+            writeln!(text, "  {records} records of {name} can never be stored, the last one: {reason}")?;
+        }
+    }
+    Ok(())
+}
+
+fn last_errors(text: &mut String, errors: &Value) -> std::fmt::Result {
+    let Some(errors) = errors.as_array().filter(|errors| !errors.is_empty()) else {
+        return writeln!(text, "\nno warnings or errors");
+    };
+    writeln!(text, "\nlast warnings and errors:")?;
+    for error in errors.iter().rev().take(5).rev() {
+        let time = UNIX_EPOCH + Duration::from_nanos(error["time"].as_u64().unwrap_or(0));
+        let field = |name: &str| error[name].as_str().unwrap_or("?").to_owned();
+        let time = humantime::format_rfc3339_seconds(time);
+        writeln!(text, "  {time} {} {}: {}", field("level"), field("target"), field("message"))?;
+    }
+    Ok(())
+}
+
+fn size(bytes: u64) -> String {
+    ByteSize(bytes).to_string()
+}
