@@ -17,7 +17,6 @@ mod state;
 mod status;
 mod store_client;
 mod store_figures;
-mod store_front;
 mod supervisor;
 mod view;
 

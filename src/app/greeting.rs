@@ -71,10 +71,7 @@ fn ports(addresses: &BTreeMap<&'static str, SocketAddr>) -> String {
         ("pyroscope", "--pyroscope", default.pyroscope.listen),
     ];
     let moved = |name: &str, usual: SocketAddr| addresses.get(name).filter(|address| **address != usual).copied();
-    defaults
-        .iter()
-        .filter_map(|(name, option, usual)| Some(format!(" {option} {}", moved(name, *usual)?)))
-        .collect()
+    defaults.iter().filter_map(|(name, option, usual)| Some(format!(" {option} {}", moved(name, *usual)?))).collect()
 }
 
 fn option(dir: &Path) -> String {

@@ -1,6 +1,7 @@
 //! The running parts: started in one order, stopped in the other.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::demo;
 use crate::exporters;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
+use crate::store::front::{self, EngineCommand};
 use crate::telemetry::Telemetry;
 use crate::wal::{Log, Logs, Start};
 use crate::web;
@@ -156,9 +158,9 @@ impl Parts {
 
     fn start_store(&self, settings: &Settings, listeners: &mut Listeners) -> anyhow::Result<()> {
         let Some(listener) = listeners.take("sql") else { return Ok(()) };
-        let socket = settings.config.store.query_socket(&settings.data_dir);
-        let front = super::store_front::run(engine_command(settings)?, socket, listener, self.store.shutdown.clone());
-        self.spawn(&self.store, "the store front", front);
+        let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
+        let run = front::run(config, listener, engine_command(settings)?, self.store.shutdown.clone());
+        self.spawn(&self.store, "the store front", run);
         Ok(())
     }
 
@@ -291,20 +293,16 @@ fn wanted(config: &Config, roles: Roles) -> Vec<Wanted> {
 }
 
 /// `vispyr engine`, the same program on the same data.
-fn engine_command(settings: &Settings) -> anyhow::Result<tokio::process::Command> {
+fn engine_command(settings: &Settings) -> anyhow::Result<EngineCommand> {
     let program = std::env::current_exe().context("cannot find the program's own file")?;
-    let mut command = tokio::process::Command::new(program);
-    command.arg("engine").arg("--data-dir").arg(&settings.data_dir);
+    let mut args: Vec<OsString> = vec!["engine".into(), "--data-dir".into(), settings.data_dir.clone().into()];
     if let Some(file) = &settings.config_file {
-        command.arg("--config").arg(file);
+        args.extend(["--config".into(), file.into()]);
     }
     let log = &settings.config.log;
-    command.arg("--log-level").arg(&log.level).arg("--log-format").arg(log.format.name());
-    // The service manager speaks to this process alone.
-    // Ctrl-C at a terminal reaches a whole group; we stop the engine ourselves, after the exporters.
-    command.process_group(0);
-    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-    Ok(command)
+    args.extend(["--log-level".into(), log.level.clone().into()]);
+    args.extend(["--log-format".into(), log.format.name().into()]);
+    Ok(EngineCommand { program, args })
 }
 
 /// Opens the four logs at once: each may have a tail to repair.

@@ -65,9 +65,8 @@ async fn fetch(address: &str) -> anyhow::Result<String> {
     let stream = tokio::net::TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = http::Request::get("/api/v1/status")
-        .header(http::header::HOST, address)
-        .body(Empty::<bytes::Bytes>::new())?;
+    let request =
+        http::Request::get("/api/v1/status").header(http::header::HOST, address).body(Empty::<bytes::Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

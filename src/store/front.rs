@@ -33,7 +33,7 @@ pub mod proxy;
 pub mod state;
 pub mod watch;
 
-pub use child::{EngineCommand, parent_gone};
+pub use child::EngineCommand;
 
 use state::State;
 

@@ -33,6 +33,8 @@ pub struct Options {
     pub config: String,
     /// Further environment variables.
     pub env: Vec<(String, String)>,
+    /// A command before the program's own, such as `bash -c ...`.
+    pub wrap: Vec<String>,
     /// Do not wait for `/-/ready`, only for the addresses.
     pub not_ready: bool,
 }
@@ -305,7 +307,14 @@ listen = "127.0.0.1:0"
 
 fn spawn(folder: &Path, options: &Options) -> Child {
     let append = |name| File::options().create(true).append(true).open(folder.join(name)).unwrap();
-    let mut command = Command::new(PROGRAM);
+    let mut command = match options.wrap.as_slice() {
+        [] => Command::new(PROGRAM),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(PROGRAM);
+            command
+        }
+    };
     command
         .arg(if options.command.is_empty() { "serve" } else { options.command })
         .arg("--config")

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -34,14 +33,6 @@ pub struct EngineCommand {
     pub args: Vec<OsString>,
 }
 
-/// Waits until whoever started this process is gone. For the engine: its standard input is a pipe
-/// that the front holds open and writes nothing to.
-pub async fn parent_gone() {
-    let mut stdin = tokio::io::stdin();
-    let mut buffer = [0; 64];
-    while !matches!(stdin.read(&mut buffer).await, Ok(0) | Err(_)) {}
-}
-
 /// Keeps an engine running until `shutdown`, then stops it.
 pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: CancellationToken) {
     let Some(mut kills) = state.kill_requests.lock().take() else { return };
@@ -54,6 +45,9 @@ pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: Canc
         let started = Instant::now();
         let why = match start(&command) {
             Ok(mut child) => {
+                // The engine ends when its standard input does, so that it does not outlive a front
+                // that was killed. Taken out, as waiting for a child closes what is left in it.
+                let _lifeline = child.stdin.take();
                 let why = live(&state, &mut child, number, &mut kills, &shutdown).await;
                 if shutdown.is_cancelled() {
                     stop(&mut child).await;
@@ -78,7 +72,17 @@ pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: Canc
 }
 
 fn start(command: &EngineCommand) -> std::io::Result<Child> {
-    Command::new(&command.program).args(&command.args).stdin(Stdio::piped()).kill_on_drop(true).spawn()
+    Command::new(&command.program)
+        .args(&command.args)
+        .stdin(Stdio::piped())
+        // The service manager speaks to this process alone.
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .env_remove("WATCHDOG_PID")
+        // Ctrl-C at a terminal reaches a whole group; the engine ends when the front tells it to.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
 }
 
 /// From the start to the end of one engine; says why it ended.
