@@ -123,6 +123,9 @@ async fn stop_on_signal(shutdown: CancellationToken) {
         _ = terminate.recv() => {}
     }
     shutdown.cancel();
+    // Who asks again does not want to wait for the last answers.
+    let _ = tokio::signal::ctrl_c().await;
+    std::process::exit(130);
 }
 
 fn show(report: &demo::report::Report, json: bool) -> anyhow::Result<()> {

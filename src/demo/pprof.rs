@@ -42,7 +42,7 @@ impl Builder {
 
     /// Samples of a wall clock, as @pyroscope/nodejs makes them.
     pub fn wall(seen: &[Seen], from: u64, to: u64) -> Profile {
-        Builder::samples(&[("sample", "count"), ("wall", "nanoseconds")], ("wall", "nanoseconds"), seen, from, to)
+        Builder::samples(&[("samples", "count"), ("wall", "nanoseconds")], ("wall", "nanoseconds"), seen, from, to)
     }
 
     /// Samples of processor time, as Go and Python make them.
@@ -60,8 +60,8 @@ impl Builder {
 
     /// What is alive, as @pyroscope/nodejs makes it.
     pub fn heap(allocated: &[Allocated], from: u64, to: u64) -> Profile {
-        let space = ("space", "bytes");
-        let mut builder = Builder::new(&[("objects", "count"), space], (space, 512 * 1024), from, to);
+        let space = ("inuse_space", "bytes");
+        let mut builder = Builder::new(&[("inuse_objects", "count"), space], (space, 512 * 1024), from, to);
         for allocated in allocated {
             builder.add(allocated.stack, None, vec![allocated.objects, allocated.bytes]);
         }

@@ -117,8 +117,8 @@ class NodeApp:
         check("node: profiles as acknowledged", profiles, 2 * counted["profiles"])
         types = {row[0] for row in server.sql(f"SELECT DISTINCT profile_type FROM profiles WHERE {mine}")}
         check("node: wall profiles", sorted(types), lambda types: "wall:wall:nanoseconds:wall:nanoseconds" in types)
-        check("node: heap profiles", sorted(types), lambda types: any(":space:bytes:" in name for name in types))
-        for kind in ("wall:nanoseconds:", "space:bytes:"):
+        check("node: heap profiles", sorted(types), lambda types: any(name.startswith("memory:inuse_space:bytes:") for name in types))
+        for kind in ("wall:nanoseconds:", "inuse_space:bytes:"):
             where = f"s.{mine} AND s.profile_type LIKE '%{kind}%'"
             check(f"node: samples of {kind[:-1]}", server.one(f"SELECT count(*) FROM profile_samples s WHERE {where}"), lambda n: n > 0)
             empty = (
