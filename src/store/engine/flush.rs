@@ -37,8 +37,10 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// Tries to put the views over the new files before the engine gives up and starts again.
 const SWAP_TRIES: u32 = 20;
 
-/// How sealed files are written.
-const PARQUET: &str = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2";
+/// How sealed files are written. Version 2's encodings halve the bytes of a sample and cost less
+/// CPU than they save zstd. Each of DuckDB's threads holds a row group while it writes: half the
+/// default size halves that, for the same bytes on disk.
+pub const PARQUET: &str = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE 61440";
 
 /// A generation to seal.
 #[derive(Debug)]

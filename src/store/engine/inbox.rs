@@ -13,9 +13,9 @@ use crate::store::catalog::Positions;
 use crate::store::ingest::Chunk;
 use crate::wal::{Position, Record};
 
-/// Batches of decoded rows that may wait for the writer: two, so that it never waits for the
-/// decoders, and no more, for each takes memory.
-const MAX_WAITING: usize = 2;
+/// Batches of decoded rows that may wait for the writer: one, since the decoders hold another each,
+/// and every one takes some 10 MiB.
+const MAX_WAITING: usize = 1;
 
 /// Decoded records of one log.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::wal::{Position, Record};
 const FULL_BATCH_ITEMS: u64 = 20_000;
 
 /// Decoded bytes that make a batch full whatever the number of items.
-const FULL_BATCH_BYTES: u64 = 8 << 20;
+const FULL_BATCH_BYTES: u64 = 4 << 20;
 
 /// How often a batch that is not full is taken, at most. A record that comes after a quiet time
 /// goes at once.
