@@ -7,6 +7,7 @@
 //! the logs are closed; each within its share of ten seconds.
 
 mod addresses;
+mod admission_figures;
 mod data_dir;
 mod engine_process;
 mod greeting;

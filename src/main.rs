@@ -12,9 +12,17 @@ fn main() -> ExitCode {
     match Arguments::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            // One line for one cause; a message that has several brings its own.
-            eprintln!("vispyr: {error:#}");
+            eprintln!("vispyr: {}", describe(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong and why, each cause once: some messages tell their cause themselves.
+fn describe(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }

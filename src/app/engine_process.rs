@@ -38,7 +38,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         let listener = listen(&socket)?;
         let connections = engine.clone();
         let service = sql::Service::new(move || connections.connect(), config.sql)?;
-        let view = Arc::new(EngineView(engine.clone()));
+        let view = Arc::new(EngineView { engine: engine.clone(), service: service.clone() });
         let serve = sql::http::serve(listener, service, view, shutdown.clone());
         tokio::spawn(serve);
         Ok(())
@@ -63,12 +63,16 @@ fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
 }
 
 /// What the query socket tells of the engine beside rows.
-struct EngineView(Arc<Engine>);
+struct EngineView {
+    engine: Arc<Engine>,
+    service: sql::Service,
+}
 
 impl sql::http::Engine for EngineView {
     fn stats(&self) -> Value {
-        let mut stats = serde_json::to_value(self.0.stats()).unwrap_or_default();
+        let mut stats = serde_json::to_value(self.engine.stats()).unwrap_or_default();
         if let Value::Object(fields) = &mut stats {
+            fields.insert("sql".to_owned(), serde_json::to_value(self.service.figures()).unwrap_or_default());
             fields.insert("pid".to_owned(), json!(std::process::id()));
             fields.insert("process".to_owned(), serde_json::to_value(Usage::own()).unwrap_or_default());
         }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission_figures::AdmissionFigures;
 use super::listeners::{Listeners, Wanted};
 use super::log_figures::LogFigures;
 use super::state::State;
@@ -25,6 +26,7 @@ use crate::demo;
 use crate::exporters;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
+use crate::store::engine::home::Home;
 use crate::store::front::{self, EngineCommand};
 use crate::telemetry::Telemetry;
 use crate::wal::{Log, Logs, Start};
@@ -33,11 +35,17 @@ use crate::web;
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
 const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
 
+/// How long the writer of a log may take to come round: a disk under load takes a while.
+const LOG_SILENCE: Duration = Duration::from_secs(10);
+
 /// How long the store may not answer before the watchdog gets no more pings.
 const STORE_SILENCE: Duration = Duration::from_secs(60);
 
+/// Bytes of a unix socket's path (`sun_path` in unix(7), less the zero at its end).
+const LONGEST_SOCKET: usize = 107;
+
 /// How much of the past the shop of `--demo` sends first.
-const DEMO_HISTORY: Duration = Duration::from_secs(2 * 3600);
+const DEMO_HISTORY: Duration = Duration::from_secs(3600);
 
 /// Parts that are stopped together.
 #[derive(Debug, Default)]
@@ -127,6 +135,7 @@ impl Parts {
         }
         parts.state.done("logs");
         if roles.store && with_store {
+            check_store(settings).await?;
             parts.start_store(settings, &mut listeners)?;
         }
         let store_is_up = match &client {
@@ -172,6 +181,8 @@ impl Parts {
 
     fn start_receivers(&self, config: &Config, listeners: &mut Listeners, logs: Logs, telemetry: &Telemetry) {
         let admission = Arc::new(Admission::new(config.admission.clone()));
+        let figures = Box::new(AdmissionFigures(admission.clone()));
+        telemetry.with_registry(|registry| registry.register_collector(figures));
         let pipeline = Pipeline { logs, admission, telemetry: telemetry.clone() };
         let shutdown = || self.receivers.shutdown.clone();
         let config = config.receivers.clone();
@@ -292,6 +303,24 @@ fn wanted(config: &Config, roles: Roles) -> Vec<Wanted> {
     wanted
 }
 
+/// What the engine would refuse to start for, said here and now by the program itself: another
+/// instance on its folder, a newer version, no permission; a socket's path that is too long.
+async fn check_store(settings: &Settings) -> anyhow::Result<()> {
+    let store = &settings.config.store;
+    let socket = store.ingest_socket(&settings.data_dir);
+    let length = socket.as_os_str().len();
+    anyhow::ensure!(
+        length <= LONGEST_SOCKET,
+        "the path of the socket {} has {length} bytes, the system takes {LONGEST_SOCKET}; \
+         set store.socket_dir to a folder with a shorter path",
+        socket.display()
+    );
+    let dir = store.dir(&settings.data_dir);
+    // Given up at once: the engine takes it.
+    let home = tokio::task::spawn_blocking(move || Home::open(&dir).map(drop)).await?;
+    home.context("the store cannot start")
+}
+
 /// `vispyr engine`, the same program on the same data.
 fn engine_command(settings: &Settings) -> anyhow::Result<EngineCommand> {
     let program = std::env::current_exe().context("cannot find the program's own file")?;
@@ -355,9 +384,13 @@ async fn watchdog(logs: Option<Logs>, store: Option<Arc<StoreClient>>, shutdown:
         let (logs, store, answered) = (logs.clone(), store.clone(), answered.clone());
         async move {
             if let Some(logs) = logs {
-                let read = tokio::task::spawn_blocking(move || Signal::ALL.map(|signal| logs.of(signal).stats()));
-                let in_time = tokio::time::timeout(Duration::from_secs(5), read).await;
-                in_time.map_err(|_| "a log does not answer")?.map_err(|e| e.to_string())?;
+                for signal in Signal::ALL {
+                    match tokio::time::timeout(LOG_SILENCE, logs.of(signal).alive()).await {
+                        Ok(true) => {}
+                        Ok(false) => return Err(format!("the {signal} log has ended")),
+                        Err(_) => return Err(format!("the {signal} log does not come round: the disk hangs")),
+                    }
+                }
             }
             if let Some(store) = store {
                 match store.fetch().await {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::store::engine::stats::Stats;
+use crate::store::sql::Figures;
 use crate::telemetry::process::Usage;
 
 /// A scrape must not wait for a store that hangs.
@@ -23,6 +24,8 @@ pub struct EngineStats {
     pub pid: u32,
     /// What the process takes.
     pub process: Usage,
+    /// Statements.
+    pub sql: Figures,
     /// Rows, files, times.
     #[serde(flatten)]
     pub stats: Stats,

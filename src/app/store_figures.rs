@@ -54,6 +54,12 @@ impl Collector for StoreFigures {
         }
         write(e, counter, "store_flush_failures", "Flushes that failed", one(stats.flush_failures as f64))?;
         write(e, counter, "store_insert_retries", "Inserts tried again", one(stats.insert_retries as f64))?;
+        let statements = answer.sql.statements.iter();
+        let statements: Vec<Sample> =
+            statements.map(|(outcome, count)| (vec![("outcome", outcome.clone())], *count as f64)).collect();
+        write(e, counter, "sql_statements", "Statements by what became of them", statements)?;
+        write(e, counter, "sql_seconds", "Time that statements took", one(answer.sql.seconds))?;
+        write(e, gauge, "sql_running", "Statements that run now", one(answer.sql.running as f64))?;
         let usage = answer.process;
         write(e, gauge, "engine_resident_memory_bytes", "Its resident memory", one(usage.resident_bytes as f64))?;
         write(e, counter, "engine_cpu_seconds", "Its processor time", one(usage.cpu_seconds))

@@ -12,7 +12,7 @@ pub struct Args {
     place: Place,
     #[command(flatten)]
     logging: Logging,
-    /// Let a make-believe shop send its telemetry: two hours of history, then live
+    /// Let a make-believe shop send its telemetry: an hour of history, then live
     #[arg(long)]
     demo: bool,
 }

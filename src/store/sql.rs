@@ -26,6 +26,7 @@ pub mod calls;
 pub mod columns;
 pub mod error;
 pub mod execute;
+pub mod figures;
 pub mod format;
 pub mod functions;
 pub mod http;
@@ -38,6 +39,7 @@ pub mod text;
 pub mod value;
 
 pub use error::SqlError;
+pub use figures::Figures;
 pub use service::Service;
 
 /// `[sql]`: the SQL interface and its limits.

@@ -227,3 +227,25 @@ async fn the_log_is_json_when_asked() {
         assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
     }
 }
+
+#[test]
+fn a_store_from_a_newer_version_and_a_socket_path_too_long_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (anywhere(folder.path()), folder.path().join("data"));
+    fs::create_dir_all(data.join("store")).unwrap();
+    fs::write(data.join("store/VERSION"), "2\n").unwrap();
+    for command in ["serve", "store"] {
+        let output = vispyr(&[command, "--config", &file, "--data-dir", data.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!(
+            "vispyr: the store cannot start: the store in {}/store has version 2, \
+             this vispyr knows up to 1: use the newer vispyr\n",
+            data.display()
+        );
+        assert_eq!(stderr(&output), expected);
+    }
+    let long = folder.path().join("d".repeat(100));
+    let output = vispyr(&["serve", "--config", &file, "--data-dir", long.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("set store.socket_dir to a folder with a shorter path"), "{}", stderr(&output));
+}

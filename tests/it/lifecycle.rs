@@ -297,3 +297,15 @@ async fn collector_and_store_run_apart() {
     client.export(request(1)).await.unwrap();
     store.wait_count("SELECT count(*) FROM spans", 2 * BATCH as i64).await;
 }
+
+#[tokio::test]
+async fn the_shop_runs_inside() {
+    let vispyr = Vispyr::start(Options { args: vec!["--demo".to_owned()], ..Options::default() }).await;
+    let all_signals = || async {
+        let metrics = vispyr.metrics().await;
+        let came = |signal| sum_of(&metrics, "vispyr_acknowledged_items_total", &[&format!("signal={signal:?}")]) > 0.0;
+        ["traces", "metrics", "logs", "profiles"].into_iter().all(came).then_some(())
+    };
+    vispyr.wait("the shop has sent every signal", all_signals).await;
+    assert!(!vispyr.log().contains("vispyr demo"), "what runs already is not proposed");
+}

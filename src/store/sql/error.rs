@@ -53,6 +53,21 @@ pub enum SqlError {
 }
 
 impl SqlError {
+    /// A word for it, to count by.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            SqlError::Refused { .. } => "refused",
+            SqlError::Failed { .. } => "failed",
+            SqlError::TooLarge { .. } => "too_large",
+            SqlError::TimeLimit(_) => "time_limit",
+            SqlError::Interrupted(_) => "interrupted",
+            SqlError::Memory(_) => "memory",
+            SqlError::Busy(_) => "busy",
+            SqlError::Fatal(_) => "fatal",
+            SqlError::Unavailable(_) => "unavailable",
+        }
+    }
+
     /// A refusal by a gate.
     pub fn refused(message: impl Into<String>, position: Option<usize>) -> Self {
         SqlError::Refused { message: message.into(), position }

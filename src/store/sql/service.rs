@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::error::SqlError;
 use super::execute::Run;
+use super::figures::Figures;
 use super::format::{Kind, Summary};
 use super::parse::Parser;
 use super::request::Query;
@@ -66,6 +67,7 @@ struct Inner {
     turns: Semaphore,
     waiting: Semaphore,
     running: Mutex<HashMap<String, Running>>,
+    figures: Mutex<Figures>,
 }
 
 /// A statement that runs now, and how to stop it.
@@ -112,6 +114,7 @@ impl Service {
                 turns: Semaphore::new(concurrency),
                 waiting: Semaphore::new(concurrency * (1 + WAITING)),
                 running: Mutex::default(),
+                figures: Mutex::default(),
                 config,
             }),
         })
@@ -134,6 +137,12 @@ impl Service {
         running.iter().map(|(id, one)| (id.clone(), ms(one))).collect()
     }
 
+    /// What became of the statements so far.
+    pub fn figures(&self) -> Figures {
+        let running = self.running() as u64;
+        Figures { running, ..self.inner.figures.lock().clone() }
+    }
+
     /// Interrupts a statement. False if there is none of that id.
     pub fn interrupt(&self, id: &str, why: &str) -> bool {
         let running = self.inner.running.lock();
@@ -147,11 +156,13 @@ impl Service {
     pub fn start(&self, id: String, query: Query, kind: Kind) -> mpsc::Receiver<Piece> {
         let (pieces, receiver) = mpsc::channel(4);
         let service = self.clone();
+        let started = Instant::now();
         tokio::spawn(async move {
             let error = match service.turn(id, query, kind, pieces.clone()).await {
                 Ok(()) => return,
                 Err(error) => error,
             };
+            service.inner.figures.lock().add(error.outcome(), started.elapsed());
             // Nobody listens any more if this fails.
             let _ = pieces.send(Piece::Error(error)).await;
         });
@@ -240,10 +251,14 @@ impl Service {
         };
         drop(listed);
         let outcome = outcome.unwrap_or_else(|_| Err(SqlError::Fatal("the statement's thread is gone".to_owned())));
-        let last = match outcome {
-            Ok(summary) => Piece::End(summary),
-            Err(error) => Piece::Error(stop.explain(error)),
+        let (word, last) = match outcome {
+            Ok(summary) => ("ok", Piece::End(summary)),
+            Err(error) => {
+                let error = stop.explain(error);
+                (error.outcome(), Piece::Error(error))
+            }
         };
+        inner.figures.lock().add(word, started.elapsed());
         let _ = tokio::time::timeout(limit, pieces.send(last)).await;
         Ok(())
     }

@@ -1,0 +1,26 @@
+//! What is in flight, read at the moment of a scrape.
+
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use crate::receivers::Admission;
+use crate::telemetry::figures::{Kind, write};
+
+/// Reads the limits' use for `/metrics`.
+#[derive(Debug)]
+pub struct AdmissionFigures(pub Arc<Admission>);
+
+impl Collector for AdmissionFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> std::fmt::Result {
+        let one = |value: f64| [(Vec::new(), value)];
+        let e = &mut encoder;
+        let bytes = self.0.in_flight() as f64;
+        write(e, Kind::Gauge, "in_flight_bytes", "Bodies in flight, decompressed copies included", one(bytes))?;
+        let budget = self.0.config().memory_budget.as_u64() as f64;
+        write(e, Kind::Gauge, "in_flight_budget_bytes", "What may be in flight", one(budget))?;
+        let connections = self.0.connections() as f64;
+        write(e, Kind::Gauge, "connections", "Connections of all receivers", one(connections))
+    }
+}
