@@ -100,6 +100,7 @@ struct Inner {
     forwarded: Amount<DestinationLabels>,
     set_aside: Amount<DestinationLabels>,
     retried: Amount<DestinationLabels>,
+    invalid_ids: Family<ReceiverLabels, Counter>,
 }
 
 impl Default for Telemetry {
@@ -126,6 +127,12 @@ impl Telemetry {
         set_aside.register(registry, "set_aside", "that a destination will never accept");
         let retried = Amount::default();
         retried.register(registry, "retried", "that were sent again");
+        let invalid_ids = Family::<ReceiverLabels, Counter>::default();
+        registry.register(
+            "spans_with_invalid_ids",
+            "Spans taken and kept although their trace or span id is zero or of the wrong length",
+            invalid_ids.clone(),
+        );
         Telemetry {
             inner: Arc::new(Inner {
                 registry: parking_lot::Mutex::new(root),
@@ -136,6 +143,7 @@ impl Telemetry {
                 forwarded,
                 set_aside,
                 retried,
+                invalid_ids,
             }),
         }
     }
@@ -181,6 +189,12 @@ impl Telemetry {
             items,
             bytes,
         );
+    }
+
+    /// So many spans have a trace or span id that is zero or of the wrong length; they are kept.
+    pub fn invalid_ids(&self, receiver: &'static str, spans: u64) {
+        let labels = ReceiverLabels { receiver, signal: Signal::Traces.name() };
+        self.inner.invalid_ids.get_or_create(&labels).inc_by(spans);
     }
 
     /// This much is sent again.

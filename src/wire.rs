@@ -14,12 +14,15 @@
 //! | `descriptor`, `otlp` | the messages, as tables |
 //! | `walk`, `path`, `primitive` | the walk, the path of a fault, varints and UTF-8 |
 //! | `remote_write`, `pprof`, `push` | what these formats ask beyond being well formed |
+//! | `ids` | spans with ids that are kept, but counted |
+//! | [`ingest`] | the query and the body of Pyroscope's `/ingest` |
 //! | [`json`] | OTLP/JSON to protobuf |
 //! | [`prompb`], [`pprof_proto`], [`pushpb`] | the prost messages that no crate has |
 
 mod descriptor;
 mod error;
 mod fields;
+mod ids;
 mod otlp;
 mod path;
 mod pprof;
@@ -40,6 +43,7 @@ pub(crate) mod tests;
 use crate::signal::Signal;
 use descriptor::Counter;
 pub use error::{Reason, WireError};
+pub use ids::spans_with_invalid_ids;
 pub use pprof::check_pprof;
 pub use push::check_push_request;
 pub use remote_write::{RemoteWriteSummary, check_remote_write_v1, check_remote_write_v2};

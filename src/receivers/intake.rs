@@ -132,6 +132,8 @@ pub(crate) struct Checked {
     pub(crate) empty: bool,
     /// The payload to keep, uncompressed, if it is not the body itself.
     pub(crate) translated: Option<Bytes>,
+    /// Spans whose trace or span id is not what OTLP asks for. They are kept all the same.
+    pub(crate) invalid_ids: u64,
     /// Samples, histograms and exemplars, for the reply to a remote write.
     pub(crate) written: [u64; 3],
 }
@@ -220,6 +222,9 @@ pub(crate) async fn take(
         meta,
         payload,
     };
+    if checked.invalid_ids > 0 {
+        pipeline.telemetry.invalid_ids(tally.receiver, checked.invalid_ids);
+    }
     append(pipeline, batch, room, deadline, tally).await?;
     Ok(checked)
 }

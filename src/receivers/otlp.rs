@@ -14,7 +14,8 @@ pub(super) fn check(signal: Signal) -> Check {
 
 fn walk(signal: Signal, payload: &[u8]) -> Result<Checked, Refusal> {
     let summary = wire::check_otlp(signal, payload)?;
-    Ok(Checked { items: summary.items, empty: summary.items == 0, ..Checked::default() })
+    let invalid_ids = if signal == Signal::Traces { wire::spans_with_invalid_ids(payload) } else { 0 };
+    Ok(Checked { items: summary.items, empty: summary.items == 0, invalid_ids, ..Checked::default() })
 }
 
 /// Translates JSON to protobuf, which is what is kept.

@@ -143,6 +143,7 @@ impl Version {
                 // Metadata comes in requests of its own.
                 empty: decoded.is_empty(),
                 translated: None,
+                invalid_ids: 0,
                 written: [summary.samples, summary.histograms, summary.exemplars],
             })
         })

@@ -473,6 +473,7 @@ async fn zero_and_short_ids_odd_times_and_numbers_are_kept_as_they_are() {
     assert_eq!(answer.grpc().code(), Code::Ok);
     let batch = rig.only(Signal::Traces).await;
     assert_eq!((batch.items, batch.payload.as_ref()), (4, body.as_slice()));
+    assert_eq!(rig.ledger("vispyr_spans_with_invalid_ids_total", &["receiver=\"otlp_grpc\""]), 3);
 
     let body = payload::metrics(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]).encode_to_vec();
     let answer = post(rig.http, "/v1/metrics", &[PROTOBUF], body.clone()).await;
