@@ -14,7 +14,7 @@ pub fn spans_with_invalid_ids(payload: &[u8]) -> u64 {
 }
 
 fn has_valid_ids(span: &[u8]) -> bool {
-    // As every encoder writes it: both ids first.
+    // As every encoder writes it: both ids first, and no second of the kind after them.
     if let [0x0a, 16, trace @ ..] = span
         && let Some((trace, [0x12, 8, id @ ..])) = trace.split_first_chunk::<16>()
         && let Some(id) = id.first_chunk::<8>()
@@ -65,6 +65,6 @@ mod tests {
         id.extend([7; 8]);
         assert!(has_valid_ids(&[id.clone(), trace.clone()].concat()));
         assert!(has_valid_ids(&[vec![0x0a, 0], trace.clone(), id.clone()].concat()));
-        assert!(!has_valid_ids(&[trace, id, vec![0x12, 0]].concat()));
+        assert!(!has_valid_ids(&[id, trace, vec![0x12, 0]].concat()));
     }
 }
