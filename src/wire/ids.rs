@@ -24,7 +24,8 @@ fn has_valid_ids(span: &[u8]) -> bool {
         return true;
     }
     // Of a field that occurs twice, the last one counts.
-    let last = |wanted| Fields(span).filter(|(tag, _)| *tag == wanted).last().map_or(&[][..], |(_, value)| value.bytes());
+    let last =
+        |wanted| Fields(span).filter(|(tag, _)| *tag == wanted).last().map_or(&[][..], |(_, value)| value.bytes());
     let valid = |id: &[u8], length| id.len() == length && id.iter().any(|&byte| byte != 0);
     valid(last(1), 16) && valid(last(2), 8)
 }
@@ -53,7 +54,15 @@ mod tests {
     fn zero_short_long_and_missing_ids_are_counted() {
         let (trace, id) = (&[7; 16][..], &[7; 8][..]);
         assert_eq!(count(&[(trace, id), (trace, id)]), 0);
-        for bad in [(&[0; 16][..], id), (&[][..], id), (&[7; 15], id), (&[7; 17], id), (trace, &[0; 8]), (trace, &[]), (trace, trace)] {
+        for bad in [
+            (&[0; 16][..], id),
+            (&[][..], id),
+            (&[7; 15], id),
+            (&[7; 17], id),
+            (trace, &[0; 8]),
+            (trace, &[]),
+            (trace, trace),
+        ] {
             assert_eq!(count(&[(trace, id), bad]), 2, "{bad:?}");
         }
     }
