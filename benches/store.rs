@@ -9,9 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use duckdb::Connection;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, number_data_point,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
@@ -21,6 +26,7 @@ use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
 use vispyr::store::ingest::{Decoder, Limits};
 use vispyr::store::schema::Table;
 use vispyr::wal::{Position, Record};
+use vispyr::wire::prompb::v1;
 
 const START: u64 = 1_767_225_600_000_000_000;
 
@@ -29,6 +35,12 @@ fn main() {
     let runs = |name: &str| only.as_deref().is_none_or(|only| only == name);
     if runs("spans") {
         report("span", 150_000.0, 40.0, &spans(200_000));
+    }
+    if runs("points") {
+        report("point", 400_000.0, 2.0, &points(200_000));
+    }
+    if runs("samples") {
+        report("sample", 400_000.0, 2.0, &samples(400_000));
     }
 }
 
@@ -72,6 +84,15 @@ fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
     }
     let memory: String =
         db.query_row("SELECT sum(memory_usage_bytes)::VARCHAR FROM duckdb_memory()", [], |row| row.get(0)).unwrap();
+
+    if let Ok(path) = std::env::var("KEEP_HOT") {
+        db.execute_batch(&format!("ATTACH '{path}' AS kept")).unwrap();
+        for table in Table::ALL {
+            let name = table.name();
+            db.execute_batch(&format!("CREATE OR REPLACE TABLE kept.{name} AS FROM hot.{name}")).unwrap();
+        }
+        db.execute_batch("DETACH kept").unwrap();
+    }
 
     let dir = tempfile::tempdir().unwrap();
     let start = cpu();
@@ -118,6 +139,91 @@ fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
         hot_bytes as f64 / items as f64
     );
     println!("  sealed              {:.1} bytes each, goal {goal_bytes}", size as f64 / items as f64);
+}
+
+/// What an application's meter sends every 15 s: 200 requests of metrics with several series each.
+fn points(count: usize) -> Vec<Record> {
+    let mut random = SmallRng::seed_from_u64(2);
+    let series = 1000;
+    (0..count / series)
+        .map(|scrape| {
+            let time = START + scrape as u64 * 15_000_000_000;
+            let metrics = (0..50)
+                .map(|metric| {
+                    let data_points = (0..series / 50)
+                        .map(|i| NumberDataPoint {
+                            attributes: vec![
+                                text("http.request.method", if i % 2 == 0 { "GET" } else { "POST" }),
+                                text("http.route", format!("/api/items/{i}")),
+                                attribute("http.response.status_code", Any::IntValue(200)),
+                                text("server.address", "shop.example"),
+                            ],
+                            start_time_unix_nano: START,
+                            time_unix_nano: time,
+                            value: Some(number_data_point::Value::AsInt(
+                                i64::try_from(scrape).unwrap() * 10 + random.random_range(0..10),
+                            )),
+                            ..NumberDataPoint::default()
+                        })
+                        .collect();
+                    let data = Data::Sum(Sum { data_points, aggregation_temporality: 2, is_monotonic: true });
+                    Metric {
+                        name: format!("http.server.metric_{metric}"),
+                        unit: "{request}".to_owned(),
+                        description: "A metric of the server".to_owned(),
+                        data: Some(data),
+                        ..Metric::default()
+                    }
+                })
+                .collect();
+            let request = ExportMetricsServiceRequest {
+                resource_metrics: vec![ResourceMetrics {
+                    resource: Some(resource(0)),
+                    scope_metrics: vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }],
+                    ..ResourceMetrics::default()
+                }],
+            };
+            record(Signal::Metrics, Format::Otlp, series, request.encode_to_vec())
+        })
+        .collect()
+}
+
+/// What Prometheus sends of a node_exporter scraped every 15 s: 1,000 series, of which a third
+/// never change, a third count up evenly and a third are gauges. 500 samples a request.
+fn samples(count: usize) -> Vec<Record> {
+    let mut random = SmallRng::seed_from_u64(3);
+    let series = 1000;
+    let mut values = vec![0.0f64; series];
+    let mut records = Vec::new();
+    for scrape in 0..count / series {
+        let timestamp = i64::try_from(START / 1_000_000).unwrap() + i64::try_from(scrape).unwrap() * 15_000 + 3;
+        let timeseries: Vec<v1::TimeSeries> = (0..series)
+            .map(|i| {
+                match i % 3 {
+                    0 => {}
+                    1 => values[i] += f64::from(random.random_range(0..200u32)) / 100.0,
+                    _ => values[i] = f64::from(random.random_range(0..1u32 << 20)) * 4096.0,
+                }
+                let label = |name: &str, value: String| v1::Label { name: name.to_owned(), value };
+                v1::TimeSeries {
+                    labels: vec![
+                        label("__name__", format!("node_metric_{}_total", i / 10)),
+                        label("cpu", (i % 10).to_string()),
+                        label("instance", "localhost:9100".to_owned()),
+                        label("job", "node".to_owned()),
+                        label("mode", "user".to_owned()),
+                    ],
+                    samples: vec![v1::Sample { value: values[i], timestamp }],
+                    ..v1::TimeSeries::default()
+                }
+            })
+            .collect();
+        for timeseries in timeseries.chunks(500) {
+            let request = v1::WriteRequest { timeseries: timeseries.to_vec(), metadata: Vec::new() };
+            records.push(record(Signal::Metrics, Format::RemoteWriteV1, 500, request.encode_to_vec()));
+        }
+    }
+    records
 }
 
 fn record(signal: Signal, format: Format, items: usize, payload: Vec<u8>) -> Record {

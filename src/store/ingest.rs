@@ -275,3 +275,6 @@ impl EachRows for Take {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

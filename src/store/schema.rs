@@ -30,8 +30,11 @@ pub enum Table {
     Resources,
     /// Spans.
     Spans,
-    /// Data points of all kinds, remote-write samples included.
+    /// Data points with one value: gauges, sums and remote-write samples.
     MetricPoints,
+    /// Data points that are histograms or summaries. Apart, because NULL columns cost too: with
+    /// them a sample took 0.5 us longer to seal. The view `metric_points` shows both.
+    MetricDistributions,
     /// What a `series_id` stands for.
     Series,
     /// Exemplars of data points.
@@ -77,10 +80,11 @@ const fn column(name: &'static str, sql_type: &'static str) -> Column {
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: [Table; 11] = [
+    /// Every table. Those that another one's view needs come before it.
+    pub const ALL: [Table; 12] = [
         Table::Resources,
         Table::Spans,
+        Table::MetricDistributions,
         Table::MetricPoints,
         Table::Series,
         Table::Exemplars,
@@ -98,6 +102,7 @@ impl Table {
             Table::Resources => "resources",
             Table::Spans => "spans",
             Table::MetricPoints => "metric_points",
+            Table::MetricDistributions => "metric_distributions",
             Table::Series => "series",
             Table::Exemplars => "exemplars",
             Table::MetricMetadata => "metric_metadata",
@@ -120,6 +125,7 @@ impl Table {
             Table::Resources => RESOURCES,
             Table::Spans => SPANS,
             Table::MetricPoints => METRIC_POINTS,
+            Table::MetricDistributions => METRIC_DISTRIBUTIONS,
             Table::Series => SERIES,
             Table::Exemplars => EXEMPLARS,
             Table::MetricMetadata => METRIC_METADATA,
@@ -169,7 +175,7 @@ impl Table {
     /// `ORDER BY` list for sealing, where an order pays in bytes or in pruning.
     pub fn sort_key(self) -> Option<&'static str> {
         match self {
-            Table::MetricPoints => Some("metric, series_id, time"),
+            Table::MetricPoints | Table::MetricDistributions => Some("metric, series_id, time"),
             Table::ProfileSamples => Some("profile_type, stack_id"),
             _ => None,
         }
@@ -248,8 +254,7 @@ const METRIC_POINTS: &[Column] = &[
     column("start_time", "TIMESTAMP_NS"),
     column("metric", "VARCHAR"),
     column("unit", "VARCHAR"),
-    // gauge, sum, histogram, exponential_histogram, summary; unknown for remote-write samples
-    // whose metadata has not come yet.
+    // gauge, sum; unknown for remote-write samples whose metadata has not come yet.
     column("type", "VARCHAR"),
     // delta, cumulative; NULL where it does not apply.
     column("temporality", "VARCHAR"),
@@ -257,6 +262,20 @@ const METRIC_POINTS: &[Column] = &[
     column("service_name", "VARCHAR"),
     column("series_id", "BIGINT"),
     column("value", "DOUBLE"),
+    // OTLP's; bit 0 is "no recorded value", which is also set for Prometheus' stale markers.
+    column("flags", "UINTEGER"),
+];
+
+const METRIC_DISTRIBUTIONS: &[Column] = &[
+    column("time", "TIMESTAMP_NS"),
+    column("start_time", "TIMESTAMP_NS"),
+    column("metric", "VARCHAR"),
+    column("unit", "VARCHAR"),
+    // histogram, exponential_histogram, summary.
+    column("type", "VARCHAR"),
+    column("temporality", "VARCHAR"),
+    column("service_name", "VARCHAR"),
+    column("series_id", "BIGINT"),
     column("count", "DOUBLE"),
     column("sum", "DOUBLE"),
     column("min", "DOUBLE"),
@@ -273,7 +292,6 @@ const METRIC_POINTS: &[Column] = &[
     // Of a summary, in step.
     column("quantiles", "DOUBLE[]"),
     column("quantile_values", "DOUBLE[]"),
-    // OTLP's; bit 0 is "no recorded value", which is also set for Prometheus' stale markers.
     column("flags", "UINTEGER"),
 ];
 

@@ -11,7 +11,8 @@ use crate::store::schema::Table;
 
 /// `SELECT` of the user's view of `table`. `source` names the relation that holds the stored rows
 /// of a table: a (qualified) table or view name, or a subquery in parentheses. It is asked for
-/// `table` and, where the view joins them, for [`Table::Resources`].
+/// `table`, where the view joins them for [`Table::Resources`], and for
+/// [`Table::MetricDistributions`] as the other part of `metric_points`.
 ///
 /// The join is written so that DuckDB drops it from queries that do not use `resource` (its
 /// `join_elimination` knows a `GROUP BY` key to be unique, `DISTINCT ON` not).
@@ -33,6 +34,16 @@ pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
                 source(table)
             );
         }
+        Table::MetricPoints => {
+            // Columns that only the one kind has are NULL for the other.
+            let rows: Vec<String> = [Table::MetricPoints, Table::MetricDistributions]
+                .map(|stored| {
+                    let columns: Vec<String> = POINTS.iter().map(|column| point_column(stored, column)).collect();
+                    format!("SELECT {} FROM {}", columns.join(", "), source(stored))
+                })
+                .into();
+            return rows.join(" UNION ALL ");
+        }
         _ => source(table),
     };
     if !table.columns().iter().any(|column| column.name == "resource_id") {
@@ -40,6 +51,46 @@ pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
     }
     let resources = dictionary(Table::Resources, &["resource"], &source(Table::Resources));
     format!("SELECT {columns} FROM {rows} AS s LEFT JOIN ({resources}) AS r ON s.resource_id = r.resource_id")
+}
+
+/// The user's columns of `metric_points`, in order.
+const POINTS: [&str; 26] = [
+    "time",
+    "start_time",
+    "metric",
+    "unit",
+    "type",
+    "temporality",
+    "monotonic",
+    "service_name",
+    "series_id",
+    "value",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "bucket_counts",
+    "explicit_bounds",
+    "scale",
+    "zero_count",
+    "zero_threshold",
+    "positive_offset",
+    "positive_counts",
+    "negative_offset",
+    "negative_counts",
+    "quantiles",
+    "quantile_values",
+    "flags",
+];
+
+/// A column of `metric_points` as `stored` has it, or NULL of the right type.
+fn point_column(stored: Table, name: &str) -> String {
+    let find = |table: Table| table.columns().iter().find(|column| column.name == name);
+    let other = if stored == Table::MetricPoints { Table::MetricDistributions } else { Table::MetricPoints };
+    match (find(stored), find(other)) {
+        (None, Some(column)) => format!("NULL::{} AS {name}", column.sql_type),
+        _ => name.to_owned(),
+    }
 }
 
 /// One row for each key of a dictionary. Rows of one key never differ.
@@ -59,12 +110,6 @@ fn columns(table: Table) -> &'static str {
              status_code, status_message, service_name, r.resource AS resource, scope_name, \
              scope_version, attributes, events, links"
         }
-        Table::MetricPoints => {
-            "time, start_time, metric, unit, type, temporality, monotonic, service_name, series_id, \
-             value, count, sum, min, max, bucket_counts, explicit_bounds, scale, zero_count, \
-             zero_threshold, positive_offset, positive_counts, negative_offset, negative_counts, \
-             quantiles, quantile_values, flags"
-        }
         Table::Series => "series_id, metric, service_name, labels, r.resource AS resource, scope_name, scope_version",
         Table::Exemplars => {
             "time, series_id, value, lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, attributes"
@@ -83,6 +128,7 @@ fn columns(table: Table) -> &'static str {
             "lower(hex(profile_id)) AS profile_id, time, profile_type, service_name, value, stack_id, \
              lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, labels"
         }
+        Table::MetricPoints | Table::MetricDistributions => "*",
         Table::Resources | Table::MetricMetadata | Table::Stacks | Table::Frames => "*",
     }
 }

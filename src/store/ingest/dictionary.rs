@@ -1,6 +1,6 @@
 //! Which dictionary rows have been given out: each id once in a generation and a day.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 /// The ids of one dictionary that the current generation holds.
 #[derive(Debug, Default)]

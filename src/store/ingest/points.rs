@@ -12,7 +12,7 @@ use crate::store::schema::Table;
 pub(crate) const NO_RECORDED_VALUE: u32 = 1;
 
 rows! {
-    /// Points with one value. Nearly all points are, and every column costs, also if it is NULL.
+    /// Rows of `metric_points`.
     NumberRows of Table::MetricPoints {
         time: Time,
         start_time: Time,
@@ -29,8 +29,8 @@ rows! {
 }
 
 rows! {
-    /// Histograms of both kinds, and summaries.
-    DistributionRows of Table::MetricPoints {
+    /// Rows of `metric_distributions`: histograms of both kinds, and summaries.
+    DistributionRows of Table::MetricDistributions {
         time: Time,
         start_time: Time,
         metric: Text,

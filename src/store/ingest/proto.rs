@@ -42,8 +42,8 @@ pub(crate) enum Field<'a> {
     Fixed64(u64),
     /// Wire type 2.
     Bytes(&'a [u8]),
-    /// Wire type 5.
-    Fixed32(u32),
+    /// Wire type 5. No field that is stored has it.
+    Fixed32,
 }
 
 impl<'a> Field<'a> {
@@ -57,13 +57,6 @@ impl<'a> Field<'a> {
     pub(crate) fn fixed64(self) -> Result<u64> {
         match self {
             Field::Fixed64(value) => Ok(value),
-            _ => Err(ProtoError::WireType),
-        }
-    }
-
-    pub(crate) fn fixed32(self) -> Result<u32> {
-        match self {
-            Field::Fixed32(value) => Ok(value),
             _ => Err(ProtoError::WireType),
         }
     }
@@ -175,9 +168,8 @@ impl<'a> Fields<'a> {
                 Field::Bytes(bytes)
             }
             5 => {
-                let (word, rest) = self.rest.split_first_chunk::<4>().ok_or(ProtoError::Truncated)?;
-                self.rest = rest;
-                Field::Fixed32(u32::from_le_bytes(*word))
+                self.rest = self.rest.get(4..).ok_or(ProtoError::Truncated)?;
+                Field::Fixed32
             }
             // Unknown groups are legal and skipped.
             3 => {

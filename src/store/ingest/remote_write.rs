@@ -14,7 +14,7 @@ mod histogram;
 mod v1;
 mod v2;
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::store::ingest::points::{Kind, NO_RECORDED_VALUE, Points};
 use crate::store::ingest::proto::ProtoError;
@@ -122,7 +122,8 @@ struct SeriesWriter<'a> {
     unit: &'a str,
     kind: FamilyKind,
     service_name: Option<&'a str>,
-    labels: Vec<(&'a str, Value<'a>)>,
+    /// `__name__` among them.
+    labels: Vec<(&'a str, &'a str)>,
     /// Encoded labels, for the lookup.
     parts: Vec<&'a [u8]>,
     identity: Identity<'a>,
@@ -131,30 +132,17 @@ struct SeriesWriter<'a> {
 
 impl<'a> SeriesWriter<'a> {
     /// Begins a series with these labels, `__name__` among them.
-    fn new(labels: &[(&'a str, &'a str)], parts: Vec<&'a [u8]>, family: Option<(FamilyKind, &'a str)>) -> Self {
+    fn new(labels: Vec<(&'a str, &'a str)>, parts: Vec<&'a [u8]>, family: Option<(FamilyKind, &'a str)>) -> Self {
         let find = |name: &str| labels.iter().find(|label| label.0 == name).map(|label| label.1);
         let metric = find("__name__").unwrap_or_default();
         let service_name = find("service_name").or_else(|| find("job"));
         let (kind, unit) = family.unwrap_or((FamilyKind::Unknown, ""));
         let identity = Identity { metric, service_name, resource_id: None, scope_name: "", scope_version: "" };
-        SeriesWriter {
-            metric,
-            unit,
-            kind,
-            service_name,
-            labels: labels
-                .iter()
-                .filter(|label| label.0 != "__name__")
-                .map(|label| (label.0, Value::Text(label.1)))
-                .collect(),
-            parts,
-            identity,
-            seed: identity.seed(),
-        }
+        SeriesWriter { metric, unit, kind, service_name, labels, parts, identity, seed: identity.seed() }
     }
 
     fn id(&self, time: i64, points: &mut Points, encoder: &mut Encoder) -> Result<i64, ProtoError> {
-        let labels = || Value::Object(&self.labels);
+        let labels = || Value::Labels(&self.labels);
         points.series.id(&self.identity, self.seed, self.parts.iter().copied(), labels, Some(time), encoder)
     }
 

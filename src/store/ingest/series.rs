@@ -4,9 +4,8 @@
 //! Points come with their labels encoded, mostly byte for byte as the time before. So the encoded
 //! bytes are hashed first and looked up; only what is not known is sorted and hashed for its id.
 
-use std::collections::HashMap;
-
-use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
+use hashbrown::HashMap;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::store::ingest::dictionary::Emitted;
 use crate::store::ingest::proto::ProtoError;
@@ -46,13 +45,9 @@ pub(crate) struct Identity<'a> {
 impl Identity<'_> {
     /// A hash of all of it. Start of the hashes of its series.
     pub(crate) fn seed(&self) -> u64 {
-        let mut hash = Xxh3::new();
-        for part in [self.metric, self.scope_name, self.scope_version] {
-            hash.update(&(part.len() as u64).to_le_bytes());
-            hash.update(part.as_bytes());
-        }
-        hash.update(&self.resource_id.unwrap_or_default().to_le_bytes());
-        hash.digest()
+        let parts = [self.metric, self.scope_name, self.scope_version];
+        let start = self.resource_id.unwrap_or_default().cast_unsigned();
+        parts.iter().fold(start, |seed, part| xxh3_64_with_seed(part.as_bytes(), seed))
     }
 }
 
@@ -104,9 +99,7 @@ impl Series {
             return Ok(known.id);
         }
         let labels = encoder.encode(labels())?;
-        let mut hash = Xxh3::with_seed(seed);
-        hash.update(labels);
-        let id = hash.digest().cast_signed();
+        let id = xxh3_64_with_seed(labels, seed).cast_signed();
         if self.emitted.first(id, day) {
             self.rows.series_id.push(Some(id));
             self.rows.time.push(time);

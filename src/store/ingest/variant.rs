@@ -6,14 +6,19 @@
 //! bad batches; and a struct cannot hold keys that are empty, that repeat or that differ in case
 //! only. Encoded here, a row costs about as much as filling struct columns, whatever it holds.
 //!
-//! Rules: of a repeated key the last value wins (a variant object has each key once). What is
-//! nested deeper than the limit becomes JSON text. Integers are always 64 bits wide, so that a
-//! shredded column has one type.
+//! Rules: of a repeated key the last value wins (a variant object has each key once). An empty
+//! key, which OpenTelemetry forbids, becomes [`EMPTY_KEY`]: when DuckDB 2.0.0 shreds an object
+//! with one to Parquet, the value is lost, or the statement fails, or the instance goes down with
+//! an internal error. What is nested deeper than the limit becomes JSON text. Integers are always
+//! 64 bits wide, so that a shredded column has one type.
 
 use std::collections::HashMap;
 
 use crate::store::ingest::any::{AnyValue, elements, key_value, write_json};
 use crate::store::ingest::proto::ProtoError;
+
+/// What an empty key is called.
+pub(crate) const EMPTY_KEY: &str = "(empty)";
 
 /// Above this many keys a dictionary is searched by hash.
 const SMALL_DICTIONARY: usize = 24;
@@ -33,10 +38,10 @@ pub(crate) enum Value<'a> {
     Attributes(&'a [&'a [u8]]),
     /// An object; keys need not be in order.
     Object(&'a [(&'a str, Value<'a>)]),
+    /// An object of texts: the labels of a series, but for `__name__`.
+    Labels(&'a [(&'a str, &'a str)]),
     /// An array.
     Array(&'a [Value<'a>]),
-    /// An attribute value, encoded.
-    Any(&'a [u8]),
 }
 
 /// Writes variants, one after the other, with the same memory.
@@ -102,7 +107,6 @@ impl Encoder {
             Value::Text(text) => self.text(text),
             Value::Int(value) => self.fixed(6, &value.to_le_bytes()),
             Value::Time(nanos) => self.fixed(19, &nanos.to_le_bytes()),
-            Value::Any(bytes) => return self.any(bytes, depth),
             Value::Attributes(attributes) => {
                 let mut pairs = Vec::with_capacity(attributes.len());
                 for attribute in attributes {
@@ -112,6 +116,13 @@ impl Encoder {
             }
             Value::Object(pairs) => {
                 return self.object(pairs.to_vec(), depth, |encoder, value, depth| encoder.write(value, depth));
+            }
+            Value::Labels(labels) => {
+                let pairs = labels.iter().copied().filter(|label| label.0 != "__name__").collect();
+                return self.object(pairs, depth, |encoder, text, _| {
+                    encoder.text(text);
+                    Ok(())
+                });
             }
             Value::Array(values) => {
                 let start = self.value.len();
@@ -168,6 +179,11 @@ impl Encoder {
         depth: u32,
         mut write: impl FnMut(&mut Self, V, u32) -> Result<(), ProtoError>,
     ) -> Result<(), ProtoError> {
+        for (key, _) in &mut pairs {
+            if key.is_empty() {
+                *key = EMPTY_KEY;
+            }
+        }
         // Stable: among equal keys the last one stays last, and wins.
         pairs.sort_by_key(|pair| pair.0);
         let start = self.value.len();

@@ -245,7 +245,7 @@ fn distributions_come_back() {
         ])
     );
     assert_eq!(rows.len(), 3);
-    assert_eq!(store.seal(Table::MetricPoints), 3);
+    assert_eq!(store.seal(Table::MetricDistributions), 3);
 }
 
 #[test]

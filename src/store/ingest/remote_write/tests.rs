@@ -209,7 +209,7 @@ fn native_histograms_become_dense() {
         "SELECT type, temporality, bucket_counts, explicit_bounds, scale FROM metric_points WHERE type = 'histogram'",
     );
     assert_eq!(row, some(&["histogram", "NULL", "[0.0, 4.0, 5.0, 0.0]", "[0.5, 1.0, 2.0]", "NULL"]));
-    assert_eq!(store.seal(Table::MetricPoints), 2);
+    assert_eq!(store.seal(Table::MetricDistributions), 2);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn series(bytes: &[u8], points: &mut Points, families: &Families, encoder: &mut 
     }
     let metric = labels.iter().find(|label| label.0 == "__name__").map_or("", |label| label.1);
     let family = families.of_metric(metric).map(|family| (family.kind, family.unit.as_str()));
-    let writer = SeriesWriter::new(&labels, parts, family);
+    let writer = SeriesWriter::new(labels, parts, family);
 
     let mut count = 0;
     let mut message = fields(bytes);

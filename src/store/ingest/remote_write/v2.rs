@@ -70,7 +70,7 @@ fn series(
     }
     let labels_of_series = labels(&references, symbols)?;
     let parts = labels_of_series.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).collect();
-    let writer = SeriesWriter::new(&labels_of_series, parts, Some((kind, unit)));
+    let writer = SeriesWriter::new(labels_of_series, parts, Some((kind, unit)));
     if kind != FamilyKind::Unknown || !help.is_empty() || !unit.is_empty() {
         points.describe(writer.metric, kind.name(), unit, help, now);
     }
