@@ -110,7 +110,8 @@ class Prometheus:
 
         wait_for("Prometheus to be ready", ready)
         began = time.time()
-        time.sleep(max(seconds, 5))
+        # A shorter range holds too few scrapes to say anything.
+        time.sleep(max(seconds, 15))
         # A range that is over: all of it has been scraped, but perhaps not yet sent. Half
         # milliseconds keep its ends off every sample.
         self.begin, self.end = int(began) + 2.0005, int(time.time()) - 1 + 0.0005
