@@ -80,7 +80,8 @@ impl SqlError {
 
     /// Sorts a message of DuckDB's; see [`Self::from_duckdb`].
     pub fn from_message(message: &str, text: &str) -> Self {
-        let message = message.trim_end();
+        // An internal error comes with a stack trace, which helps nobody who asks.
+        let message = message.split("\n\nStack Trace:").next().unwrap_or_default().trim_end();
         if message.starts_with("FATAL Error") || message.contains("database has been invalidated") {
             return SqlError::Fatal(message.to_owned());
         }
@@ -93,6 +94,11 @@ impl SqlError {
         SqlError::Failed { message: message.to_owned(), position: position_in(message, text) }
     }
 
+    /// DuckDB calls it a mistake of its own; some of these spoil the instance.
+    pub fn is_internal(&self) -> bool {
+        matches!(self, SqlError::Failed { message, .. } if message.starts_with("INTERNAL Error"))
+    }
+
     /// The status that says this over HTTP.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -101,8 +107,9 @@ impl SqlError {
             // Not 408: clients repeat a request that got a 408 by themselves.
             SqlError::TimeLimit(_) => StatusCode::GATEWAY_TIMEOUT,
             SqlError::Memory(_) => StatusCode::INSUFFICIENT_STORAGE,
-            SqlError::Interrupted(_) | SqlError::Busy(_) | SqlError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            SqlError::Fatal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            SqlError::Interrupted(_) | SqlError::Busy(_) | SqlError::Unavailable(_) | SqlError::Fatal(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -193,8 +200,9 @@ mod tests {
     fn errors_are_sorted_by_what_the_client_can_do() {
         for (message, status) in [
             ("Binder Error: x", 400),
-            ("FATAL Error: x", 500),
-            ("Invalid Error: database has been invalidated because of a previous fatal error", 500),
+            ("FATAL Error: x", 503),
+            ("Invalid Error: database has been invalidated because of a previous fatal error", 503),
+            ("INTERNAL Error: x\n\nStack Trace:\n\n/lib/x", 400),
             ("Out of Memory Error: failed to allocate", 507),
             ("INTERRUPT Error: Interrupted!", 503),
         ] {

@@ -288,6 +288,12 @@ struct Job {
 }
 
 impl Job {
+    /// Whether the instance takes no further statement.
+    fn is_spoilt(&self) -> bool {
+        let probe = self.service.inner.connect.connect().and_then(|fresh| fresh.execute_batch("SELECT 1"));
+        probe.is_err_and(|e| matches!(SqlError::from_duckdb(&e, ""), SqlError::Fatal(_)))
+    }
+
     fn run(self, connected: tokio::sync::oneshot::Sender<Arc<InterruptHandle>>) -> Result<Summary, SqlError> {
         let inner = &self.service.inner;
         let run = Run {
@@ -300,7 +306,7 @@ impl Job {
         let connection = inner.connect.connect().map_err(|e| SqlError::from_duckdb(&e, ""))?;
         // The watcher waits for this, so it is there.
         let _ = connected.send(connection.interrupt_handle());
-        run.execute(&connection, &self.query, self.kind, &mut |data| {
+        let outcome = run.execute(&connection, &self.query, self.kind, &mut |data| {
             let stopped = || SqlError::Interrupted("stopped".to_owned());
             let sending = self.pieces.send(Piece::Data(Bytes::from(data)));
             self.runtime.block_on(async {
@@ -310,6 +316,10 @@ impl Job {
                     sent = sending => sent.map_err(|_| stopped()),
                 }
             })
-        })
+        });
+        match outcome {
+            Err(error) if error.is_internal() && self.is_spoilt() => Err(SqlError::Fatal(error.to_string())),
+            outcome => outcome,
+        }
     }
 }
