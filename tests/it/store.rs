@@ -624,7 +624,7 @@ impl SmallDisk {
     fn mount(dir: &Path, options: &str) -> Option<Self> {
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir).output().ok()?;
         if !mounted.status.success() {
-            println!("SKIPPED, no tmpfs can be mounted: {}", String::from_utf8_lossy(&mounted.stderr));
+            eprintln!("SKIPPED, no tmpfs can be mounted: {}", String::from_utf8_lossy(&mounted.stderr));
             return None;
         }
         Some(SmallDisk(dir.to_owned()))

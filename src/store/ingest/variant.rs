@@ -173,9 +173,9 @@ impl Encoder {
         Ok(())
     }
 
-    fn object<'a, V: Copy>(
+    fn object<V: Copy>(
         &mut self,
-        mut pairs: Vec<(&'a str, V)>,
+        mut pairs: Vec<(&str, V)>,
         depth: u32,
         mut write: impl FnMut(&mut Self, V, u32) -> Result<(), ProtoError>,
     ) -> Result<(), ProtoError> {

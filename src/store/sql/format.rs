@@ -182,16 +182,17 @@ fn arrow_error(error: &arrow::error::ArrowError) -> SqlError {
 /// A value; text that is JSON goes in as it is, unless it is not JSON after all (a VARIANT holds
 /// NaN) or nests deeper than most readers bear.
 fn json_cell(out: &mut String, array: &dyn Array, row: usize, json: bool) {
-    if json && !is_null(array, row) {
-        if let Some(strings) = array.as_string_opt::<i32>() {
-            let text = strings.value(row);
-            if serde_json::from_str::<&RawValue>(text).is_ok() {
-                out.push_str(text);
-            } else {
-                write_string(out, text);
-            }
-            return;
+    if json
+        && !is_null(array, row)
+        && let Some(strings) = array.as_string_opt::<i32>()
+    {
+        let text = strings.value(row);
+        if serde_json::from_str::<&RawValue>(text).is_ok() {
+            out.push_str(text);
+        } else {
+            write_string(out, text);
         }
+        return;
     }
     write_json(out, array, row);
 }
