@@ -1,8 +1,9 @@
 //! What a span and a point cost on their way from the log into a sealed file, in CPU time of this
 //! process: decoding, inserting into a hot generation, sealing to Parquet; and bytes on disk.
 //!
-//! `cargo bench --bench store [spans|points|samples]`. The machine may be busy: figures are CPU time, and the
-//! steps of one run compare with each other.
+//! `cargo bench --bench store [spans|points|samples]`. Figures are CPU time; the steps of one run
+//! compare with each other. `KEEP_HOT=FILE` leaves the rows in a DuckDB file, to try other ways to
+//! seal them.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use prost::Message;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
+use vispyr::store::engine::flush::PARQUET;
 use vispyr::store::ingest::{Decoder, Limits};
 use vispyr::store::schema::Table;
 use vispyr::wal::{Position, Record};
@@ -106,12 +108,8 @@ fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
         let order = table.sort_key().map(|key| format!(" ORDER BY {key}")).unwrap_or_default();
         let file = dir.path().join(table.name());
         let before = cpu();
-        db.execute_batch(&format!(
-            "COPY ({}{order}) TO '{}' (FORMAT parquet, COMPRESSION zstd)",
-            table.stored_select(&hot),
-            file.display()
-        ))
-        .unwrap();
+        db.execute_batch(&format!("COPY ({}{order}) TO '{}' ({PARQUET})", table.stored_select(&hot), file.display()))
+            .unwrap();
         let bytes = std::fs::metadata(&file).unwrap().len();
         println!(
             "  {:<16} {rows:>8} rows  {bytes:>10} bytes sealed  {:>7.1} ms",
