@@ -242,6 +242,8 @@ impl Service {
                 () = pieces.closed(), if !stop.token.is_cancelled() => {
                     stop.because(SqlError::Interrupted("the client went away".to_owned()));
                 }
+                // Asked to stop from elsewhere.
+                () = stop.token.cancelled(), if !stop.token.is_cancelled() => {}
                 // Again and again: an interrupt that comes between two phases is forgotten.
                 () = tokio::time::sleep(Duration::from_millis(50)), if stop.token.is_cancelled() => {}
             }
