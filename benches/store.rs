@@ -56,7 +56,7 @@ fn cpu() -> Duration {
 fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
     let db = Connection::open_in_memory().unwrap();
     Decoder::register(&db).unwrap();
-    db.execute_batch("SET threads = 1; ATTACH ':memory:' AS hot").unwrap();
+    db.execute_batch("SET threads = 1; SET preserve_insertion_order = false; ATTACH ':memory:' AS hot").unwrap();
     for table in Table::ALL {
         db.execute_batch(&table.create(&format!("hot.{}", table.name()))).unwrap();
     }
