@@ -36,7 +36,8 @@
 //! | `corrupt/` | what was damaged, for people to look at ([`aside`]) |
 //!
 //! - Two threads a log: the writer ([`writer`]: group commit, failing disks; [`room`]: the budget) and the
-//!   keeper ([`keeper`]: cursor file, deletion). Async code only queues and waits.
+//!   keeper ([`keeper`]: cursor file, deletion). Destinations come and go while it runs
+//!   ([`destinations`]). Async code only queues and waits.
 //! - At start the torn end is cut; damage before a good record is stepped over ([`recovery`],
 //!   [`scan`]).
 //! - Readers see what is synced, from a small cache of the end or with one positioned read a
@@ -48,6 +49,7 @@
 
 mod aside;
 mod cursor;
+mod destinations;
 mod files;
 mod keeper;
 mod queue;
@@ -68,7 +70,6 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -80,6 +81,7 @@ use self::state::Shared;
 use crate::signal::{Batch, Signal};
 
 pub use self::reader::Reader;
+pub use self::stats::{CursorStats, Stats};
 
 /// The number of a record in its log. Dense: the record after `Position(n)` is `Position(n + 1)`,
 /// over restarts too. As a cursor it is the next record to read, so everything before it is done.
@@ -184,49 +186,6 @@ pub enum AppendError {
     Closed(Signal),
 }
 
-/// Figures of one log, read at once.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct Stats {
-    /// Bytes of all segments on disk.
-    pub size: u64,
-    /// Number of segments.
-    pub segments: u64,
-    /// Oldest record still there.
-    pub oldest: Position,
-    /// The next record's position.
-    pub next: Position,
-    /// Records skipped for a wrong checksum since the start.
-    pub corrupt_records: u64,
-    /// Syncs done since the start, and the time they took.
-    pub syncs: u64,
-    /// Sum of the time spent in `fdatasync`.
-    pub sync_time: Duration,
-    /// The destinations.
-    pub cursors: Vec<CursorStats>,
-}
-
-/// How far one destination has come.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct CursorStats {
-    /// Its name.
-    pub destination: String,
-    /// The next record that it has not accepted yet.
-    pub position: Position,
-    /// Records, items and bytes between its cursor and the end of the log.
-    pub lag_records: u64,
-    /// Items not delivered yet.
-    pub lag_items: u64,
-    /// Bytes not delivered yet.
-    pub lag_bytes: u64,
-    /// Age of the oldest record not delivered yet.
-    pub lag_time: Duration,
-    /// Items that it will not get any more, because the log was full or a record was damaged,
-    /// since the log was opened. Records that it was just handling may be among them.
-    pub dropped_items: u64,
-    /// Payload bytes of those.
-    pub dropped_bytes: u64,
-}
-
 /// One signal's log. Cheap to clone; the last one dropped closes it.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -312,14 +271,28 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`WalError::UnknownDestination`] if [`Log::open`] was not told of it.
+    /// [`WalError::UnknownDestination`] if neither [`Log::open`] nor [`Log::add`] was told of it.
     pub fn reader(&self, destination: &str) -> Result<Reader, WalError> {
         let shared = &self.handle.shared;
-        let cursor = shared.state.lock().cursors.iter().position(|cursor| cursor.name == destination);
+        let cursor = shared.state.lock().cursors.find(destination);
         match cursor {
             Some(cursor) => Ok(Reader::new(shared.clone(), cursor)),
             None => Err(WalError::UnknownDestination(destination.to_owned())),
         }
+    }
+
+    /// Registers a destination while the log runs; where it begins. One that is registered already
+    /// keeps its cursor. Blocks; durable when it returns, unless the disk is full.
+    pub fn add(&self, destination: &str, start: Start) -> Position {
+        self.handle.shared.add(destination, start)
+    }
+
+    /// Forgets a destination while the log runs: its cursor goes, its readers move nothing any
+    /// more, and the segments that only it had still to read are deleted before this returns.
+    /// What it had not had yet; nothing if it was not registered. Blocks; durable when it returns,
+    /// unless the disk is full.
+    pub fn remove(&self, destination: &str) -> Option<CursorStats> {
+        self.handle.shared.remove(destination)
     }
 
     /// Figures for `/metrics` and `vispyr status`. Exact; reads at most one small index file a

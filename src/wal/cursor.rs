@@ -13,6 +13,73 @@ use super::segment::Entries;
 
 const NAME: &str = "cursors";
 
+/// Which cursor, for as long as the log is open: never used again for another destination, so a
+/// reader of one that was removed moves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct CursorId(pub(super) u64);
+
+/// The cursors by the order in which their destinations came.
+#[derive(Debug, Default)]
+pub(super) struct Cursors {
+    known: BTreeMap<CursorId, Cursor>,
+    /// The next destination's.
+    next: CursorId,
+}
+
+impl Cursors {
+    /// A further destination, whose name is not there yet.
+    pub(super) fn push(&mut self, cursor: Cursor) -> CursorId {
+        let id = self.next;
+        self.next = CursorId(id.0 + 1);
+        self.known.insert(id, cursor);
+        id
+    }
+
+    /// Forgets a destination.
+    pub(super) fn remove(&mut self, id: CursorId) -> Option<Cursor> {
+        self.known.remove(&id)
+    }
+
+    /// The one of this name.
+    pub(super) fn find(&self, name: &str) -> Option<CursorId> {
+        self.known.iter().find(|(_, cursor)| cursor.name == name).map(|(id, _)| *id)
+    }
+
+    pub(super) fn get(&self, id: CursorId) -> Option<&Cursor> {
+        self.known.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: CursorId) -> Option<&mut Cursor> {
+        self.known.get_mut(&id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Cursor> {
+        self.known.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Cursor> {
+        self.known.values_mut()
+    }
+
+    pub(super) fn by_id(&self) -> impl Iterator<Item = (CursorId, &Cursor)> {
+        self.known.iter().map(|(id, cursor)| (*id, cursor))
+    }
+}
+
+impl FromIterator<Cursor> for Cursors {
+    fn from_iter<T: IntoIterator<Item = Cursor>>(cursors: T) -> Self {
+        let mut all = Cursors::default();
+        for cursor in cursors {
+            all.push(cursor);
+        }
+        all
+    }
+}
+
 /// A destination's place in the log.
 #[derive(Debug)]
 pub(super) struct Cursor {

@@ -72,7 +72,9 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
 }
 
-fn save(shared: &Shared) -> std::io::Result<()> {
+/// Writes the cursor file; durable when it returns.
+pub(super) fn save(shared: &Shared) -> std::io::Result<()> {
+    let _alone = shared.keeping.lock();
     let saved = shared.state.lock().saved();
     saved.store(&shared.dir)
 }
@@ -80,6 +82,7 @@ fn save(shared: &Shared) -> std::io::Result<()> {
 /// Deletes the closed segments that every destination has passed. Without destinations they stay
 /// until the budget needs the room. Answers how many.
 pub(super) fn sweep(shared: &Shared) -> usize {
+    let _alone = shared.keeping.lock();
     for count in 0.. {
         let first = {
             let mut state = shared.state.lock();

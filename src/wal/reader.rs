@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::cursor::CursorId;
 use super::record::{Entry, HEADER, Header};
 use super::segment::{self, Entries};
 use super::state::{Plan, Shared, choose};
@@ -19,8 +20,8 @@ use super::{Position, Record, WalError, aside, files};
 pub struct Reader {
     shared: Arc<Shared>,
     id: u64,
-    /// Which cursor.
-    cursor: usize,
+    /// Which cursor; of no cursor any more once the destination was removed.
+    cursor: CursorId,
     position: u64,
     grown: watch::Receiver<u64>,
     open: Option<Open>,
@@ -45,7 +46,7 @@ struct Found {
 }
 
 impl Reader {
-    pub(super) fn new(shared: Arc<Shared>, cursor: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, cursor: CursorId) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let id = NUMBER.fetch_add(1, Ordering::Relaxed);
         let grown = shared.grown.subscribe();
@@ -120,7 +121,7 @@ impl Reader {
 
     /// Every record before `position` is done: the cursor moves there and segments may go. Never
     /// moves back, nor beyond the end. Persisted within a second and at close; after a crash it
-    /// may be a little old.
+    /// may be a little old. Does nothing once the destination was removed from the log.
     pub fn commit(&self, position: Position) {
         if self.shared.state.lock().commit(self.cursor, position.0) {
             self.shared.keeper.keep();

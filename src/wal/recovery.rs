@@ -90,6 +90,11 @@ pub(super) fn open(
         };
         Cursor::new(name, position)
     };
+    for (name, position) in &saved.cursors {
+        if destinations.iter().all(|(known, _)| known != name) {
+            tracing::info!(%signal, destination = name, position, "destination is not configured any more, its cursor is forgotten");
+        }
+    }
     let state = State {
         cursors: destinations.iter().map(cursor).collect(),
         closed,
@@ -121,6 +126,7 @@ pub(super) fn open(
         grown: watch::channel(next).0,
         queue: Default::default(),
         keeper: Default::default(),
+        keeping: Default::default(),
         #[cfg(test)]
         faults: Default::default(),
     })

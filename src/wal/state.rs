@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::cursor::{Cursor, Saved};
+use super::cursor::{Cursor, CursorId, Cursors, Saved};
 use super::keeper::Wake;
 use super::queue::Queue;
 use super::record::Entry;
@@ -35,6 +35,9 @@ pub(super) struct Shared {
     pub(super) grown: watch::Sender<u64>,
     pub(super) queue: Queue,
     pub(super) keeper: Wake,
+    /// Held while the cursor file is written, so that an older state never replaces a newer one,
+    /// and while segments are deleted, so that who waits for that finds them gone.
+    pub(super) keeping: Mutex<()>,
     #[cfg(test)]
     pub(super) faults: super::writer::Faults,
 }
@@ -65,7 +68,7 @@ pub(super) struct State {
     pub(super) active: Active,
     /// The next position: everything before it is synced.
     pub(super) next: u64,
-    pub(super) cursors: Vec<Cursor>,
+    pub(super) cursors: Cursors,
     /// Next position of each reader that has begun to read, by a number of its own.
     pub(super) readers: BTreeMap<u64, u64>,
     pub(super) tail: Tail,
@@ -154,9 +157,9 @@ impl State {
     }
 
     /// Moves a cursor forward. False if it did not move.
-    pub(super) fn commit(&mut self, index: usize, position: u64) -> bool {
+    pub(super) fn commit(&mut self, id: CursorId, position: u64) -> bool {
         let position = position.min(self.next);
-        let Some(cursor) = self.cursors.get_mut(index).filter(|cursor| cursor.position < position) else {
+        let Some(cursor) = self.cursors.get_mut(id).filter(|cursor| cursor.position < position) else {
             return false;
         };
         cursor.position = position;
@@ -209,7 +212,7 @@ impl State {
             let rest: Entries = entries.iter().filter(|other| other.position != entry.position).copied().collect();
             closed.entries = Arc::downgrade(&rest);
             let first = closed.first;
-            for cursor in &mut self.cursors {
+            for cursor in self.cursors.iter_mut() {
                 if let Some((_, entries)) = cursor.entries.as_mut().filter(|(of, _)| *of == first) {
                     *entries = rest.clone();
                 }
@@ -253,20 +256,20 @@ impl Shared {
 
     /// Gives every cursor that stands inside a closed segment that segment's entries.
     pub(super) fn resolve(&self) {
-        let wanted: Vec<(usize, u64, u64)> = {
+        let wanted: Vec<(CursorId, u64, u64)> = {
             let state = self.state.lock();
-            let inside = |(number, cursor): (usize, &Cursor)| {
+            let inside = |(id, cursor): (CursorId, &Cursor)| {
                 let index = state.closed_at(cursor.position)?;
                 let first = state.closed[index].first;
                 let known = cursor.entries.as_ref().is_some_and(|(of, _)| *of == first);
-                (!known && cursor.position > first).then(|| (number, first, state.limit(index)))
+                (!known && cursor.position > first).then(|| (id, first, state.limit(index)))
             };
-            state.cursors.iter().enumerate().filter_map(inside).collect()
+            state.cursors.by_id().filter_map(inside).collect()
         };
-        for (number, first, limit) in wanted {
+        for (id, first, limit) in wanted {
             let Ok(entries) = self.entries(first, limit) else { continue };
             let mut state = self.state.lock();
-            if let Some(cursor) = state.cursors.get_mut(number)
+            if let Some(cursor) = state.cursors.get_mut(id)
                 && cursor.position > first
                 && cursor.position < limit
             {

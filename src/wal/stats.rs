@@ -2,10 +2,53 @@
 
 use std::time::Duration;
 
+use super::Position;
 use super::cursor::Cursor;
 use super::state::{Shared, State, sum};
-use super::{CursorStats, Position, Stats};
 use crate::signal::now_nanos;
+
+/// Figures of one log, read at once.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Stats {
+    /// Bytes of all segments on disk.
+    pub size: u64,
+    /// Number of segments.
+    pub segments: u64,
+    /// Oldest record still there.
+    pub oldest: Position,
+    /// The next record's position.
+    pub next: Position,
+    /// Records skipped for a wrong checksum since the start.
+    pub corrupt_records: u64,
+    /// Syncs done since the start, and the time they took.
+    pub syncs: u64,
+    /// Sum of the time spent in `fdatasync`.
+    pub sync_time: Duration,
+    /// The destinations.
+    pub cursors: Vec<CursorStats>,
+}
+
+/// How far one destination has come.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct CursorStats {
+    /// Its name.
+    pub destination: String,
+    /// The next record that it has not accepted yet.
+    pub position: Position,
+    /// Records, items and bytes between its cursor and the end of the log.
+    pub lag_records: u64,
+    /// Items not delivered yet.
+    pub lag_items: u64,
+    /// Bytes not delivered yet.
+    pub lag_bytes: u64,
+    /// Age of the oldest record not delivered yet.
+    pub lag_time: Duration,
+    /// Items that it will not get any more, because the log was full or a record was damaged,
+    /// since the log was opened. Records that it was just handling may be among them.
+    pub dropped_items: u64,
+    /// Payload bytes of those.
+    pub dropped_bytes: u64,
+}
 
 impl Shared {
     /// See [`super::Log::stats`].
@@ -27,7 +70,8 @@ impl Shared {
 }
 
 impl State {
-    fn lag(&self, cursor: &Cursor, now: u64) -> CursorStats {
+    /// How far a cursor is behind at `now`, nanoseconds since the Unix epoch.
+    pub(super) fn lag(&self, cursor: &Cursor, now: u64) -> CursorStats {
         let position = cursor.position;
         let mut stats = CursorStats {
             destination: cursor.name.clone(),

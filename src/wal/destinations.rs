@@ -1,0 +1,56 @@
+//! Destinations that come and go while the log runs: a reload of the config must lose nothing of
+//! the others, and a destination that nobody wants any more must not hold its segments until the
+//! next start.
+//!
+//! The cursor file is written before either returns. A new destination that begins "now" would
+//! otherwise begin later after a crash, and lose what came in between; a removed one would come
+//! back, at the place where it was.
+
+use super::cursor::Cursor;
+use super::state::Shared;
+use super::{CursorStats, Position, Start, keeper};
+use crate::signal::now_nanos;
+
+impl Shared {
+    /// See [`super::Log::add`].
+    pub(super) fn add(&self, name: &str, start: Start) -> Position {
+        let position = {
+            let mut state = self.state.lock();
+            if let Some(known) = state.cursors.find(name).and_then(|id| state.cursors.get(id)) {
+                return Position(known.position);
+            }
+            let position = match start {
+                Start::Oldest => state.oldest(),
+                Start::Now => state.next,
+            };
+            state.cursors.push(Cursor::new(name, position));
+            position
+        };
+        self.persist();
+        Position(position)
+    }
+
+    /// See [`super::Log::remove`].
+    pub(super) fn remove(&self, name: &str) -> Option<CursorStats> {
+        // For an exact account of what it leaves behind.
+        self.resolve();
+        let left = {
+            let mut state = self.state.lock();
+            let id = state.cursors.find(name)?;
+            let cursor = state.cursors.remove(id)?;
+            state.lag(&cursor, now_nanos())
+        };
+        // First the file: a cursor must not point at what is gone.
+        self.persist();
+        keeper::sweep(self);
+        Some(left)
+    }
+
+    fn persist(&self) {
+        if let Err(error) = keeper::save(self) {
+            // A full disk, mostly. The keeper tries again until it has gone well.
+            tracing::warn!(signal = %self.signal, %error, "cannot write the cursors, trying again");
+            self.keeper.keep();
+        }
+    }
+}
