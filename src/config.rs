@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use mistake::{Mistake, Mistakes};
 pub use place::{data_dir, run_dir, runtime_dir};
 
-use crate::{receivers, store, telemetry, wal, web};
+use crate::{exporters, receivers, store, telemetry, wal, web};
 
 /// Everything that the file can say. `Config::default()` is the product without a file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub admission: receivers::admission::Config,
     /// The logs.
     pub wal: wal::Config,
+    /// What destinations refused for good.
+    pub dead_letters: exporters::dead_letters::Config,
     /// The store.
     pub store: store::Config,
     /// Asking it.

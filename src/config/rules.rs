@@ -92,6 +92,7 @@ impl Rules {
             ("admission.memory_budget", admission.memory_budget),
             ("wal.segment_size", config.wal.segment_size),
             ("wal.max_size", config.wal.max_size),
+            ("dead_letters.max_size", config.dead_letters.max_size),
             ("store.hot_memory", config.store.hot_memory),
             ("store.memory_limit", config.store.memory_limit),
             ("sql.memory_limit", config.sql.memory_limit),

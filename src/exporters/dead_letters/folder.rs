@@ -1,0 +1,234 @@
+//! One destination's folder of letters, and its bound.
+//!
+//! Two locks: [`Folder::index`] for what is known, never held over a file operation, since a
+//! scrape takes it; and [`Folder::files`] for whoever changes files.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::letter::{self, Head, Letter, LetterId};
+use crate::signal::{Batch, Signal};
+
+/// Letters of one destination at most: bounds the memory of their heads to some megabytes.
+pub(super) const MAX_LETTERS: usize = 10_000;
+
+/// Items by signal.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Items([u64; 4]);
+
+impl Items {
+    /// Adds those of a letter; of a damaged one nothing is known.
+    pub(super) fn add(&mut self, letter: &Letter) {
+        if let Ok(head) = &letter.head {
+            self.0[head.signal as usize] += u64::from(head.items);
+        }
+    }
+
+    /// Those of a signal.
+    pub(super) fn of(&self, signal: Signal) -> u64 {
+        self.0[signal as usize]
+    }
+}
+
+/// What is known of the letters of one destination.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    letters: BTreeMap<u64, Letter>,
+    /// Bytes of all.
+    pub(super) size: u64,
+    /// Items that had to go for room, since the start.
+    pub(super) dropped: Items,
+    /// Items that the destination accepted later, since the start.
+    pub(super) resent: Items,
+    /// Items that were dropped by hand, since the start.
+    pub(super) deleted: Items,
+}
+
+impl Index {
+    /// The letters, the oldest first.
+    pub(super) fn letters(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.values()
+    }
+
+    /// Number of letters.
+    pub(super) fn count(&self) -> usize {
+        self.letters.len()
+    }
+
+    fn put(&mut self, letter: Letter) {
+        self.size += letter.size;
+        if let Some(old) = self.letters.insert(letter.id.number(), letter) {
+            self.size -= old.size;
+        }
+    }
+
+    fn take(&mut self, id: &LetterId) -> Option<Letter> {
+        let letter = self.letters.remove(&id.number())?;
+        self.size -= letter.size;
+        Some(letter)
+    }
+}
+
+/// The letters of one destination.
+#[derive(Debug)]
+pub(super) struct Folder {
+    dir: PathBuf,
+    destination: String,
+    pub(super) index: Mutex<Index>,
+    files: Mutex<()>,
+}
+
+/// The destinations that have a folder in `dir`.
+pub(super) fn list(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+impl Folder {
+    fn empty(above: &Path, destination: &str) -> Self {
+        let dir = above.join(destination);
+        Folder { dir, destination: destination.to_owned(), index: Mutex::default(), files: Mutex::default() }
+    }
+
+    /// Reads the heads in a folder that is there, and removes what a crash left half written.
+    pub(super) fn open(above: &Path, destination: &str) -> io::Result<Self> {
+        let folder = Folder::empty(above, destination);
+        for entry in fs::read_dir(&folder.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "tmp") {
+                fs::remove_file(&path)?;
+                continue;
+            }
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(id) = name.and_then(|name| LetterId::of_file(destination, name)) else { continue };
+            let size = fs::metadata(&path)?.len();
+            let head = letter::read_head(&path).unwrap_or_else(|error| Err(format!("cannot read it: {error}")));
+            folder.index.lock().put(Letter { id, size, head });
+        }
+        Ok(folder)
+    }
+
+    /// A folder for a destination's first letter, for its owner only as all of the data is.
+    pub(super) fn create(above: &Path, destination: &str) -> io::Result<Self> {
+        let folder = Folder::empty(above, destination);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder.dir)?;
+        sync(above)?;
+        if let Some(further) = above.parent() {
+            sync(further)?;
+        }
+        Ok(folder)
+    }
+
+    /// Where a letter is, if it is there.
+    pub(super) fn path(&self, id: &LetterId) -> Option<PathBuf> {
+        self.index.lock().letters.contains_key(&id.number()).then(|| self.dir.join(id.file_name()))
+    }
+
+    /// Writes a letter; durable when it returns.
+    pub(super) fn add(&self, batch: &Batch, reason: &str, now: u64) -> io::Result<LetterId> {
+        let _alone = self.files.lock();
+        // Milliseconds, so that numbers are not given again after the folder was emptied.
+        let after = self.index.lock().letters.last_key_value().map_or(0, |(last, _)| last + 1);
+        let id = LetterId::new(&self.destination, after.max(now / 1_000_000));
+        let head = Head::new(&self.destination, batch, reason, now);
+        let size = self.write(&id, &head, &batch.payload)?;
+        self.index.lock().put(Letter { id: id.clone(), size, head: Ok(head) });
+        Ok(id)
+    }
+
+    /// Lets the oldest go until the rest takes at most `max_size` and is not more than
+    /// `max_letters`; those that went. The newest stays.
+    pub(super) fn bound(&self, max_size: u64, max_letters: usize) -> Vec<Letter> {
+        let _alone = self.files.lock();
+        let mut gone = Vec::new();
+        loop {
+            let oldest = {
+                let index = self.index.lock();
+                let full = index.size > max_size || index.count() > max_letters;
+                index.letters().next().filter(|_| full && index.count() > 1).map(|oldest| oldest.id.clone())
+            };
+            let Some(id) = oldest else { break };
+            if let Err(error) = fs::remove_file(self.dir.join(id.file_name())).or_else(missing_is_fine) {
+                tracing::warn!(letter = %id, %error, "cannot delete a dead letter");
+                break;
+            }
+            let mut index = self.index.lock();
+            if let Some(letter) = index.take(&id) {
+                index.dropped.add(&letter);
+                gone.push(letter);
+            }
+        }
+        gone
+    }
+
+    /// Deletes a letter, and counts it where `count` says; nothing if it is not there.
+    pub(super) fn remove(
+        &self,
+        id: &LetterId,
+        count: impl FnOnce(&mut Index) -> &mut Items,
+    ) -> io::Result<Option<Letter>> {
+        let _alone = self.files.lock();
+        let Some(path) = self.path(id) else { return Ok(None) };
+        fs::remove_file(path).or_else(missing_is_fine)?;
+        sync(&self.dir)?;
+        let mut index = self.index.lock();
+        let letter = index.take(id);
+        if let Some(letter) = &letter {
+            count(&mut index).add(letter);
+        }
+        Ok(letter)
+    }
+
+    /// A letter was sent again, and stays for `reason`.
+    pub(super) fn note_retry(&self, id: &LetterId, reason: &str, now: u64) -> io::Result<()> {
+        let _alone = self.files.lock();
+        let Some(path) = self.path(id) else { return Ok(()) };
+        let (mut head, batch) = letter::read(&path)?.map_err(io::Error::other)?;
+        head.note_retry(reason, now);
+        let size = self.write(id, &head, &batch.payload)?;
+        self.index.lock().put(Letter { id: id.clone(), size, head: Ok(head) });
+        Ok(())
+    }
+
+    /// Writes a letter's file, whole or not at all.
+    fn write(&self, id: &LetterId, head: &Head, payload: &[u8]) -> io::Result<u64> {
+        let path = self.dir.join(id.file_name());
+        let new = path.with_extension("tmp");
+        let written = letter::write(&new, head, payload).and_then(|size| {
+            fs::rename(&new, &path)?;
+            sync(&self.dir)?;
+            Ok(size)
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        written
+    }
+}
+
+fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn missing_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
