@@ -139,7 +139,10 @@ impl Parts {
             parts.start_store(settings, &mut listeners)?;
         }
         let store_is_up = match &client {
-            Some(client) => wait_for(client, STORE_PATIENCE[0]).await,
+            Some(client) => tokio::select! {
+                up = wait_for(client, STORE_PATIENCE[0]) => up,
+                part = parts.ended() => anyhow::bail!("{part} ended by itself"),
+            },
             None => true,
         };
         if let Some(logs) = parts.logs.clone() {

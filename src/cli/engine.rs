@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Logging, Place};
+use crate::store::engine::{EXIT_FINAL, EngineError};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -17,6 +18,12 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = args.place.settings()?;
     args.logging.start(&mut settings)?;
-    crate::app::run_engine(settings)?;
-    Ok(ExitCode::SUCCESS)
+    match crate::app::run_engine(settings) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if error.downcast_ref::<EngineError>().is_some_and(EngineError::is_final) => {
+            tracing::error!(%error, "the store cannot start");
+            Ok(ExitCode::from(EXIT_FINAL))
+        }
+        Err(error) => Err(error),
+    }
 }

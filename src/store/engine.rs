@@ -94,6 +94,17 @@ pub enum EngineError {
     },
 }
 
+impl EngineError {
+    /// Whether starting again cannot help before a person has changed something.
+    pub fn is_final(&self) -> bool {
+        matches!(self, EngineError::Instance(InstanceError::Version(_)))
+    }
+}
+
+/// Exit code of an engine that ended with an error that [is final](EngineError::is_final):
+/// `EX_CONFIG` of sysexits(3).
+pub const EXIT_FINAL: u8 = 78;
+
 /// A switch that threads wait at.
 #[derive(Debug, Default)]
 pub struct Stop {

@@ -64,13 +64,17 @@ impl Config {
 }
 
 /// Runs the engine and serves SQL until `shutdown`; then the engine is told to stop and waited for.
+/// Ends earlier if the engine can never start.
 pub async fn run(config: Config, listener: TcpListener, engine: EngineCommand, shutdown: CancellationToken) {
     let state = Arc::new(State::new(config));
-    let supervised = tokio::spawn(child::supervise(Arc::clone(&state), engine, shutdown.clone()));
+    let mut supervised = tokio::spawn(child::supervise(Arc::clone(&state), engine, shutdown.clone()));
     let watched = tokio::spawn(watch::watch(Arc::clone(&state), shutdown.clone()));
-    proxy::serve(listener, Arc::clone(&state), shutdown).await;
+    let ended = tokio::select! {
+        () = proxy::serve(listener, Arc::clone(&state), shutdown) => supervised.await,
+        ended = &mut supervised => ended,
+    };
     watched.abort();
-    if supervised.await.is_err() {
+    if ended.is_err() {
         tracing::error!("the supervisor of the engine panicked");
     }
 }

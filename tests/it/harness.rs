@@ -290,7 +290,7 @@ impl Drop for Vispyr {
 }
 
 /// Port 0 everywhere.
-const DEFAULT_CONFIG: &str = r#"
+pub const DEFAULT_CONFIG: &str = r#"
 [receivers.otlp_grpc]
 listen = "127.0.0.1:0"
 [receivers.otlp_http]

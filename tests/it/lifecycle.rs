@@ -309,3 +309,41 @@ async fn the_shop_runs_inside() {
     vispyr.wait("the shop has sent every signal", all_signals).await;
     assert!(!vispyr.log().contains("vispyr demo"), "what runs already is not proposed");
 }
+
+/// The library itself with its version replaced, where the program looks for it first.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_version_of_duckdb_ends_the_start_with_one_sentence() {
+    let Some(libraries) = option_env!("DUCKDB_LIB_DIR").filter(|_| !cfg!(feature = "bundled")) else {
+        println!("SKIPPED: DuckDB is compiled in, or it is the system's");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (bin, lib) = (folder.path().join("bin"), folder.path().join("lib/vispyr"));
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::create_dir_all(&lib).unwrap();
+    let program = bin.join("vispyr");
+    std::fs::copy(env!("CARGO_BIN_EXE_vispyr"), &program).unwrap();
+    for entry in std::fs::read_dir(libraries).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, lib.join(path.file_name().unwrap())).unwrap();
+    }
+    let library = lib.join("libduckdb.so");
+    let mut bytes = std::fs::read(&library).unwrap();
+    let places: Vec<usize> = memchr::memmem::find_iter(&bytes, b"v2.0.0\0").collect();
+    assert!(!places.is_empty(), "the library does not name its version");
+    for at in places {
+        bytes[at..at + 6].copy_from_slice(b"v1.4.3");
+    }
+    std::fs::write(&library, bytes).unwrap();
+
+    let config = folder.path().join("vispyr.toml");
+    std::fs::write(&config, crate::harness::DEFAULT_CONFIG).unwrap();
+    let mut command = tokio::process::Command::new(&program);
+    command.arg("serve").arg("--config").arg(&config).arg("--data-dir").arg(folder.path().join("data"));
+    let output = tokio::time::timeout(DEADLINE, command.kill_on_drop(true).output()).await;
+    let output = output.expect("it ends by itself").unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    let sentence = "the DuckDB library is v1.4.3, but vispyr needs 2.0";
+    assert_eq!(log.matches(sentence).count(), 1, "{log}");
+}

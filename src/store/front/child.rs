@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link;
 use super::state::{Engine, Kill, State};
+use crate::store::engine::EXIT_FINAL;
 
 /// An engine that lived this long starts again at once.
 const LIVED_WELL: Duration = Duration::from_secs(5);
@@ -24,6 +25,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3);
 /// How long the engine may take to stop when told to.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
+/// Why an engine ended that said so by [`EXIT_FINAL`]; it has told more itself.
+const CANNOT_START: &str = "the engine cannot start";
+
 /// How the engine is started.
 #[derive(Debug, Clone)]
 pub struct EngineCommand {
@@ -33,7 +37,8 @@ pub struct EngineCommand {
     pub args: Vec<OsString>,
 }
 
-/// Keeps an engine running until `shutdown`, then stops it.
+/// Keeps an engine running until `shutdown`, then stops it. Gives up on one that has never been
+/// ready and says that starting it again cannot help: that is for a person to see at once.
 pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: CancellationToken) {
     let Some(mut kills) = state.kill_requests.lock().take() else { return };
     let mut backoff = Duration::ZERO;
@@ -63,7 +68,11 @@ pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: Canc
             lived_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "engine ended"
         );
+        let give_up = why == CANNOT_START && number == 1;
         state.engine.send_replace(Engine::Down { last: number, why });
+        if give_up {
+            return;
+        }
         backoff = match started.elapsed() >= LIVED_WELL {
             true => Duration::ZERO,
             false => (backoff * 2).clamp(Duration::from_millis(100), MAX_BACKOFF),
@@ -156,6 +165,7 @@ fn describe(status: std::io::Result<ExitStatus>) -> String {
             (Some(6), _) => "the engine crashed (abort)".to_owned(),
             (Some(9), _) => "the engine was killed".to_owned(),
             (Some(signal), _) => format!("the engine was ended by signal {signal}"),
+            (None, Some(code)) if code == i32::from(EXIT_FINAL) => CANNOT_START.to_owned(),
             (None, code) => format!("the engine ended with status {}", code.unwrap_or_default()),
         },
     }
