@@ -10,6 +10,11 @@ use crate::signal::Compression;
 /// First size of the output buffer, and the least it grows by.
 const STEP: usize = 256 << 10;
 
+/// Output up to this size is inflated into a growing buffer. What is larger is first counted, so
+/// that a body beyond the limit never takes memory, and then inflated into a buffer that fits:
+/// growing by doubling, with the copy that it takes, would need three times the size.
+const COUNTED: usize = 8 << 20;
+
 /// Largest window of a zstd frame that is accepted: 16 MiB. A frame of a few bytes can ask for
 /// gigabytes; RFC 8878 recommends to support 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 24;
@@ -80,43 +85,55 @@ impl Output<'_> {
             Compression::Identity => Ok(()),
             Compression::Gzip => match self.single_gzip_member(payload)? {
                 true => Ok(()),
-                false => self.fill(flate2::bufread::MultiGzDecoder::new(payload), corrupt),
+                false => self.fill(|| Ok(flate2::bufread::MultiGzDecoder::new(payload)), &corrupt).map(drop),
             },
             Compression::Zlib => {
-                let mut decoder = flate2::bufread::ZlibDecoder::new(payload);
-                self.fill(&mut decoder, corrupt)?;
+                let decoder = self.fill(|| Ok(flate2::bufread::ZlibDecoder::new(payload)), &corrupt)?;
                 match payload.len() as u64 - decoder.total_in() {
                     0 => Ok(()),
                     rest => Err(Refusal::Malformed(format!("bad deflate body: {rest} bytes after its end"))),
                 }
             }
             Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(payload).map_err(corrupt)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(corrupt)?;
-                self.fill(decoder, corrupt)
+                let open = || {
+                    let mut decoder = zstd::stream::read::Decoder::with_buffer(payload)?;
+                    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                    Ok(decoder)
+                };
+                self.fill(|| open().map_err(&corrupt), &corrupt).map(drop)
             }
-            Compression::SnappyFramed => self.fill(snap::read::FrameDecoder::new(payload), corrupt),
+            Compression::SnappyFramed => self.fill(|| Ok(snap::read::FrameDecoder::new(payload)), &corrupt).map(drop),
             Compression::SnappyBlock => self.snappy_block(payload),
         }
     }
 
-    fn fill(&mut self, mut decoder: impl Read, corrupt: impl Fn(std::io::Error) -> Refusal) -> Result<(), Refusal> {
+    /// Inflates with a streaming decoder, which `open` makes (twice, for what is large).
+    fn fill<R: Read>(&mut self, open: impl Fn() -> Result<R, Refusal>, corrupt: Corrupt<'_>) -> Result<R, Refusal> {
+        let mut decoder = open()?;
         loop {
             if self.used == self.buffer.len() {
                 if self.used > self.limit {
                     return Err(Refusal::TooLarge { limit: self.limit });
                 }
+                if self.used >= COUNTED {
+                    let size = self.used + count(&mut decoder, self.limit - self.used, corrupt)?;
+                    if size > self.limit {
+                        return Err(Refusal::TooLarge { limit: self.limit });
+                    }
+                    // One byte more, for the decoder to say that there is nothing more.
+                    self.replace(size + 1)?;
+                    decoder = open()?;
+                    continue;
+                }
                 // One byte more than the limit shows that it is exceeded.
                 self.grow((self.used * 2).max(STEP).min(self.limit + 1))?;
             }
-            match decoder.read(&mut self.buffer[self.used..]) {
-                Ok(0) => break,
-                Ok(n) => self.used += n,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(corrupt(error)),
+            match read(&mut decoder, &mut self.buffer[self.used..]).map_err(corrupt)? {
+                0 => break,
+                n => self.used += n,
             }
         }
-        if self.used > self.limit { Err(Refusal::TooLarge { limit: self.limit }) } else { Ok(()) }
+        if self.used > self.limit { Err(Refusal::TooLarge { limit: self.limit }) } else { Ok(decoder) }
     }
 
     /// Inflates in one go what is clearly one gzip member, in half the time that streaming takes
@@ -169,6 +186,14 @@ impl Output<'_> {
         Ok(())
     }
 
+    /// An empty buffer of this size in place of the one so far, which goes first.
+    fn replace(&mut self, size: usize) -> Result<(), Refusal> {
+        self.room.shrink(self.buffer.len());
+        self.buffer = Vec::new();
+        self.used = 0;
+        self.grow(size)
+    }
+
     fn grow(&mut self, size: usize) -> Result<(), Refusal> {
         let more = size.saturating_sub(self.buffer.len());
         if !self.room.grow(more) {
@@ -176,6 +201,31 @@ impl Output<'_> {
         }
         self.buffer.resize(size, 0);
         Ok(())
+    }
+}
+
+/// What an error of a decoder is to the sender.
+type Corrupt<'a> = &'a dyn Fn(std::io::Error) -> Refusal;
+
+/// Bytes that are left, as far as it matters: more than `limit` is not counted to its end.
+fn count(decoder: &mut impl Read, limit: usize, corrupt: Corrupt<'_>) -> Result<usize, Refusal> {
+    let mut scratch = vec![0; 64 << 10];
+    let mut size = 0;
+    while size <= limit {
+        match read(decoder, &mut scratch).map_err(corrupt)? {
+            0 => break,
+            n => size += n,
+        }
+    }
+    Ok(size)
+}
+
+fn read(decoder: &mut impl Read, into: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match decoder.read(into) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 
@@ -242,6 +292,27 @@ mod tests {
                 let bytes = noise(size);
                 let got = inflate(compression, &compress(compression, &bytes));
                 assert!(got.is_ok_and(|got| got == bytes), "{compression:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_counted_first_comes_back_too() {
+        const LARGE: usize = 3 * COUNTED;
+        let admission = Arc::new(Admission::new(Config::default()));
+        for compression in ALL.into_iter().filter(|c| *c != Compression::Identity) {
+            for size in [COUNTED - 1, COUNTED, COUNTED + 1, LARGE, LARGE + 1] {
+                let bytes = noise(size);
+                let body = compress(compression, &bytes);
+                // More than one member is not inflated in one go.
+                let body = if compression == Compression::Gzip { [gzip(b""), body].concat() } else { body };
+                let mut room = admission.reservation();
+                let got = inflated(compression, &body, LARGE, &mut room, |got, _| Ok(got == bytes));
+                match size > LARGE {
+                    true => assert!(matches!(got, Err(Refusal::TooLarge { .. })), "{compression:?} {size}"),
+                    false => assert!(got.is_ok_and(|same| same), "{compression:?} {size}"),
+                }
+                assert_eq!(admission.in_flight(), 0);
             }
         }
     }
