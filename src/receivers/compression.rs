@@ -1,13 +1,13 @@
 //! Inflating a body within a limit, into a buffer that is used again. What is kept is the body as
 //! it came; the decompressed bytes are only looked at.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use super::admission::Reservation;
 use super::refusal::Refusal;
 use crate::signal::Compression;
 
-/// First size of the output buffer, and the least it grows by.
+/// First size of the output buffer.
 const STEP: usize = 256 << 10;
 
 /// Output up to this size is inflated into a growing buffer. What is larger is first counted, so
@@ -19,7 +19,7 @@ const COUNTED: usize = 8 << 20;
 /// gigabytes; RFC 8878 recommends to support 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 24;
 
-/// Snappy's longest copy is 64 bytes for 3, so that no block grows by more than this.
+/// Snappy's longest copy is 64 bytes for 3.
 const SNAPPY_MAX_RATIO: usize = 22;
 
 /// Deflate's longest match is 258 bytes for 2 bits.
@@ -222,9 +222,9 @@ fn count(decoder: &mut impl Read, limit: usize, corrupt: Corrupt<'_>) -> Result<
 
 fn read(decoder: &mut impl Read, into: &mut [u8]) -> std::io::Result<usize> {
     loop {
-        match decoder.read(into) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            result => return result,
+        let result = decoder.read(into);
+        if !result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+            return result;
         }
     }
 }
