@@ -9,11 +9,14 @@
 mod addresses;
 mod admission_figures;
 mod data_dir;
+mod door_figures;
 mod engine_process;
+mod entrances;
 mod greeting;
 mod listeners;
 mod log_figures;
 mod parts;
+mod run_file;
 mod state;
 mod status;
 mod store_client;
@@ -26,10 +29,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-pub use addresses::{Addresses, addresses_file, read as read_addresses};
+pub use addresses::{Addresses, read as read_addresses, read_doorplate};
 pub use data_dir::DataDirError;
 pub use engine_process::run as run_engine;
 pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
+
+use supervisor::Told;
 
 use crate::config::Config;
 use crate::telemetry::recent::Recent;
@@ -90,15 +95,20 @@ async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
         signal = signals.stop() => anyhow::bail!("{signal} before everything had started"),
     };
     supervisor::ready();
-    greeting::print(&settings, roles, &parts.addresses);
-    let failed = tokio::select! {
-        signal = signals.stop() => {
-            tracing::info!(signal, "stopping");
-            None
-        }
-        part = parts.ended() => {
-            tracing::error!(part, "ended by itself, stopping");
-            Some(part)
+    greeting::print(&settings, roles, &parts.opened());
+    let failed = loop {
+        tokio::select! {
+            told = signals.told() => match told {
+                Told::Stop(signal) => {
+                    tracing::info!(signal, "stopping");
+                    break None;
+                }
+                Told::Reload => parts.reload_doors().await,
+            },
+            part = parts.ended() => {
+                tracing::error!(part, "ended by itself, stopping");
+                break Some(part);
+            }
         }
     };
     supervisor::stopping();

@@ -5,6 +5,7 @@ pub mod collector;
 pub mod demo;
 pub mod engine;
 pub mod serve;
+mod server;
 pub mod sql;
 pub mod status;
 pub mod store;

@@ -7,6 +7,7 @@
 mod document;
 mod mistake;
 mod place;
+mod ports;
 mod rules;
 mod schema;
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use mistake::{Mistake, Mistakes};
 pub use place::{data_dir, run_dir, runtime_dir};
 
-use crate::{exporters, receivers, store, telemetry, wal, web};
+use crate::{access, exporters, receivers, store, telemetry, wal, web};
 
 /// Everything that the file can say. `Config::default()` is the product without a file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,6 +27,10 @@ pub struct Config {
     /// Where everything is kept. Not set: `$STATE_DIRECTORY`, else `$XDG_DATA_HOME/vispyr`, else
     /// `~/.local/share/vispyr`.
     pub data_dir: Option<PathBuf>,
+    /// TLS of every port that has no section of its own for it.
+    pub tls: access::Tls,
+    /// Credentials for every port that has no section of its own for them.
+    pub auth: access::Auth,
     /// The ports for telemetry.
     pub receivers: receivers::Config,
     /// What may be in flight.

@@ -40,6 +40,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::access::PassFiles;
+
 use self::attempt::Clients;
 use self::report::Report;
 use self::send::Sender;
@@ -57,23 +59,43 @@ const BATCH: u64 = 2_000;
 /// What is under way at the end has this long to arrive.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Where the receivers are, each as `HOST:PORT`.
+/// A receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Endpoint {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// What it is trusted by, and shown.
+    pub files: PassFiles,
+}
+
+impl Endpoint {
+    /// A receiver without TLS that asks for nothing.
+    pub fn plain(address: impl Into<String>) -> Endpoint {
+        Endpoint { address: address.into(), ..Endpoint::default() }
+    }
+}
+
+/// Where the receivers are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
     /// OTLP over gRPC.
-    pub otlp_grpc: String,
+    pub otlp_grpc: Endpoint,
     /// OTLP over HTTP.
-    pub otlp_http: String,
+    pub otlp_http: Endpoint,
     /// Prometheus remote write.
-    pub remote_write: String,
+    pub remote_write: Endpoint,
     /// Pyroscope.
-    pub pyroscope: String,
+    pub pyroscope: Endpoint,
 }
 
 impl Endpoints {
     /// The default ports of a host.
     pub fn on(host: &str) -> Endpoints {
-        let at = |port: u16| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let at = |port: u16| {
+            Endpoint::plain(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+        };
         Endpoints { otlp_grpc: at(4317), otlp_http: at(4318), remote_write: at(9090), pyroscope: at(9999) }
     }
 }
@@ -105,6 +127,9 @@ pub enum Error {
     /// An endpoint is no `HOST:PORT`.
     #[error("not an address to send to: {0}")]
     Endpoint(#[from] http::uri::InvalidUri),
+    /// Certificates or credentials that are to be shown cannot be read.
+    #[error("{0}")]
+    Pass(#[from] crate::access::Findings),
     /// The rate is negative, not a number, or beyond what one second can hold.
     #[error("the rate must be between 0 and 100000 requests a second, not {0}")]
     Rate(f64),
@@ -120,7 +145,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Report, 
         return Err(Error::Rate(config.rate));
     }
     let begin = Instant::now();
-    let clients = Clients::new(config.endpoints.clone())?;
+    let clients = Clients::new(&config.endpoints)?;
     let mut sender = Sender::new(&clients, shutdown.clone());
 
     let live_from = now() - BEHIND;

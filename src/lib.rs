@@ -11,11 +11,13 @@
 //! | [`store`] | the DuckDB store and its SQL |
 //! | [`web`] | the page, metrics and health of the collector |
 //! | [`demo`] | the make-believe shop |
+//! | [`access`] | TLS and credentials of the ports |
 //! | [`config`] | TOML to checked settings |
 //! | [`app`] | builds the parts, starts and stops them in order |
 //! | [`telemetry`] | the ledger, logs |
 //! | [`cli`] | one file a subcommand |
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod config;

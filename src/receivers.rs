@@ -7,6 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`admission`] | how much may be in flight, and for how long |
+//! | `gate` | credentials, before anything else |
 //! | `connection` | accepting connections, HTTP/1 or 2, timeouts, draining |
 //! | `body` | a request's body in one piece, with as few copies as possible |
 //! | `compression` | inflating within a limit |
@@ -24,6 +25,7 @@ mod body;
 mod compression;
 mod connection;
 mod cors;
+mod gate;
 mod intake;
 mod otlp;
 pub mod otlp_grpc;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 
 pub use admission::Admission;
 
+use crate::access::Door;
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
 
@@ -49,6 +52,8 @@ pub struct Pipeline {
     pub admission: Arc<Admission>,
     /// The ledger.
     pub telemetry: Telemetry,
+    /// Who may come in: each receiver has a door of its own.
+    pub door: Door,
 }
 
 /// Settings of the receivers (`[receivers]`), a table for each.

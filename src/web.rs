@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::{self, Door};
 use crate::telemetry::text::TextFormat;
 
 pub use page::Link;
@@ -37,11 +38,22 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Its own TLS, instead of `[tls]`.
+    pub tls: access::Tls,
+    /// Its own credentials, instead of `[auth]`.
+    pub auth: access::Auth,
+    /// Lets other machines in although nothing protects the port.
+    pub allow_unprotected: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { listen: SocketAddr::from(([127, 0, 0, 1], 12345)) }
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 12345)),
+            tls: access::Tls::default(),
+            auth: access::Auth::default(),
+            allow_unprotected: false,
+        }
     }
 }
 
@@ -58,14 +70,14 @@ pub trait View: Send + Sync + 'static {
 }
 
 /// Serves until `shutdown`, then answers what is in flight.
-pub async fn serve(listener: TcpListener, view: Arc<dyn View>, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, door: Door, view: Arc<dyn View>, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     // Out of file descriptors, mostly: they come back as others close.
@@ -75,10 +87,19 @@ pub async fn serve(listener: TcpListener, view: Arc<dyn View>, shutdown: Cancell
             },
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let view = Arc::clone(&view);
+        let (view, door) = (Arc::clone(&view), door.clone());
         let shutdown = shutdown.clone();
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&view), request));
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => return,
+                accepted = tokio::time::timeout(HEADER_TIMEOUT, door.accept(stream)) => accepted,
+            };
+            let stream = match accepted {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection not taken in"),
+                Err(_) => return tracing::debug!(%peer, "no request in time"),
+            };
+            let service = service_fn(move |request| answer(Arc::clone(&view), door.clone(), request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
@@ -92,7 +113,7 @@ pub async fn serve(listener: TcpListener, view: Arc<dyn View>, shutdown: Cancell
                 }
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "connection ended");
+                tracing::debug!(%peer, %error, "connection ended");
             }
             drop(place);
         });
@@ -101,7 +122,19 @@ pub async fn serve(listener: TcpListener, view: Arc<dyn View>, shutdown: Cancell
     connections.wait().await;
 }
 
-async fn answer(view: Arc<dyn View>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    view: Arc<dyn View>,
+    door: Door,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    // Probes of orchestrators and balancers have no credentials to show.
+    if !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
+        && let Err(denied) = door.judge(request.headers())
+    {
+        let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
+        denied.challenge(response.headers_mut());
+        return Ok(response);
+    }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));

@@ -7,7 +7,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::addresses::Opened;
 use super::{Roles, Settings};
+use crate::access::Doorplate;
 
 /// Listeners in the order in which they are shown, with what they are for.
 pub const PORTS: [(&str, &str); 6] = [
@@ -20,19 +22,22 @@ pub const PORTS: [(&str, &str); 6] = [
 ];
 
 /// Writes it to stdout. Nobody listening there is no reason to stop.
-pub fn print(settings: &Settings, roles: Roles, addresses: &BTreeMap<&'static str, SocketAddr>) {
-    let text = text(settings, roles, addresses);
+pub fn print(settings: &Settings, roles: Roles, opened: &Opened) {
+    let text = text(settings, roles, opened);
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn text(settings: &Settings, roles: Roles, addresses: &BTreeMap<&'static str, SocketAddr>) -> String {
+fn text(settings: &Settings, roles: Roles, opened: &Opened) -> String {
+    let addresses = &opened.addresses;
     let mut text = format!("Vispyr {} is ready\n\n", env!("CARGO_PKG_VERSION"));
     // Writing to a String cannot fail.
     for (name, about) in PORTS {
         if let Some(address) = addresses.get(name) {
-            let address = if name == "web" { format!("http://{address}") } else { address.to_string() };
-            let _ = writeln!(text, "  {address:<24} {about}");
+            let doorplate = opened.doorplates.get(name).cloned().unwrap_or_default();
+            let scheme = doorplate.scheme();
+            let address = if name == "web" { format!("{scheme}://{address}") } else { address.to_string() };
+            let _ = writeln!(text, "  {address:<24} {about}{}", locks(&doorplate));
         }
     }
     let _ = writeln!(text, "  {:<24} the data", settings.data_dir.display());
@@ -53,6 +58,18 @@ fn text(settings: &Settings, roles: Roles, addresses: &BTreeMap<&'static str, So
     }
     let _ = writeln!(text, "\nCtrl-C stops it.");
     text
+}
+
+/// How a port is locked, in brackets.
+fn locks(doorplate: &Doorplate) -> String {
+    let locks = [
+        (doorplate.tls, "TLS"),
+        (doorplate.client_certificate, "client certificate"),
+        (doorplate.bearer_tokens_file.is_some(), "bearer token"),
+        (doorplate.basic_users_file.is_some(), "user and password"),
+    ];
+    let locks: Vec<&str> = locks.into_iter().filter_map(|(is, lock)| is.then_some(lock)).collect();
+    if locks.is_empty() { String::new() } else { format!(" [{}]", locks.join(", ")) }
 }
 
 /// What the other commands need to find this server; nothing where they find it by themselves.

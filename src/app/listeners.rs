@@ -19,7 +19,7 @@ pub struct Wanted {
     /// Its name, also as systemd's `FileDescriptorName`.
     pub name: &'static str,
     /// The config key that moves it.
-    pub key: &'static str,
+    pub key: String,
     /// Where.
     pub address: SocketAddr,
 }

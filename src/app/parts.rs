@@ -13,14 +13,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::addresses::Opened;
 use super::admission_figures::AdmissionFigures;
-use super::listeners::{Listeners, Wanted};
+use super::door_figures::DoorFigures;
+use super::entrances::{self, Entrances};
 use super::log_figures::LogFigures;
 use super::state::State;
 use super::store_client::StoreClient;
 use super::store_figures::StoreFigures;
 use super::view::{AppView, SAMPLE_EVERY};
-use super::{Roles, Settings, addresses, data_dir, supervisor};
+use super::{Roles, Settings, data_dir, supervisor};
+use crate::access::{Doors, PassFiles};
 use crate::config::Config;
 use crate::demo;
 use crate::exporters;
@@ -69,6 +72,8 @@ impl Stage {
 pub struct Parts {
     /// What listens where.
     pub addresses: BTreeMap<&'static str, SocketAddr>,
+    /// How it is locked.
+    pub doors: Doors,
     data_dir: std::path::PathBuf,
     state: State,
     demo: Stage,
@@ -88,10 +93,11 @@ impl Parts {
         let run_dir = config.store.socket_dir(data_dir);
         data_dir::make(&run_dir).with_context(|| format!("cannot make the folder {}", run_dir.display()))?;
         let with_store = config.store.enabled;
-        let mut listeners = Listeners::bind(wanted(config, roles))?;
+        let mut ports = Entrances::open(settings, roles)?;
         let (ends, ended) = mpsc::unbounded_channel();
         let mut parts = Parts {
-            addresses: listeners.addresses(),
+            addresses: ports.addresses(),
+            doors: ports.doors(),
             data_dir: data_dir.clone(),
             state: State::waiting_for(&["logs", "store", "receivers"]),
             demo: Stage::default(),
@@ -103,7 +109,7 @@ impl Parts {
             ends,
             ended,
         };
-        addresses::write(data_dir, &parts.addresses).context("cannot write run/addresses.json")?;
+        parts.opened().write(data_dir).context("cannot write run/addresses.json")?;
 
         let telemetry = Telemetry::new();
         let client = with_store.then(|| Arc::new(StoreClient::new(config.store.query_socket(data_dir))));
@@ -118,14 +124,15 @@ impl Parts {
             started: Instant::now(),
             samples: Mutex::default(),
         });
-        if let Some(listener) = listeners.take("web") {
-            let serve = web::serve(listener, view.clone(), parts.web.shutdown.clone());
+        if let Some((listener, door)) = ports.take("web") {
+            let serve = web::serve(listener, door, view.clone(), parts.web.shutdown.clone());
             parts.spawn(&parts.web, "web", serve);
         }
         if roles.collector {
             let logs = open_logs(settings).await?;
             telemetry.with_registry(|registry| {
                 registry.register_collector(Box::new(LogFigures::new(logs.clone())));
+                registry.register_collector(Box::new(DoorFigures(parts.doors.clone())));
                 if let Some(client) = &client {
                     registry.register_collector(Box::new(StoreFigures(client.clone())));
                 }
@@ -136,7 +143,7 @@ impl Parts {
         parts.state.done("logs");
         if roles.store && with_store {
             check_store(settings).await?;
-            parts.start_store(settings, &mut listeners)?;
+            parts.start_store(settings, &mut ports)?;
         }
         let store_is_up = match &client {
             Some(client) => tokio::select! {
@@ -149,7 +156,7 @@ impl Parts {
             if with_store {
                 parts.start_exporters(settings, &logs, &telemetry);
             }
-            parts.start_receivers(config, &mut listeners, logs, &telemetry);
+            parts.start_receivers(config, &mut ports, logs, &telemetry);
             if settings.demo {
                 parts.start_demo()?;
             }
@@ -168,10 +175,20 @@ impl Parts {
         Ok(parts)
     }
 
-    fn start_store(&self, settings: &Settings, listeners: &mut Listeners) -> anyhow::Result<()> {
-        let Some(listener) = listeners.take("sql") else { return Ok(()) };
+    /// What is written down for those who look for us.
+    pub fn opened(&self) -> Opened {
+        entrances::opened(&self.addresses, &self.doors)
+    }
+
+    /// Reads certificates and credentials again.
+    pub async fn reload_doors(&self) {
+        entrances::reload(&self.doors).await;
+    }
+
+    fn start_store(&self, settings: &Settings, ports: &mut Entrances) -> anyhow::Result<()> {
+        let Some(entrance) = ports.take("sql") else { return Ok(()) };
         let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
-        let run = front::run(config, listener, engine_command(settings)?, self.store.shutdown.clone());
+        let run = front::run(config, entrance, engine_command(settings)?, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
         Ok(())
     }
@@ -182,36 +199,48 @@ impl Parts {
         self.spawn(&self.exporters, "the store exporter", run);
     }
 
-    fn start_receivers(&self, config: &Config, listeners: &mut Listeners, logs: Logs, telemetry: &Telemetry) {
+    fn start_receivers(&self, config: &Config, ports: &mut Entrances, logs: Logs, telemetry: &Telemetry) {
         let admission = Arc::new(Admission::new(config.admission.clone()));
         let figures = Box::new(AdmissionFigures(admission.clone()));
         telemetry.with_registry(|registry| registry.register_collector(figures));
-        let pipeline = Pipeline { logs, admission, telemetry: telemetry.clone() };
+        let pipeline = |door| {
+            let (logs, admission, telemetry) = (logs.clone(), admission.clone(), telemetry.clone());
+            Pipeline { logs, admission, telemetry, door }
+        };
         let shutdown = || self.receivers.shutdown.clone();
         let config = config.receivers.clone();
-        if let Some(listener) = listeners.take("otlp_grpc") {
-            let serve = receivers::otlp_grpc::serve(listener, config.otlp_grpc, pipeline.clone(), shutdown());
+        if let Some((listener, door)) = ports.take("otlp_grpc") {
+            let serve = receivers::otlp_grpc::serve(listener, config.otlp_grpc, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the otlp_grpc receiver", serve);
         }
-        if let Some(listener) = listeners.take("otlp_http") {
-            let serve = receivers::otlp_http::serve(listener, config.otlp_http, pipeline.clone(), shutdown());
+        if let Some((listener, door)) = ports.take("otlp_http") {
+            let serve = receivers::otlp_http::serve(listener, config.otlp_http, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the otlp_http receiver", serve);
         }
-        if let Some(listener) = listeners.take("remote_write") {
-            let serve = receivers::remote_write::serve(listener, config.remote_write, pipeline.clone(), shutdown());
+        if let Some((listener, door)) = ports.take("remote_write") {
+            let serve = receivers::remote_write::serve(listener, config.remote_write, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the remote_write receiver", serve);
         }
-        if let Some(listener) = listeners.take("pyroscope") {
-            let serve = receivers::pyroscope::serve(listener, config.pyroscope, pipeline, shutdown());
+        if let Some((listener, door)) = ports.take("pyroscope") {
+            let serve = receivers::pyroscope::serve(listener, config.pyroscope, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the pyroscope receiver", serve);
         }
     }
 
     /// The shop sends over the real ports, as any other sender does.
     fn start_demo(&self) -> anyhow::Result<()> {
-        let at = |name: &str| match self.addresses.get(name) {
-            Some(address) => Ok(address.to_string()),
-            None => Err(anyhow::anyhow!("--demo needs receivers.{name}, which is not enabled")),
+        let doorplates = self.opened().doorplates;
+        let at = |name: &str| {
+            let (Some(address), Some(doorplate)) = (self.addresses.get(name), doorplates.get(name)) else {
+                anyhow::bail!("--demo needs receivers.{name}, which is not enabled");
+            };
+            anyhow::ensure!(
+                !doorplate.client_certificate,
+                "--demo has no client certificate to show to receivers.{name}; start it apart: vispyr demo \
+                 --certificate-file FILE --key-file FILE"
+            );
+            let files = doorplate.complete(&PassFiles::default());
+            Ok(demo::Endpoint { address: address.to_string(), tls: doorplate.tls, files })
         };
         let endpoints = demo::Endpoints {
             otlp_grpc: at("otlp_grpc")?,
@@ -267,7 +296,7 @@ impl Parts {
                 tracing::error!(%error, "cannot close the logs");
             }
         }
-        addresses::forget(&self.data_dir, &self.addresses);
+        self.opened().forget(&self.data_dir);
         self.web.stop("web", until(1.0)).await;
     }
 }
@@ -283,27 +312,6 @@ impl Drop for End {
         // Nobody listens any more once we stop.
         let _ = self.ends.send(self.name);
     }
-}
-
-/// The ports that these roles need.
-fn wanted(config: &Config, roles: Roles) -> Vec<Wanted> {
-    let receivers = &config.receivers;
-    let mut wanted = Vec::new();
-    let mut want = |yes, name, key, address| {
-        if yes {
-            wanted.push(Wanted { name, key, address });
-        }
-    };
-    let (grpc, http) = (&receivers.otlp_grpc, &receivers.otlp_http);
-    let (remote_write, pyroscope) = (&receivers.remote_write, &receivers.pyroscope);
-    let collector = roles.collector;
-    want(collector && grpc.enabled, "otlp_grpc", "receivers.otlp_grpc.listen", grpc.listen);
-    want(collector && http.enabled, "otlp_http", "receivers.otlp_http.listen", http.listen);
-    want(collector && remote_write.enabled, "remote_write", "receivers.remote_write.listen", remote_write.listen);
-    want(collector && pyroscope.enabled, "pyroscope", "receivers.pyroscope.listen", pyroscope.listen);
-    want(roles.store && config.store.enabled, "sql", "sql.listen", config.sql.listen);
-    want(collector, "web", "web.listen", config.web.listen);
-    wanted
 }
 
 /// What the engine would refuse to start for, said here and now by the program itself: another

@@ -48,6 +48,15 @@ where
     }
 }
 
+/// What a signal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// To stop; the name of the signal.
+    Stop(&'static str),
+    /// To read again what may have changed.
+    Reload,
+}
+
 /// The signals that we react to.
 #[derive(Debug)]
 pub struct Signals {
@@ -66,15 +75,22 @@ impl Signals {
         })
     }
 
-    /// Waits until we are told to stop; the name of the signal.
+    /// Waits until we are told something.
+    pub async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    /// Waits until we are told to stop; the name of the signal. At the start and at the end there
+    /// is nothing to read again.
     pub async fn stop(&mut self) -> &'static str {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP: reloading the config is not there yet; restart instead");
-                }
+            match self.told().await {
+                Told::Stop(signal) => return signal,
+                Told::Reload => tracing::warn!("SIGHUP while starting or stopping: not now"),
             }
         }
     }

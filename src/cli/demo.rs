@@ -7,8 +7,9 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::Place;
-use crate::app::{Addresses, addresses_file};
-use crate::demo::{self, Config, Endpoints};
+use super::server::{Shown, reachable};
+use crate::app;
+use crate::demo::{self, Config, Endpoint, Endpoints};
 use crate::telemetry::log;
 
 /// Arguments.
@@ -33,34 +34,32 @@ pub struct Args {
     host: Option<String>,
     #[command(flatten)]
     place: Place,
-    /// The OTLP gRPC receiver [default: port 4317 of the host]
-    #[arg(long, value_name = "HOST:PORT")]
+    /// The OTLP gRPC receiver, HOST:PORT or https://HOST:PORT [default: port 4317 of the host]
+    #[arg(long, value_name = "ADDRESS")]
     otlp_grpc: Option<String>,
     /// The OTLP HTTP receiver [default: port 4318 of the host]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "ADDRESS")]
     otlp_http: Option<String>,
     /// The remote write receiver [default: port 9090 of the host]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "ADDRESS")]
     remote_write: Option<String>,
     /// The Pyroscope receiver [default: port 9999 of the host]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "ADDRESS")]
     pyroscope: Option<String>,
     /// Print the account at the end as JSON
     #[arg(long)]
     json: bool,
+    /// The receivers on --host speak TLS
+    #[arg(long)]
+    tls: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 impl Args {
     fn config(&self) -> Config {
-        let found = self.endpoints();
-        let or = |given: &Option<String>, found: String| given.clone().unwrap_or(found);
         Config {
-            endpoints: Endpoints {
-                otlp_grpc: or(&self.otlp_grpc, found.otlp_grpc),
-                otlp_http: or(&self.otlp_http, found.otlp_http),
-                remote_write: or(&self.remote_write, found.remote_write),
-                pyroscope: or(&self.pyroscope, found.pyroscope),
-            },
+            endpoints: self.endpoints(),
             rate: self.rate,
             duration: self.duration,
             history: self.history,
@@ -68,25 +67,36 @@ impl Args {
         }
     }
 
-    /// The named host's; else what a server on the data directory has written down.
+    /// Those given; else the named host's; else what a server on the data directory has written
+    /// down.
     fn endpoints(&self) -> Endpoints {
-        if let Some(host) = &self.host {
-            return Endpoints::on(host);
-        }
-        let addresses: Addresses = self
-            .place
-            .settings()
-            .ok()
-            .and_then(|settings| std::fs::read(addresses_file(&settings.data_dir)).ok())
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
-        let default = Endpoints::on("127.0.0.1");
-        let or = |name: &str, default: String| addresses.get(name).map_or(default, ToString::to_string);
+        let data_dir = match &self.host {
+            Some(_) => None,
+            None => self.place.settings().ok().map(|settings| settings.data_dir),
+        };
+        let running = data_dir.as_deref().and_then(app::read_addresses).unwrap_or_default();
+        let default = Endpoints::on(self.host.as_deref().unwrap_or("127.0.0.1"));
+        let choose = |given: &Option<String>, name: &str, default: Endpoint| {
+            let shown = self.shown.files();
+            if let Some(given) = given {
+                let (address, tls) = match given.split_once("://") {
+                    Some((scheme, address)) => (address.trim_end_matches('/'), scheme == "https"),
+                    None => (given.as_str(), self.tls),
+                };
+                return Endpoint { address: address.to_owned(), tls, files: shown };
+            }
+            let Some(address) = running.get(name) else {
+                return Endpoint { tls: self.tls, files: shown, ..default };
+            };
+            let doorplate = data_dir.as_deref().and_then(|dir| app::read_doorplate(dir, name)).unwrap_or_default();
+            let files = doorplate.complete(&shown);
+            Endpoint { address: reachable(*address).to_string(), tls: doorplate.tls, files }
+        };
         Endpoints {
-            otlp_grpc: or("otlp_grpc", default.otlp_grpc),
-            otlp_http: or("otlp_http", default.otlp_http),
-            remote_write: or("remote_write", default.remote_write),
-            pyroscope: or("pyroscope", default.pyroscope),
+            otlp_grpc: choose(&self.otlp_grpc, "otlp_grpc", default.otlp_grpc),
+            otlp_http: choose(&self.otlp_http, "otlp_http", default.otlp_http),
+            remote_write: choose(&self.remote_write, "remote_write", default.remote_write),
+            pyroscope: choose(&self.pyroscope, "pyroscope", default.pyroscope),
         }
     }
 }
@@ -97,10 +107,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config();
     let Endpoints { otlp_grpc, otlp_http, remote_write, pyroscope } = &config.endpoints;
     tracing::info!(
-        otlp_grpc,
-        otlp_http,
-        remote_write,
-        pyroscope,
+        otlp_grpc = otlp_grpc.address,
+        otlp_http = otlp_http.address,
+        remote_write = remote_write.address,
+        pyroscope = pyroscope.address,
         rate = config.rate,
         "the shop opens, ctrl-c closes it"
     );

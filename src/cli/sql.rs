@@ -6,14 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use http::Request;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http_body_util::Full;
 use serde_json::Value;
 
 use super::Place;
-use crate::app::{Addresses, addresses_file};
+use super::server::{Answer, Server, Shown, hint};
 
 mod table;
 
@@ -33,6 +32,8 @@ pub struct Args {
     url: Option<String>,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// How the answer is shown.
@@ -48,14 +49,6 @@ enum Format {
     Arrow,
 }
 
-/// What came back.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    trailers: HeaderMap,
-    body: Bytes,
-}
-
 /// Asks, shows, and ends with 1 if the store had an error to tell.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let statement = statement(&args)?;
@@ -63,9 +56,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.format == Format::Arrow && out.is_terminal() {
         bail!("an Arrow stream is not for a terminal: send it to a file or a program");
     }
-    let url = url(&args)?;
+    let server = server(&args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(ask(&url, &statement, args.format))?;
+    let answer = runtime.block_on(ask(&server, &statement, args.format))?;
     if !answer.status.is_success() {
         explain(&answer, &statement);
         return Ok(ExitCode::FAILURE);
@@ -107,53 +100,24 @@ fn statement(args: &Args) -> anyhow::Result<String> {
 }
 
 /// The store that is asked: named, or running on the data directory, or by its config.
-fn url(args: &Args) -> anyhow::Result<url::Url> {
-    if let Some(url) = &args.url {
-        let full = if url.contains("://") { url.clone() } else { format!("http://{url}") };
-        return url::Url::parse(&full).with_context(|| format!("--url {url} is not a URL"));
+fn server(args: &Args) -> anyhow::Result<Server> {
+    match &args.url {
+        Some(url) => Server::named(url, &args.shown),
+        None => Server::local(&args.place.settings()?, "sql", &args.shown),
     }
-    let settings = args.place.settings()?;
-    let running = || {
-        let text = std::fs::read(addresses_file(&settings.data_dir)).ok()?;
-        serde_json::from_slice::<Addresses>(&text).ok()?.get("sql").copied()
-    };
-    let mut address = running().unwrap_or(settings.config.sql.listen);
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    Ok(url::Url::parse(&format!("http://{address}"))?)
 }
 
-async fn ask(url: &url::Url, statement: &str, format: Format) -> anyhow::Result<Answer> {
-    if url.scheme() != "http" {
-        bail!("{url}: only http is spoken here");
-    }
-    let host = url.host_str().context("the URL has no host")?;
-    let port = url.port_or_known_default().unwrap_or(80);
-    let stream = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port))
-        .await
-        .with_context(|| format!("no store answers at {host}:{port}; is it running? (vispyr serve)"))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
+async fn ask(server: &Server, statement: &str, format: Format) -> anyhow::Result<Answer> {
     let accept = match format {
         Format::Table | Format::Json => "application/json",
         Format::Csv => "text/csv",
         Format::Arrow => "application/vnd.apache.arrow.stream",
     };
-    let path = match url.path() {
-        "" | "/" => "/api/v1/sql",
-        path => path,
-    };
-    let request = Request::post(path)
-        .header(HOST, format!("{host}:{port}"))
+    let request = Request::post("/")
         .header(CONTENT_TYPE, "text/plain; charset=utf-8")
         .header(ACCEPT, accept)
         .body(Full::new(Bytes::from(statement.to_owned())))?;
-    let response = sender.send_request(request).await.context("the store did not answer")?;
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.context("the answer broke off: the statement failed while it was being sent")?;
-    let trailers = body.trailers().cloned().unwrap_or_default();
-    Ok(Answer { status: parts.status, headers: parts.headers, trailers, body: body.to_bytes() })
+    server.ask("/api/v1/sql", request).await.context("cannot ask the store")
 }
 
 /// The error on standard error, with a caret under the place where there is one.
@@ -163,6 +127,10 @@ fn explain(answer: &Answer, statement: &str) {
         Some(error) => format!("{error}\n"),
         None => format!("{}: {}\n", answer.status, String::from_utf8_lossy(&answer.body).trim_end()),
     };
+    match hint(answer.status) {
+        "" => {}
+        hint => text.push_str(&format!("{hint}\n")),
+    }
     // DuckDB mostly shows the place itself.
     if !text.contains("\nLINE ")
         && let (Some(line), Some(column)) = (json["position"]["line"].as_u64(), json["position"]["column"].as_u64())

@@ -3,16 +3,16 @@
 mod screen;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::TokioIo;
+use http::{Request, StatusCode};
+use http_body_util::Full;
 
 use super::Place;
-use crate::app::{self, Status};
+use super::server::{Server, Shown, hint};
+use crate::app::Status;
 
 /// How long the collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,27 +22,29 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Args {
     #[command(flatten)]
     place: Place,
-    /// Where its web port is, instead of looking it up in the data directory
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where its web port is, HOST:PORT or a URL, instead of looking it up in the data directory
+    #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
     /// The whole answer as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Asks and shows.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = args.place.settings()?;
-    let address = match args.address {
-        Some(address) => address,
-        None => web_address(&settings).to_string(),
+    let server = match &args.address {
+        Some(address) => Server::named(address, &args.shown)?,
+        None => Server::local(&settings, "web", &args.shown)?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, fetch(&address)).await });
+    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, fetch(&server)).await });
     let text = match answer {
         Ok(Ok(text)) => text,
-        Ok(Err(error)) => bail!("no collector answers on {address} ({error:#}); `vispyr serve` starts one"),
-        Err(_) => bail!("the collector on {address} does not answer within {} s", PATIENCE.as_secs()),
+        Ok(Err(error)) => bail!("no collector answers on {server} ({error:#}); `vispyr serve` starts one"),
+        Err(_) => bail!("the collector on {server} does not answer within {} s", PATIENCE.as_secs()),
     };
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -55,21 +57,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the running server has written down, else what the config says.
-fn web_address(settings: &app::Settings) -> SocketAddr {
-    let written = app::read_addresses(&settings.data_dir);
-    written.and_then(|addresses| addresses.get("web").copied()).unwrap_or(settings.config.web.listen)
-}
-
-async fn fetch(address: &str) -> anyhow::Result<String> {
-    let stream = tokio::net::TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request =
-        http::Request::get("/api/v1/status").header(http::header::HOST, address).body(Empty::<bytes::Bytes>::new())?;
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    anyhow::ensure!(status.is_success(), "it answers {status}, so it is something else");
-    Ok(String::from_utf8(body.into())?)
+async fn fetch(server: &Server) -> anyhow::Result<String> {
+    let answer = server.ask("/api/v1/status", Request::get("/").body(Full::default())?).await?;
+    match answer.status {
+        StatusCode::OK => Ok(String::from_utf8(answer.body.into())?),
+        StatusCode::UNAUTHORIZED => {
+            bail!("{}; {}", String::from_utf8_lossy(&answer.body).trim_end(), hint(answer.status))
+        }
+        status => bail!("it answers {status}, so it is something else"),
+    }
 }

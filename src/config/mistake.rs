@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::document::Document;
+use super::rules::Broken;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
@@ -33,6 +36,16 @@ impl Mistakes {
     pub fn unreadable(file: &Path, error: &std::io::Error) -> Self {
         let message = format!("cannot read the file: {error}");
         Mistakes { file: file.to_owned(), mistakes: vec![Mistake { line: 0, key: String::new(), message }] }
+    }
+
+    /// What was found at keys of `file` after it had been read: keys and messages.
+    pub fn at_keys(file: &Path, found: &[(String, String)]) -> Self {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let mut document = Document::read(&text);
+        for (key, message) in found {
+            document.add_broken_rule(Broken { key: key.clone(), other: None, message: message.clone() });
+        }
+        Mistakes::new(file, document.into_mistakes())
     }
 
     /// Each of them.

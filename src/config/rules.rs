@@ -26,6 +26,7 @@ pub fn check(config: &Config) -> Vec<Broken> {
     rules.sizes(config);
     rules.more_than_nothing(config);
     rules.paths(config);
+    rules.locks(config);
     if let Err(message) = config.log.filter() {
         rules.broken("log.level", message);
     }
@@ -42,22 +43,14 @@ impl Rules {
 
     /// No two parts on one port. Port 0 is a free one each time.
     fn addresses(&mut self, config: &Config) {
-        let receivers = &config.receivers;
-        let all = [
-            ("receivers.otlp_grpc.listen", receivers.otlp_grpc.enabled, receivers.otlp_grpc.listen),
-            ("receivers.otlp_http.listen", receivers.otlp_http.enabled, receivers.otlp_http.listen),
-            ("receivers.remote_write.listen", receivers.remote_write.enabled, receivers.remote_write.listen),
-            ("receivers.pyroscope.listen", receivers.pyroscope.enabled, receivers.pyroscope.listen),
-            ("sql.listen", config.store.enabled, config.sql.listen),
-            ("web.listen", true, config.web.listen),
-        ];
-        let used: Vec<_> = all.iter().filter(|(_, enabled, _)| *enabled).collect();
-        for (n, (key, _, address)) in used.iter().enumerate() {
-            if let Some((other, _, taken)) = used[..n].iter().find(|(_, _, other)| clash(*address, *other)) {
+        let ports = config.ports();
+        for (n, port) in ports.iter().enumerate() {
+            if let Some(other) = ports[..n].iter().find(|other| clash(port.listen, other.listen)) {
+                let (section, taken) = (other.section, other.listen);
                 self.0.push(Broken {
-                    key: (*key).to_owned(),
-                    other: Some((*other).to_owned()),
-                    message: format!("{address} clashes with {other}, which is {taken}"),
+                    key: format!("{}.listen", port.section),
+                    other: Some(format!("{section}.listen")),
+                    message: format!("{} clashes with {section}.listen, which is {taken}", port.listen),
                 });
             }
         }
@@ -123,6 +116,41 @@ impl Rules {
         ] {
             if number == 0 {
                 self.broken(key, "0 is not possible here, expected at least 1");
+            }
+        }
+    }
+
+    /// What other machines can reach is locked, and each lock is whole.
+    fn locks(&mut self, config: &Config) {
+        for port in config.ports() {
+            if let Some(why) = port.unprotected() {
+                self.broken(&format!("{}.listen", port.section), why);
+            }
+        }
+        for (section, tls, auth) in config.access_sections() {
+            let key = |name: &str| format!("{section}{name}");
+            for (name, path, without, goes_with) in [
+                ("tls.certificate_file", &tls.certificate_file, tls.key_file.is_none(), "tls.key_file"),
+                ("tls.key_file", &tls.key_file, tls.certificate_file.is_none(), "tls.certificate_file"),
+                ("tls.client_ca_file", &tls.client_ca_file, tls.certificate_file.is_none(), "tls.certificate_file"),
+                ("auth.bearer_tokens_file", &auth.bearer_tokens_file, false, ""),
+                ("auth.basic_users_file", &auth.basic_users_file, false, ""),
+            ] {
+                let Some(path) = path else { continue };
+                if without {
+                    self.broken(&key(name), format!("this does nothing without {}", key(goes_with)));
+                }
+                if !path.is_absolute() {
+                    self.broken(&key(name), format!("{path:?} is not possible here, expected an absolute path"));
+                }
+            }
+            if tls.enabled == Some(true) && !tls.is_on() {
+                let what = "certificate_file and key_file";
+                self.broken(&key("tls.enabled"), format!("there is no {what} to enable it with"));
+            }
+            if auth.enabled == Some(true) && !auth.is_on() {
+                let what = "bearer_tokens_file or basic_users_file";
+                self.broken(&key("auth.enabled"), format!("there is no {what} to enable it with"));
             }
         }
     }

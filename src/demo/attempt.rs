@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -15,12 +16,14 @@ use opentelemetry_proto::tonic::collector::profiles::v1development::profiles_ser
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use prost::Message as _;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::Endpoints;
 use super::parcel::{HttpMessage, Message, Parcel, Receiver};
+use super::{Endpoint, Endpoints, Error};
+use crate::access::Pass;
 
 /// A receiver that has not answered by then is asked again.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,22 +43,63 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub struct Clients {
     channel: Channel,
-    http: Client<HttpConnector, Full<Bytes>>,
-    endpoints: Endpoints,
+    grpc: Pass,
+    otlp_http: Http,
+    remote_write: Http,
+    pyroscope: Http,
+}
+
+/// Connections to one of those that speak HTTP.
+#[derive(Debug, Clone)]
+struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: String,
+    pass: Pass,
+}
+
+impl Http {
+    fn new(endpoint: &Endpoint) -> Result<Http, Error> {
+        let base = base(endpoint);
+        base.parse::<http::Uri>()?;
+        let pass = Pass::read(&endpoint.files, endpoint.tls)?;
+        Ok(Http { client: Client::builder(TokioExecutor::new()).build(pass.connector()), base, pass })
+    }
+}
+
+/// `http://HOST:PORT`.
+fn base(endpoint: &Endpoint) -> String {
+    format!("{}://{}", if endpoint.tls { "https" } else { "http" }, endpoint.address)
 }
 
 impl Clients {
     /// Connects when first used.
     ///
     /// # Errors
-    /// When an endpoint is no `HOST:PORT`.
-    pub fn new(endpoints: Endpoints) -> Result<Clients, http::uri::InvalidUri> {
-        for endpoint in [&endpoints.otlp_http, &endpoints.remote_write, &endpoints.pyroscope] {
-            format!("http://{endpoint}/").parse::<http::Uri>()?;
-        }
-        let uri: http::Uri = format!("http://{}/", endpoints.otlp_grpc).parse()?;
-        let channel = Endpoint::from(uri).connect_timeout(Duration::from_secs(5)).timeout(TIMEOUT).connect_lazy();
-        Ok(Clients { channel, http: Client::builder(TokioExecutor::new()).build_http(), endpoints })
+    /// When an endpoint is no `HOST:PORT`, or what is to be shown to it cannot be read.
+    pub fn new(endpoints: &Endpoints) -> Result<Clients, Error> {
+        let grpc = Pass::read(&endpoints.otlp_grpc.files, endpoints.otlp_grpc.tls)?;
+        let uri: http::Uri = base(&endpoints.otlp_grpc).parse()?;
+        let channel = Channel::builder(uri)
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(TIMEOUT)
+            .connect_with_connector_lazy(grpc.connector());
+        Ok(Clients {
+            channel,
+            grpc,
+            otlp_http: Http::new(&endpoints.otlp_http)?,
+            remote_write: Http::new(&endpoints.remote_write)?,
+            pyroscope: Http::new(&endpoints.pyroscope)?,
+        })
+    }
+
+    /// A call with the credentials that the receiver asks for.
+    fn call<T>(&self, message: &T) -> tonic::Request<T>
+    where
+        T: Clone,
+    {
+        let mut headers = http::HeaderMap::new();
+        self.grpc.show(&mut headers);
+        tonic::Request::from_parts(MetadataMap::from_headers(headers), tonic::Extensions::default(), message.clone())
     }
 
     /// Tries once.
@@ -65,22 +109,22 @@ impl Clients {
         let answer = match &parcel.message {
             Message::Traces(request) => {
                 let mut client = TraceServiceClient::new(channel).send_compressed(gzip);
-                let answer = client.export(request.clone()).await;
+                let answer = client.export(self.call(request)).await;
                 answer.map(|answer| answer.into_inner().partial_success.map(|partial| partial.rejected_spans))
             }
             Message::Metrics(request) => {
                 let mut client = MetricsServiceClient::new(channel).send_compressed(gzip);
-                let answer = client.export(request.clone()).await;
+                let answer = client.export(self.call(request)).await;
                 answer.map(|answer| answer.into_inner().partial_success.map(|partial| partial.rejected_data_points))
             }
             Message::Logs(request) => {
                 let mut client = LogsServiceClient::new(channel).send_compressed(gzip);
-                let answer = client.export(request.clone()).await;
+                let answer = client.export(self.call(request)).await;
                 answer.map(|answer| answer.into_inner().partial_success.map(|partial| partial.rejected_log_records))
             }
             Message::Profiles(request) => {
                 let mut client = ProfilesServiceClient::new(channel).send_compressed(gzip);
-                let answer = client.export(request.clone()).await;
+                let answer = client.export(self.call(request)).await;
                 answer.map(|answer| answer.into_inner().partial_success.map(|partial| partial.rejected_profiles))
             }
             Message::Http(message) => return self.post(message).await,
@@ -93,22 +137,23 @@ impl Clients {
 
     async fn post(&self, message: &HttpMessage) -> Outcome {
         let again = |why: String| Outcome::Again { why, after: None };
-        let address = match message.receiver {
-            Receiver::OtlpHttp => &self.endpoints.otlp_http,
-            Receiver::RemoteWrite => &self.endpoints.remote_write,
-            Receiver::Pyroscope => &self.endpoints.pyroscope,
+        let http = match message.receiver {
+            Receiver::OtlpHttp => &self.otlp_http,
+            Receiver::RemoteWrite => &self.remote_write,
+            Receiver::Pyroscope => &self.pyroscope,
         };
-        let mut request = http::Request::post(format!("http://{address}{}", message.path))
+        let mut request = http::Request::post(format!("{}{}", http.base, message.path))
             .header("user-agent", concat!("vispyr-demo/", env!("CARGO_PKG_VERSION")));
         for (name, value) in &message.headers {
             request = request.header(*name, value);
         }
-        let request = match request.body(Full::new(message.body.clone())) {
+        let mut request = match request.body(Full::new(message.body.clone())) {
             Ok(request) => request,
             Err(error) => return Outcome::Refused { why: error.to_string() },
         };
+        http.pass.show(request.headers_mut());
         let exchange = async {
-            let (head, body) = self.http.request(request).await.map_err(|e| root_cause(&e))?.into_parts();
+            let (head, body) = http.client.request(request).await.map_err(|e| root_cause(&e))?.into_parts();
             Ok((head, body.collect().await.map_err(|e| e.to_string())?.to_bytes()))
         };
         match tokio::time::timeout(TIMEOUT, exchange).await {

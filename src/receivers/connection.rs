@@ -1,4 +1,4 @@
-//! Accepting connections: HTTP/1 or HTTP/2 by their first bytes, a limit on their number,
+//! Accepting connections: TLS where there is one, HTTP/1 or HTTP/2 by their first bytes, a limit on their number,
 //! timeouts against clients that stall, draining at the end.
 
 use std::future::Future;
@@ -21,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::reply::Reply;
+use crate::access::door::AcceptError;
+use crate::access::{Door, Stream};
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -42,6 +44,7 @@ const PING: Duration = Duration::from_secs(20);
 pub(crate) async fn serve<H, F>(
     receiver: &'static str,
     listener: TcpListener,
+    door: Door,
     admission: Arc<Admission>,
     shutdown: CancellationToken,
     handler: H,
@@ -74,10 +77,11 @@ pub(crate) async fn serve<H, F>(
             }
             continue;
         };
-        let (admission, shutdown, handler) = (admission.clone(), shutdown.clone(), handler.clone());
+        let (door, admission) = (door.clone(), admission.clone());
+        let (shutdown, handler) = (shutdown.clone(), handler.clone());
         connections.spawn(async move {
             let _permit = permit;
-            if let Err(error) = connection(stream, &admission, &shutdown, handler).await {
+            if let Err(error) = connection(stream, &door, &admission, &shutdown, handler).await {
                 tracing::debug!(receiver, %peer, error, "connection ended");
             }
         });
@@ -88,7 +92,8 @@ pub(crate) async fn serve<H, F>(
 }
 
 async fn connection<H, F>(
-    mut stream: TcpStream,
+    stream: TcpStream,
+    door: &Door,
     admission: &Admission,
     shutdown: &CancellationToken,
     handler: H,
@@ -99,10 +104,15 @@ where
 {
     let config = admission.config();
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let (prefix, http2) = tokio::select! {
+    let arrival = async {
+        let mut stream = door.accept(stream).await?;
+        let (prefix, http2) = first_bytes(&mut stream).await?;
+        Ok::<_, AcceptError>((stream, prefix, http2))
+    };
+    let (stream, prefix, http2) = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
-        first = tokio::time::timeout(config.header_timeout, first_bytes(&mut stream)) => {
-            first.map_err(|_| "no request in time")?.map_err(|error| error.to_string())?
+        arrived = tokio::time::timeout(config.header_timeout, arrival) => {
+            arrived.map_err(|_| "no request in time")?.map_err(|error| error.to_string())?
         }
     };
     let progress = Arc::new(Progress::default());
@@ -171,7 +181,7 @@ where
 type Answer = Result<Response<Reply>, std::convert::Infallible>;
 
 /// Reads until it is clear whether this is HTTP/2.
-async fn first_bytes(stream: &mut TcpStream) -> io::Result<(Vec<u8>, bool)> {
+async fn first_bytes(stream: &mut Stream) -> io::Result<(Vec<u8>, bool)> {
     let mut bytes = Vec::with_capacity(PREFACE.len());
     while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
         let mut chunk = [0; PREFACE.len()];
@@ -209,7 +219,7 @@ impl Drop for Turn {
 /// in time and silence must end (within requests `body` watches; on HTTP/2 pings do). Writing: the
 /// peer must take something in time.
 struct Guard {
-    stream: TcpStream,
+    stream: Stream,
     prefix: Vec<u8>,
     progress: Option<Arc<Progress>>,
     seen: u64,
@@ -306,10 +316,17 @@ impl AsyncWrite for Guard {
             // clock for silence is wound up here; once it rings, the next read fails.
             let _ = self.reading.as_mut().poll(cx);
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // With TLS, this is where bytes wait for a peer that does not read.
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Pending => self.write_stalled(cx).map(Err),
+            ready => ready,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Pending => self.write_stalled(cx).map(Err),
+            ready => ready,
+        }
     }
 }

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::intake::{self, Deadline, Intake, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, otlp};
+use super::{Pipeline, body, connection, gate, otlp};
+use crate::access;
 use crate::signal::{Compression, Format, Meta, Signal};
 
 mod status;
@@ -30,16 +31,31 @@ pub struct Config {
     pub enabled: bool,
     /// Where it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Its own TLS, instead of `[tls]`.
+    pub tls: access::Tls,
+    /// Its own credentials, instead of `[auth]`.
+    pub auth: access::Auth,
+    /// Lets other machines in although nothing protects the port.
+    pub allow_unprotected: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 4317)) }
+        Config {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 4317)),
+            tls: access::Tls::default(),
+            auth: access::Auth::default(),
+            allow_unprotected: false,
+        }
     }
 }
 
 /// Its name in the ledger.
 const NAME: &str = "otlp_grpc";
+
+/// The call of gRPC health checking.
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// Bytes before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -49,7 +65,7 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("gzip,zstd,snappy,
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, _config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
-    let admission = pipeline.admission.clone();
+    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move {
@@ -63,7 +79,7 @@ pub async fn serve(listener: TcpListener, _config: Config, pipeline: Pipeline, s
             )
         }
     };
-    connection::serve(NAME, listener, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
 }
 
 /// Whether the request is of gRPC, whatever its codec.
@@ -87,7 +103,15 @@ pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline, rece
     if request.method() != Method::POST {
         return reply::method_not_allowed("POST");
     }
-    let Some(signal) = signal_of(request.uri().path()) else {
+    let signal = signal_of(request.uri().path());
+    // Probes of orchestrators and balancers have no credentials to show.
+    if request.uri().path() != HEALTH
+        && let Err(refusal) = gate::check(&request, signal, pipeline, receiver)
+    {
+        body::dismiss(request);
+        return status::refused(&refusal);
+    }
+    let Some(signal) = signal else {
         return match health(request, pipeline).await {
             Ok(response) => response,
             Err(path) => status::unimplemented(&format!("unknown method {path}")),
@@ -222,10 +246,9 @@ fn parse_timeout(value: &[u8]) -> Option<Duration> {
 /// grpc.health.v1: this process and each of the OTLP services are SERVING as long as it answers.
 /// `Err` is the path of a call that is not this one.
 async fn health(request: Request<Incoming>, pipeline: &Pipeline) -> Result<Response<Reply>, String> {
-    const CHECK: &str = "/grpc.health.v1.Health/Check";
     /// Message of 2 bytes: HealthCheckResponse { status: SERVING }.
     const SERVING: &[u8] = &[0, 0, 0, 0, 2, 0x08, 0x01];
-    if request.uri().path() != CHECK {
+    if request.uri().path() != HEALTH {
         return Err(request.uri().path().to_owned());
     }
     // Not telemetry, hence not in the ledger: the reading alone is bounded.

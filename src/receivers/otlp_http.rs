@@ -17,7 +17,8 @@ use super::cors::Cors;
 use super::intake::{self, Deadline, Intake, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, otlp};
+use super::{Pipeline, body, connection, gate, otlp};
+use crate::access;
 use crate::signal::{Compression, Format, Meta, Signal};
 
 /// Settings of OTLP over HTTP (`[receivers.otlp_http]`).
@@ -31,11 +32,24 @@ pub struct Config {
     /// Origins of the web pages that may send, such as `https://shop.example`,
     /// `https://*.example` or `*`. Empty: none.
     pub cors_allowed_origins: Vec<String>,
+    /// Its own TLS, instead of `[tls]`.
+    pub tls: access::Tls,
+    /// Its own credentials, instead of `[auth]`.
+    pub auth: access::Auth,
+    /// Lets other machines in although nothing protects the port.
+    pub allow_unprotected: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 4318)), cors_allowed_origins: Vec::new() }
+        Config {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 4318)),
+            cors_allowed_origins: Vec::new(),
+            tls: access::Tls::default(),
+            auth: access::Auth::default(),
+            allow_unprotected: false,
+        }
     }
 }
 
@@ -44,7 +58,7 @@ const NAME: &str = "otlp_http";
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
-    let admission = pipeline.admission.clone();
+    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
     let cors = Arc::new(Cors::new(config.cors_allowed_origins));
     let handler = move |request: Request<Incoming>| {
         let (pipeline, cors) = (pipeline.clone(), cors.clone());
@@ -54,14 +68,14 @@ pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, sh
                 Some(response) => response,
                 None => match signal_of(request.uri().path()) {
                     Some(signal) => handle(request, signal, &pipeline, NAME).await,
-                    None => not_found(request),
+                    None => not_found(request, &pipeline),
                 },
             };
             cors.allow(origin, &mut response);
             response
         }
     };
-    connection::serve(NAME, listener, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
 }
 
 /// The signal that this path is for.
@@ -75,7 +89,11 @@ pub(super) fn signal_of(path: &str) -> Option<Signal> {
     })
 }
 
-fn not_found(request: Request<Incoming>) -> Response<Reply> {
+fn not_found(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
+    if let Err(refusal) = gate::check(&request, None, pipeline, NAME) {
+        body::dismiss(request);
+        return refusal.text();
+    }
     let message = format!(
         "nothing at {}; this port takes POST /v1/traces, /v1/metrics, /v1/logs and /v1development/profiles",
         request.uri().path()
@@ -124,17 +142,22 @@ pub(super) async fn handle(
     pipeline: &Pipeline,
     receiver: &'static str,
 ) -> Response<Reply> {
+    let encoding = Encoding::of(request.headers());
+    if let Err(refusal) = gate::check(&request, Some(signal), pipeline, receiver) {
+        body::dismiss(request);
+        return encoding.map_or_else(|_| refusal.text(), |encoding| refused(&refusal, encoding));
+    }
     if request.method() != Method::POST {
         body::linger(request.into_body());
         return reply::method_not_allowed("POST");
     }
     let mut tally = Tally::new(&pipeline.telemetry, receiver, signal);
-    let encoding = match Encoding::of(request.headers()) {
+    let encoding = match encoding {
         Ok(encoding) => encoding,
         Err(refusal) => {
             body::linger(request.into_body());
             tally.refuse(&refusal);
-            return reply::text(refusal.http(), refusal.to_string());
+            return refusal.text();
         }
     };
     match export(request, signal, encoding, pipeline, tally).await {
@@ -201,15 +224,8 @@ fn refused(refusal: &Refusal, encoding: Encoding) -> Response<Reply> {
         Encoding::Json => serde_json::json!({ "code": code, "message": message }).to_string().into_bytes(),
     };
     let mut response = reply::typed(refusal.http(), encoding.content_type(), body);
-    retry_after(refusal, &mut response);
+    refusal.advise(response.headers_mut());
     response
-}
-
-/// Adds `Retry-After` where the sender should come back.
-pub(super) fn retry_after(refusal: &Refusal, response: &mut Response<Reply>) {
-    if let Some(delay) = refusal.retry_after() {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs()));
-    }
 }
 
 #[cfg(test)]

@@ -16,10 +16,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use super::otlp_http::{self, retry_after};
+use super::otlp_http;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, otlp_grpc};
+use super::{Pipeline, body, connection, gate, otlp_grpc};
+use crate::access;
+use crate::signal::Signal;
 
 /// Settings of the Pyroscope receiver (`[receivers.pyroscope]`).
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -29,11 +31,23 @@ pub struct Config {
     pub enabled: bool,
     /// Where it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Its own TLS, instead of `[tls]`.
+    pub tls: access::Tls,
+    /// Its own credentials, instead of `[auth]`.
+    pub auth: access::Auth,
+    /// Lets other machines in although nothing protects the port.
+    pub allow_unprotected: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 9999)) }
+        Config {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 9999)),
+            tls: access::Tls::default(),
+            auth: access::Auth::default(),
+            allow_unprotected: false,
+        }
     }
 }
 
@@ -42,12 +56,12 @@ const NAME: &str = "pyroscope";
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, _config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
-    let admission = pipeline.admission.clone();
+    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move { handle(request, &pipeline).await }
     };
-    connection::serve(NAME, listener, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
 }
 
 async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
@@ -55,10 +69,14 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
         return otlp_grpc::handle(request, pipeline, NAME).await;
     }
     let path = request.uri().path();
-    if let Some(signal) = otlp_http::signal_of(path).filter(|signal| *signal == crate::signal::Signal::Profiles) {
+    if let Some(signal) = otlp_http::signal_of(path).filter(|signal| *signal == Signal::Profiles) {
         return otlp_http::handle(request, signal, pipeline, NAME).await;
     }
     let known = matches!(path, "/ingest" | "/pyroscope/ingest" | push::PATH);
+    if let Err(refusal) = gate::check(&request, known.then_some(Signal::Profiles), pipeline, NAME) {
+        body::dismiss(request);
+        return refused(&refusal, refusal.http());
+    }
     if !known {
         let message =
             format!("nothing at {path}; this port takes POST /ingest, {} and /v1development/profiles", push::PATH);
@@ -77,7 +95,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
 fn refused(refusal: &Refusal, status: StatusCode) -> Response<Reply> {
     let body = serde_json::json!({ "code": code_name(refusal.code()), "message": refusal.to_string() });
     let mut response = reply::typed(status, "application/json", body.to_string());
-    retry_after(refusal, &mut response);
+    refusal.advise(response.headers_mut());
     response
 }
 
@@ -90,6 +108,7 @@ fn code_name(code: Code) -> &'static str {
         Code::ResourceExhausted => "resource_exhausted",
         Code::Unimplemented => "unimplemented",
         Code::Internal => "internal",
+        Code::Unauthenticated => "unauthenticated",
         Code::Unavailable => "unavailable",
         _ => "unknown",
     }

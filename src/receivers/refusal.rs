@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tonic::Code;
 
+use super::reply::{self, Reply};
+use crate::access::Denied;
 use crate::wal::AppendError;
 use crate::wire::WireError;
 
@@ -19,6 +21,9 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
+    /// Without credentials, or with wrong ones.
+    #[error("{0}")]
+    Unauthenticated(Denied),
     /// The body is not what it claims to be. The text says what is wrong and where.
     #[error("{0}")]
     Malformed(String),
@@ -70,6 +75,7 @@ impl Refusal {
     /// The word for it in the ledger.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
+            Refusal::Unauthenticated(_) => "unauthenticated",
             Refusal::Malformed(_) => "malformed",
             Refusal::BadParameter(_) => "bad_parameter",
             Refusal::TooLarge { .. } => "too_large",
@@ -89,6 +95,7 @@ impl Refusal {
     /// The two status codes.
     fn status(&self) -> (Code, StatusCode) {
         match self {
+            Refusal::Unauthenticated(_) => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Refusal::Malformed(_) | Refusal::BadParameter(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
             Refusal::TooLarge { .. } => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
             Refusal::UnknownEncoding(_) => (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE),
@@ -116,6 +123,23 @@ impl Refusal {
     /// How long the sender should wait, if it should come back at all.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         matches!(self, Refusal::Busy(_) | Refusal::Log(_) | Refusal::Overdue).then_some(RETRY_AFTER)
+    }
+
+    /// Adds to an HTTP reply what the sender should do: come back later, show credentials.
+    pub(crate) fn advise(&self, headers: &mut HeaderMap) {
+        if let Some(delay) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs()));
+        }
+        if let Refusal::Unauthenticated(denied) = self {
+            denied.challenge(headers);
+        }
+    }
+
+    /// An HTTP reply for people.
+    pub(crate) fn text(&self) -> Response<Reply> {
+        let mut response = reply::text(self.http(), self.to_string());
+        self.advise(response.headers_mut());
+        response
     }
 }
 

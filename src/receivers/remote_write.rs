@@ -13,10 +13,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{self, Check, Checked, Deadline, Intake, Tally};
-use super::otlp_http::{media_type, retry_after};
+use super::otlp_http::media_type;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection};
+use super::{Pipeline, body, connection, gate};
+use crate::access;
 use crate::signal::{Compression, Format, Meta, Signal};
 use crate::wire;
 
@@ -28,11 +29,23 @@ pub struct Config {
     pub enabled: bool,
     /// Where it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Its own TLS, instead of `[tls]`.
+    pub tls: access::Tls,
+    /// Its own credentials, instead of `[auth]`.
+    pub auth: access::Auth,
+    /// Lets other machines in although nothing protects the port.
+    pub allow_unprotected: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+        Config {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            tls: access::Tls::default(),
+            auth: access::Auth::default(),
+            allow_unprotected: false,
+        }
     }
 }
 
@@ -52,16 +65,22 @@ const WRITTEN: [HeaderName; 3] = [
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, _config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
-    let admission = pipeline.admission.clone();
+    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move { handle(request, &pipeline).await }
     };
-    connection::serve(NAME, listener, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
 }
 
 async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
-    if !matches!(request.uri().path(), "/api/v1/metrics/write" | "/api/v1/write") {
+    let known = matches!(request.uri().path(), "/api/v1/metrics/write" | "/api/v1/write");
+    if let Err(refusal) = gate::check(&request, known.then_some(Signal::Metrics), pipeline, NAME) {
+        let version = Version::of(request.headers());
+        body::dismiss(request);
+        return answer(Err(refusal), matches!(version, Ok(Version::V2)));
+    }
+    if !known {
         let message = format!(
             "nothing at {}; this port takes POST /api/v1/write and /api/v1/metrics/write",
             request.uri().path()
@@ -76,13 +95,14 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
     let tally = Tally::new(&pipeline.telemetry, NAME, Signal::Metrics);
     let version = Version::of(request.headers());
     let second = matches!(version, Ok(Version::V2));
-    let (mut response, written) = match write(request, version, pipeline, tally).await {
+    answer(write(request, version, pipeline, tally).await, second)
+}
+
+/// The reply, with what was written if the sender speaks the second version.
+fn answer(result: Result<Checked, Refusal>, second: bool) -> Response<Reply> {
+    let (mut response, written) = match result {
         Ok(checked) => (reply::empty(StatusCode::NO_CONTENT), checked.written),
-        Err(refusal) => {
-            let mut response = reply::text(refusal.http(), refusal.to_string());
-            retry_after(&refusal, &mut response);
-            (response, [0; 3])
-        }
+        Err(refusal) => (refusal.text(), [0; 3]),
     };
     if second {
         for (name, n) in WRITTEN.into_iter().zip(written) {

@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Door;
 use crate::store::sql;
 
 pub mod child;
@@ -65,12 +66,17 @@ impl Config {
 
 /// Runs the engine and serves SQL until `shutdown`; then the engine is told to stop and waited for.
 /// Ends earlier if the engine can never start.
-pub async fn run(config: Config, listener: TcpListener, engine: EngineCommand, shutdown: CancellationToken) {
+pub async fn run(
+    config: Config,
+    (listener, door): (TcpListener, Door),
+    engine: EngineCommand,
+    shutdown: CancellationToken,
+) {
     let state = Arc::new(State::new(config));
     let mut supervised = tokio::spawn(child::supervise(Arc::clone(&state), engine, shutdown.clone()));
     let watched = tokio::spawn(watch::watch(Arc::clone(&state), shutdown.clone()));
     let ended = tokio::select! {
-        () = proxy::serve(listener, Arc::clone(&state), shutdown) => supervised.await,
+        () = proxy::serve(listener, door, Arc::clone(&state), shutdown) => supervised.await,
         ended = &mut supervised => ended,
     };
     watched.abort();

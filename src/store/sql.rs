@@ -22,6 +22,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use crate::access;
+
 pub mod calls;
 pub mod columns;
 pub mod error;
@@ -48,6 +50,12 @@ pub use service::Service;
 pub struct Config {
     /// Where SQL over HTTP listens.
     pub listen: SocketAddr,
+    /// Its own TLS, instead of `[tls]`.
+    pub tls: access::Tls,
+    /// Its own credentials, instead of `[auth]`.
+    pub auth: access::Auth,
+    /// Lets other machines in although nothing protects the port.
+    pub allow_unprotected: bool,
     /// Rows of one answer; more are cut off and the answer says so.
     pub max_rows: u64,
     /// How long one statement may run, waiting for its turn included. Then it is interrupted, and
@@ -70,6 +78,9 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 12346)),
+            tls: access::Tls::default(),
+            auth: access::Auth::default(),
+            allow_unprotected: false,
             max_rows: 100_000,
             time_limit: Duration::from_secs(30),
             memory_limit: ByteSize::gib(1),

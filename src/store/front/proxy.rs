@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST /api/v1/sql` | see [`crate::store::sql::http`]; 503 with Retry-After while the engine is away or when it ended over this, 429 for a text that ended it twice |
 //! | `GET /stats` | the engine's figures |
-//! | `GET /-/healthy`, `GET /-/ready` | 200 while the engine answers |
+//! | `GET /-/healthy`, `GET /-/ready` | 200 while the engine answers; asks for no credentials |
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::killers::fingerprint;
 use super::link;
 use super::state::{Engine, Kill, State, Statement};
+use crate::access::Door;
 use crate::store::sql::SqlError;
 use crate::store::sql::http::{Body, FATAL, error_response, json, plain};
 use crate::store::sql::request::Query;
@@ -39,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SLOW_CLIENT: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown`, then lets what runs finish for a moment.
-pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, door: Door, state: Arc<State>, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -51,18 +52,27 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: Cancellat
                 (listener.accept().await, place)
             } => accepted,
         };
-        let (stream, place) = match accepted {
-            (Ok((stream, _)), place) => (stream, place),
+        let (stream, peer, place) = match accepted {
+            (Ok((stream, peer)), place) => (stream, peer, place),
             (Err(error), _) => {
                 tracing::warn!(%error, "cannot accept a connection on the sql port");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let (state, shutdown) = (Arc::clone(&state), shutdown.clone());
+        let (state, door, shutdown) = (Arc::clone(&state), door.clone(), shutdown.clone());
         connections.spawn(async move {
             let _place = place;
-            let handler = hyper::service::service_fn(|request| answer(request, Arc::clone(&state)));
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => return,
+                accepted = tokio::time::timeout(SLOW_CLIENT, door.accept(stream)) => accepted,
+            };
+            let stream = match accepted {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection to the sql port not taken in"),
+                Err(_) => return tracing::debug!(%peer, "no request on the sql port in time"),
+            };
+            let handler = hyper::service::service_fn(|request| answer(request, door.clone(), Arc::clone(&state)));
             let mut server = auto::Builder::new(TokioExecutor::new());
             server.http1().timer(TokioTimer::new()).header_read_timeout(SLOW_CLIENT);
             let connection = server.serve_connection(TokioIo::new(stream), handler);
@@ -78,7 +88,16 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: Cancellat
     connections.wait().await;
 }
 
-async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Body>, Infallible> {
+async fn answer(request: Request<Incoming>, door: Door, state: Arc<State>) -> Result<Response<Body>, Infallible> {
+    let judged = door.judge(request.headers());
+    if let Err(denied) = judged
+        && !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
+    {
+        let why = json!({"error": denied.to_string(), "position": null});
+        let mut response = json(StatusCode::UNAUTHORIZED, &why);
+        denied.challenge(response.headers_mut());
+        return Ok(response);
+    }
     if !same_origin(request.headers()) {
         return Ok(json(StatusCode::FORBIDDEN, &json!({"error": "requests from other web pages are not taken"})));
     }
@@ -93,6 +112,8 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         },
         (&Method::GET, "/-/healthy" | "/-/ready") => match &*state.engine.borrow() {
             Engine::Up { .. } => plain(StatusCode::OK, "ok\n"),
+            // The reason may tell of somebody's statement.
+            Engine::Down { .. } if judged.is_err() => plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is away\n"),
             Engine::Down { why, .. } => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
         },
         (&Method::GET, "/") => plain(StatusCode::OK, "POST a statement to /api/v1/sql, or: vispyr sql 'SHOW TABLES'\n"),
@@ -106,7 +127,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
 }
 
 /// A browser says where a request comes from. Other sites must not read telemetry by way of a
-/// browser on this machine (the port has no password).
+/// browser on this machine (the port may have no password, or the browser may know it).
 fn same_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

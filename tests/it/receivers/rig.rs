@@ -53,7 +53,10 @@ impl Rig {
         };
         let logs = Logs::new(Signal::ALL.map(open));
         let telemetry = Telemetry::new();
-        let pipeline = Pipeline { logs, admission: Arc::new(Admission::new(limits)), telemetry };
+        let pipeline = {
+            let door = vispyr::access::Door::unlocked();
+            Pipeline { logs, admission: Arc::new(Admission::new(limits)), telemetry, door }
+        };
         let shutdown = CancellationToken::new();
         let mut servers = Vec::new();
         let mut addresses = Vec::new();

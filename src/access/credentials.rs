@@ -1,0 +1,183 @@
+//! Whether a request's `Authorization` is good: a bearer token (RFC 6750) or a user with a
+//! password (RFC 7617). gRPC carries both in metadata of the same name.
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::{HeaderMap, HeaderValue, header};
+
+use super::secret::Secret;
+
+/// What opens a door. At least one of the two is there.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    /// Any of these tokens.
+    pub tokens: Vec<Secret>,
+    /// Any of these, each `user:password`.
+    pub users: Vec<Secret>,
+}
+
+/// Why a request was not let in, and what would have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Denied {
+    why: Why,
+    bearer: bool,
+    basic: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// No `Authorization`.
+    Missing,
+    /// Another scheme, or not readable.
+    Unknown,
+    /// Not a token of ours.
+    Token,
+    /// Not a user and password of ours.
+    User,
+}
+
+impl Credentials {
+    /// Judges the credentials of a request.
+    ///
+    /// # Errors
+    /// When there are none, or they are wrong.
+    pub fn judge(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        self.opens(headers).map_err(|why| Denied {
+            why,
+            bearer: !self.tokens.is_empty(),
+            basic: !self.users.is_empty(),
+        })
+    }
+
+    fn opens(&self, headers: &HeaderMap) -> Result<(), Why> {
+        let given = headers.get(header::AUTHORIZATION).ok_or(Why::Missing)?.as_bytes().trim_ascii();
+        let (scheme, given) = given.split_at(given.iter().position(|byte| *byte == b' ').ok_or(Why::Unknown)?);
+        let given = given.trim_ascii();
+        if scheme.eq_ignore_ascii_case(b"bearer") && !self.tokens.is_empty() {
+            return Secret::is_any(&self.tokens, given).then_some(()).ok_or(Why::Token);
+        }
+        if scheme.eq_ignore_ascii_case(b"basic") && !self.users.is_empty() {
+            let pair = BASE64.decode(given).map_err(|_| Why::Unknown)?;
+            return Secret::is_any(&self.users, &pair).then_some(()).ok_or(Why::User);
+        }
+        Err(Why::Unknown)
+    }
+}
+
+/// Padded or not: clients differ.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The header of a user with a password.
+pub(super) fn basic(pair: &[u8]) -> Option<HeaderValue> {
+    sensitive(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)).as_bytes())
+}
+
+/// The header of a token.
+pub(super) fn bearer(token: &[u8]) -> Option<HeaderValue> {
+    sensitive(&[b"Bearer ", token].concat())
+}
+
+fn sensitive(value: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(value).ok()?;
+    // Not shown by Debug, and kept out of HTTP/2's tables.
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl Denied {
+    /// Adds what a client is to be asked for (RFC 9110, section 11.6.1).
+    pub fn challenge(&self, headers: &mut HeaderMap) {
+        let name = header::WWW_AUTHENTICATE;
+        if self.bearer {
+            let wrong = self.why == Why::Token;
+            let challenge =
+                if wrong { r#"Bearer realm="vispyr", error="invalid_token""# } else { r#"Bearer realm="vispyr""# };
+            headers.append(&name, HeaderValue::from_static(challenge));
+        }
+        if self.basic {
+            headers.append(&name, HeaderValue::from_static(r#"Basic realm="vispyr", charset="UTF-8""#));
+        }
+    }
+}
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let takes = match (self.bearer, self.basic) {
+            (true, false) => "a bearer token",
+            (false, true) => "a user and a password (basic)",
+            _ => "a bearer token, or a user and a password (basic)",
+        };
+        match self.why {
+            Why::Missing => write!(f, "no credentials: this port asks for {takes}"),
+            Why::Unknown => write!(f, "credentials of another kind: this port asks for {takes}"),
+            Why::Token => f.write_str("wrong bearer token"),
+            Why::User => f.write_str("wrong user or password"),
+        }
+    }
+}
+
+impl std::error::Error for Denied {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(tokens: &[&str], users: &[&str], given: Option<&str>) -> Result<(), Why> {
+        let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(*text)).collect();
+        let mut headers = HeaderMap::new();
+        if let Some(given) = given {
+            headers.insert(header::AUTHORIZATION, HeaderValue::try_from(given).unwrap());
+        }
+        Credentials { tokens: secrets(tokens), users: secrets(users) }.judge(&headers).map_err(|denied| denied.why)
+    }
+
+    #[test]
+    fn tokens_and_users_open() {
+        let (tokens, users) = (&["old", "new"][..], &["shop:a:b"][..]);
+        // shop:a:b, with and without padding; shop:a:c
+        let (padded, bare, wrong) = ("Basic c2hvcDphOmI=", "basic   c2hvcDphOmI", "Basic c2hvcDphOmM=");
+        for (given, want) in [
+            (None, Err(Why::Missing)),
+            (Some("Bearer old"), Ok(())),
+            (Some("bEARER  new "), Ok(())),
+            (Some("Bearer oldnew"), Err(Why::Token)),
+            (Some("Bearer old new"), Err(Why::Token)),
+            (Some("Bearer"), Err(Why::Unknown)),
+            (Some("old"), Err(Why::Unknown)),
+            (Some("Digest old"), Err(Why::Unknown)),
+            (Some(padded), Ok(())),
+            (Some(bare), Ok(())),
+            (Some(wrong), Err(Why::User)),
+            (Some("Basic ???"), Err(Why::Unknown)),
+            (Some("Basic "), Err(Why::Unknown)),
+        ] {
+            assert_eq!(judge(tokens, users, given), want, "{given:?}");
+        }
+        assert_eq!(judge(tokens, &[], Some(padded)), Err(Why::Unknown));
+        assert_eq!(judge(&[], users, Some("Bearer old")), Err(Why::Unknown));
+        assert_eq!(judge(&[], users, Some("Bearer ")), Err(Why::Unknown));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_told_in_every_scheme() {
+        let denied = Denied { why: Why::Token, bearer: true, basic: true };
+        let mut headers = HeaderMap::new();
+        denied.challenge(&mut headers);
+        let told: Vec<_> = headers.get_all(header::WWW_AUTHENTICATE).iter().collect();
+        assert_eq!(
+            told,
+            [r#"Bearer realm="vispyr", error="invalid_token""#, r#"Basic realm="vispyr", charset="UTF-8""#]
+        );
+    }
+
+    #[test]
+    fn our_own_headers_are_not_shown() {
+        let header = bearer(b"hush").unwrap();
+        assert_eq!(header, "Bearer hush");
+        assert!(!format!("{header:?}").contains("hush"));
+        assert_eq!(basic(b"shop:a:b").unwrap(), "Basic c2hvcDphOmI=");
+    }
+}

@@ -1,0 +1,103 @@
+//! Callers who speak the wrong one of plain text and TLS: told so in words that their programs
+//! show, where the protocol has room for words.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What every TLS connection begins with: a record of type handshake (RFC 8446, section 5.1). No
+/// HTTP request does.
+const HANDSHAKE: u8 = 0x16;
+
+/// For a client without TLS at a port with it.
+const NO_TLS: &str = "this port speaks TLS: use https";
+/// For a client with TLS at a port without it.
+const TLS: &str = "this port speaks plain HTTP, without TLS: use http";
+
+/// Whether these are the first bytes of TLS.
+pub(super) fn is_tls(start: &[u8]) -> bool {
+    start.first() == Some(&HANDSHAKE)
+}
+
+/// Answers a client without TLS. HTTP/2, hence gRPC, has room for words in GOAWAY.
+pub(super) async fn without_tls(stream: TcpStream, start: &[u8]) {
+    if start.starts_with(b"PRI") {
+        part(stream, &goaway(NO_TLS)).await;
+    } else {
+        part(stream, &bad_request(NO_TLS)).await;
+    }
+}
+
+/// Answers a client with TLS. An alert has no words and would put the blame on versions or
+/// certificates; plain HTTP is what clients recognise ("server gave HTTP response to HTTPS client").
+pub(super) async fn with_tls(stream: TcpStream) {
+    part(stream, &bad_request(TLS)).await;
+}
+
+fn bad_request(message: &str) -> Vec<u8> {
+    let length = message.len() + 1;
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{message}\n"
+    )
+    .into_bytes()
+}
+
+/// Empty SETTINGS, which come first, and GOAWAY with PROTOCOL_ERROR (RFC 9113, sections 6.5, 6.8).
+fn goaway(message: &str) -> Vec<u8> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: u8 = 7;
+    const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
+    let length = u8::try_from(8 + message.len()).unwrap_or(u8::MAX);
+    let mut bytes = SETTINGS.to_vec();
+    // Length, type, no flags, stream 0; then the last stream taken, which is none.
+    bytes.extend([0, 0, length, GOAWAY, 0, 0, 0, 0, 0]);
+    bytes.extend([0; 4]);
+    bytes.extend(PROTOCOL_ERROR);
+    bytes.extend(message.as_bytes());
+    bytes
+}
+
+/// Writes, then reads on for a moment: a client whose bytes are not read gets a reset, and may
+/// never see what was written.
+async fn part(mut stream: TcpStream, answer: &[u8]) {
+    const MOMENT: Duration = Duration::from_secs(1);
+    const MOST: usize = 64 << 10;
+    let parting = async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        let (mut rest, mut read) = ([0; 4096], 0);
+        while read < MOST {
+            match stream.read(&mut rest).await? {
+                0 => break,
+                n => read += n,
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Gone already: then there is nobody to tell.
+    let _ = tokio::time::timeout(MOMENT, parting).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_tells() {
+        assert!(is_tls(&[0x16, 0x03, 0x01]));
+        for plain in [&b"POST / HTTP/1.1"[..], b"PRI * HTTP/2.0", b""] {
+            assert!(!is_tls(plain));
+        }
+    }
+
+    #[test]
+    fn goaway_is_well_formed() {
+        let bytes = goaway(NO_TLS);
+        assert_eq!(usize::from(bytes[11]), bytes.len() - 18);
+        assert!(bytes.ends_with(b"use https"));
+        let answer = String::from_utf8(bad_request(TLS)).unwrap();
+        assert!(answer.ends_with(&format!("content-length: {}\r\nconnection: close\r\n\r\n{TLS}\n", TLS.len() + 1)));
+    }
+}
