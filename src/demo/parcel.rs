@@ -187,7 +187,7 @@ impl Parcel {
     /// `/ingest` as the Go client calls it: unix nanoseconds, sample types described in JSON.
     pub fn ingest_go(app: &str, pprof: &[u8], samples: u64, from: u64, to: u64) -> Parcel {
         let path = format!(
-            "/ingest?aggregationType=sum&format=pprof&from={from}&name={app}%7Bhostname%3Ddemo-host%7D\
+            "/ingest?aggregationType=sum&from={from}&name={app}%7Bhostname%3Ddemo-host%7D\
              &sampleRate=100&spyName=gospy&units=samples&until={to}"
         );
         let config = br#"{"samples":{"units":"samples","display-name":"cpu_samples"},"cpu":{"units":"nanoseconds"}}"#;

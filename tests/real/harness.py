@@ -63,19 +63,37 @@ def shorten(value):
 
 
 class Server:
-    """A running `vispyr serve` on free ports."""
+    """A running `vispyr serve` on free ports, the same ones after it was started again.
 
-    def __init__(self, program):
+    `config`: more tables for its file. `settings`: keys of the listeners' tables, by table."""
+
+    def __init__(self, program, config="", settings=None):
+        self.program = program
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vispyr-real-"))
-        config = "".join(f'[{name}]\nlisten = "127.0.0.1:0"\n' for name in LISTENERS)
-        (self.folder / "vispyr.toml").write_text(config)
         self.data = self.folder / "data"
-        with open(self.folder / "log", "wb") as log:
-            arguments = [program, "serve", "--config", self.folder / "vispyr.toml", "--data-dir", self.data]
+        self.config_file = self.folder / "vispyr.toml"
+        self.listeners = "".join(
+            f'[{name}]\nlisten = "127.0.0.1:{free_port()}"\n{(settings or {}).get(name, "")}\n' for name in LISTENERS
+        )
+        self.configure(config)
+        self.start()
+
+    def configure(self, config):
+        self.config_file.write_text(self.listeners + config)
+
+    def start(self):
+        (self.data / "run/addresses.json").unlink(missing_ok=True)
+        with open(self.folder / "log", "ab") as log:
+            arguments = [self.program, "serve", "--config", self.config_file, "--data-dir", self.data]
             self.process = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self.addresses = self._wait_ready()
+
+    def kill(self):
+        """As the kernel does when memory is out: the collector, the store and the engine at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def _wait_ready(self):
         deadline = time.monotonic() + 60
