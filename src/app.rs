@@ -9,6 +9,7 @@
 mod addresses;
 mod admission_figures;
 mod data_dir;
+mod dead_letters;
 mod door_figures;
 mod engine_process;
 mod entrances;
@@ -23,6 +24,7 @@ mod store_client;
 mod store_figures;
 mod supervisor;
 mod view;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod collector;
+pub mod dead_letters;
 pub mod demo;
 pub mod engine;
 pub mod serve;
@@ -41,6 +42,8 @@ enum Command {
     Sql(sql::Args),
     /// Show rates, lag, disk and last errors of a running collector on one screen
     Status(status::Args),
+    /// Show what destinations refused for good, send it again, or let it go
+    DeadLetters(dead_letters::Args),
     /// Read the config and report every mistake in it
     Check(check::Args),
     /// Send the telemetry of a make-believe shop
@@ -60,6 +63,7 @@ impl Arguments {
             Command::Store(args) => store::run(args),
             Command::Sql(args) => sql::run(args),
             Command::Status(args) => status::run(args),
+            Command::DeadLetters(args) => dead_letters::run(args),
             Command::Check(args) => check::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Engine(args) => engine::run(args),

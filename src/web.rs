@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of the parts: the app hands it a [`View`].
 
+mod dead_letters;
+mod origin;
 mod page;
 
 use std::convert::Infallible;
@@ -24,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::{self, Door};
 use crate::telemetry::text::TextFormat;
 
+pub use dead_letters::{Answer, Letters, PATH as DEAD_LETTERS, Problem, Raw as RawLetter};
 pub use page::Link;
 
 /// Connections at a time: people and scrapers, not senders.
@@ -65,6 +68,8 @@ pub trait View: Send + Sync + 'static {
     fn metrics(&self) -> BoxFuture<'_, String>;
     /// What `vispyr status` shows.
     fn status(&self) -> BoxFuture<'_, serde_json::Value>;
+    /// What destinations refused for good, once it is read.
+    fn letters(&self) -> Option<Arc<dyn Letters>>;
     /// Where else to look.
     fn links(&self) -> Vec<Link>;
 }
@@ -135,6 +140,9 @@ async fn answer(
         denied.challenge(response.headers_mut());
         return Ok(response);
     }
+    if is_below(request.uri().path(), DEAD_LETTERS) {
+        return Ok(dead_letters::answer(view.letters(), &request).await);
+    }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));
@@ -157,6 +165,11 @@ async fn answer(
         "/api/v1/status" => reply(StatusCode::OK, "application/json", view.status().await.to_string()),
         _ => plain(StatusCode::NOT_FOUND, "nothing here; / lists what there is\n"),
     })
+}
+
+/// Whether a path is `above` or in it.
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn plain(status: StatusCode, text: impl Into<String>) -> Response<Full<Bytes>> {

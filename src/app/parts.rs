@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::addresses::Opened;
 use super::admission_figures::AdmissionFigures;
+use super::dead_letters::LetterBox;
 use super::door_figures::DoorFigures;
 use super::entrances::{self, Entrances};
 use super::log_figures::LogFigures;
@@ -22,11 +23,12 @@ use super::state::State;
 use super::store_client::StoreClient;
 use super::store_figures::StoreFigures;
 use super::view::{AppView, SAMPLE_EVERY};
-use super::{Roles, Settings, data_dir, supervisor};
+use super::{Roles, Settings, data_dir, watchdog};
 use crate::access::{Doors, PassFiles};
 use crate::config::Config;
 use crate::demo;
 use crate::exporters;
+use crate::exporters::dead_letters::DeadLetters;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
 use crate::store::engine::home::Home;
@@ -37,12 +39,6 @@ use crate::web;
 
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
 const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
-
-/// How long the writer of a log may take to come round: a disk under load takes a while.
-const LOG_SILENCE: Duration = Duration::from_secs(10);
-
-/// How long the store may not answer before the watchdog gets no more pings.
-const STORE_SILENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of a unix socket's path (`sun_path` in unix(7), less the zero at its end).
 const LONGEST_SOCKET: usize = 107;
@@ -117,6 +113,7 @@ impl Parts {
             state: parts.state.clone(),
             telemetry: telemetry.clone(),
             logs: Mutex::new(None),
+            letters: Mutex::new(None),
             store: client.clone(),
             addresses: parts.addresses.clone(),
             data_dir: data_dir.clone(),
@@ -138,6 +135,8 @@ impl Parts {
                 }
             });
             *view.logs.lock() = Some(logs.clone());
+            let letters = open_letters(settings, &telemetry).await?;
+            *view.letters.lock() = Some(LetterBox::new(letters));
             parts.logs = Some(logs);
         }
         parts.state.done("logs");
@@ -171,7 +170,7 @@ impl Parts {
             tracing::warn!("the store does not answer yet; what arrives is kept in the logs");
         }
         parts.state.done("store");
-        tokio::spawn(watchdog(parts.logs.clone(), client.filter(|_| roles.store), parts.web.shutdown.clone()));
+        tokio::spawn(watchdog::run(parts.logs.clone(), client.filter(|_| roles.store), parts.web.shutdown.clone()));
         Ok(parts)
     }
 
@@ -370,6 +369,13 @@ async fn open_logs(settings: &Settings) -> anyhow::Result<Logs> {
     Ok(Logs::new(logs))
 }
 
+async fn open_letters(settings: &Settings, telemetry: &Telemetry) -> anyhow::Result<DeadLetters> {
+    let (dir, max_size) = (settings.data_dir.join("dead-letters"), settings.config.dead_letters.max_size);
+    let telemetry = telemetry.clone();
+    let opened = tokio::task::spawn_blocking(move || DeadLetters::open(dir, max_size, &telemetry)).await?;
+    opened.context("cannot read the dead letters")
+}
+
 /// Waits until the store answers; whether it did in time.
 async fn wait_for(client: &StoreClient, patience: Duration) -> bool {
     let answers = async {
@@ -386,34 +392,4 @@ async fn sample(view: Arc<AppView>) {
         tick.tick().await;
         view.sample();
     }
-}
-
-/// Well is who can append to its logs and, where the store is ours, gets answers from it.
-async fn watchdog(logs: Option<Logs>, store: Option<Arc<StoreClient>>, shutdown: CancellationToken) {
-    let answered = Arc::new(Mutex::new(Instant::now()));
-    let check = || {
-        let (logs, store, answered) = (logs.clone(), store.clone(), answered.clone());
-        async move {
-            if let Some(logs) = logs {
-                for signal in Signal::ALL {
-                    match tokio::time::timeout(LOG_SILENCE, logs.of(signal).alive()).await {
-                        Ok(true) => {}
-                        Ok(false) => return Err(format!("the {signal} log has ended")),
-                        Err(_) => return Err(format!("the {signal} log does not come round: the disk hangs")),
-                    }
-                }
-            }
-            if let Some(store) = store {
-                match store.fetch().await {
-                    Ok(_) => *answered.lock() = Instant::now(),
-                    Err(reason) if answered.lock().elapsed() > STORE_SILENCE => {
-                        return Err(format!("the store does not answer: {reason}"));
-                    }
-                    Err(_) => {}
-                }
-            }
-            Ok(())
-        }
-    };
-    supervisor::watchdog(check, shutdown).await;
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::dead_letters::LetterBox;
 use super::state::State;
 use super::status::{Destination, Disk, LogStatus, Rate, SignalStatus, Status};
 use super::store_client::StoreClient;
@@ -19,13 +20,19 @@ use crate::telemetry::process::Usage;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::{SignalTotals, Telemetry};
 use crate::wal::Logs;
-use crate::web::{Link, View};
+use crate::web::{Letters, Link, View};
 
 /// How often the counters are noted for the rate of the last minute.
 pub const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
 /// So many of them are kept.
 const SAMPLES: usize = 13;
+
+/// A time for people and programs: RFC 3339 with milliseconds; `nanos` since the Unix epoch.
+pub fn time(nanos: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_nanos(nanos);
+    humantime::format_rfc3339_millis(time).to_string()
+}
 
 /// The collector, as the web port sees it.
 #[derive(Debug)]
@@ -36,6 +43,8 @@ pub struct AppView {
     pub telemetry: Telemetry,
     /// The logs, once they are open.
     pub logs: Mutex<Option<Logs>>,
+    /// What destinations refused, once it is read.
+    pub letters: Mutex<Option<LetterBox>>,
     /// The store, if the collector feeds one.
     pub store: Option<Arc<StoreClient>>,
     /// What listens where.
@@ -143,6 +152,10 @@ impl View for AppView {
         async { serde_json::to_value(self.gather().await).unwrap_or_default() }.boxed()
     }
 
+    fn letters(&self) -> Option<Arc<dyn Letters>> {
+        self.letters.lock().clone().map(|letters| Arc::new(letters) as Arc<dyn Letters>)
+    }
+
     fn links(&self) -> Vec<Link> {
         let link = |path: &str, about: &str| Link {
             text: path.to_owned(),
@@ -151,6 +164,7 @@ impl View for AppView {
         };
         let mut links = vec![
             link("/api/v1/status", "rates, lag, disk, last errors, as JSON; vispyr status shows it on one screen"),
+            link("/api/v1/dead-letters", "what destinations refused for good; vispyr dead-letters handles it"),
             link("/metrics", "everything that is counted, for Prometheus"),
             link("/-/ready", "whether it has started"),
             link("/-/healthy", "whether it answers"),

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Place;
 use super::server::{Answer, Server, Shown, hint};
 
-mod table;
+pub(super) mod table;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]

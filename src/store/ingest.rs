@@ -30,6 +30,7 @@ mod traces;
 mod variant;
 
 pub use chunk::Chunk;
+pub(crate) use inflate::inflate;
 
 use logs::LogRows;
 use points::Points;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cli;
+mod dead_letters;
 mod demo;
 mod harness;
 mod lifecycle;

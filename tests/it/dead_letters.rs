@@ -1,0 +1,170 @@
+//! Letters over the API and on the command line.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use bytes::Bytes;
+use bytesize::ByteSize;
+use http_body_util::Full;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+use serde_json::Value;
+use vispyr::exporters::dead_letters::DeadLetters;
+use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
+use vispyr::telemetry::Telemetry;
+
+use crate::harness::{Answer, Options, PROGRAM, Vispyr, get, send, sum_of};
+
+fn batch(name: &str) -> Batch {
+    let span = Span { trace_id: vec![0; 16], span_id: vec![1; 8], name: name.to_owned(), ..Span::default() };
+    let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+    let payload = ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec();
+    Batch {
+        signal: Signal::Traces,
+        format: Format::Otlp,
+        compression: Compression::Identity,
+        items: 1,
+        decoded_size: payload.len() as u64,
+        received: 1_700_000_000_000_000_000,
+        meta: Meta::default(),
+        payload: payload.into(),
+    }
+}
+
+/// Puts letters where a server will find them; their ids.
+fn put(data_dir: &Path, names: &[(&str, &str)]) -> Vec<String> {
+    let dir = data_dir.join("dead-letters");
+    let letters = DeadLetters::open(dir, ByteSize::mib(1), &Telemetry::new()).unwrap();
+    let put = |(destination, name): &(&str, &str)| {
+        letters.keep(destination, &batch(name), &format!("HTTP 400: {name} is no good\u{1b}[31m")).unwrap().to_string()
+    };
+    names.iter().map(put).collect()
+}
+
+/// A server that has letters from an earlier life: two for `tempo`, one for `other`.
+async fn with_letters() -> (Vispyr, Vec<String>) {
+    let options = Options { command: "collector", config: "[store]\nenabled = false".to_owned(), ..Options::default() };
+    let mut vispyr = Vispyr::start(options).await;
+    vispyr.stop().await;
+    let ids = put(&vispyr.data_dir(), &[("other", "a"), ("tempo", "GET /"), ("tempo", "GET /b")]);
+    vispyr.restart().await;
+    (vispyr, ids)
+}
+
+async fn ask(vispyr: &Vispyr, method: &str, path: &str, origin: Option<&str>) -> Answer {
+    let mut request = http::Request::builder().method(method).uri(vispyr.url("web", path));
+    if let Some(origin) = origin {
+        request = request.header("origin", origin);
+    }
+    send(request.body(Full::default()).unwrap()).await.unwrap()
+}
+
+fn command(vispyr: &Vispyr, args: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.arg("dead-letters").args(args).arg("--data-dir").arg(vispyr.data_dir());
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_shows_and_drops_them_but_for_no_other_page() {
+    let (vispyr, ids) = with_letters().await;
+    let list = get(&vispyr.url("web", "/api/v1/dead-letters")).await.unwrap().json();
+    let listed: Vec<&str> = list["letters"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap()).collect();
+    assert_eq!(listed, ids);
+    let of_tempo = get(&vispyr.url("web", "/api/v1/dead-letters?destination=tempo")).await.unwrap().json();
+    assert_eq!(of_tempo["letters"].as_array().unwrap().len(), 2);
+    assert_eq!(of_tempo["letters"][0]["items"], 1);
+    let metrics = vispyr.metrics().await;
+    assert_eq!(sum_of(&metrics, "vispyr_dead_letters", &["destination=\"tempo\""]), 2.0);
+
+    let path = format!("/api/v1/dead-letters/{}", ids[1]);
+    let shown = get(&vispyr.url("web", &path)).await.unwrap().json();
+    assert_eq!(shown["reason"], "HTTP 400: GET / is no good\u{1b}[31m");
+    assert_eq!(shown["content"]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "GET /", "{shown}");
+    let raw = get(&vispyr.url("web", &format!("{path}?raw"))).await.unwrap();
+    assert_eq!(raw.body, batch("GET /").payload);
+    assert_eq!(
+        (&raw.headers["content-type"], &raw.headers["x-vispyr-format"]),
+        (&"application/octet-stream".parse().unwrap(), &"otlp".parse().unwrap())
+    );
+
+    // A web page of somebody else can ask the browser to do any of this.
+    let own = format!("http://{}", vispyr.address("web"));
+    for (method, path) in [("DELETE", path.clone()), ("POST", format!("{path}/retry"))] {
+        for origin in ["http://evil.example", "null", "http://localhost:1"] {
+            let answer = ask(&vispyr, method, &path, Some(origin)).await;
+            assert_eq!(answer.status, 403, "{method} {origin}: {}", answer.text());
+        }
+    }
+    for (method, path, status) in [
+        ("GET", "/api/v1/dead-letters/tempo-1", 404),
+        ("GET", "/api/v1/dead-letters/..%2f..%2fetc", 404),
+        ("DELETE", "/api/v1/dead-letters/tempo-1", 404),
+        ("DELETE", "/api/v1/dead-letters", 400),
+        ("POST", "/api/v1/dead-letters/retry", 400),
+        ("PUT", "/api/v1/dead-letters", 405),
+        ("GET", "/api/v1/dead-letters/tempo-1/retry", 405),
+        ("GET", "/api/v1/dead-letters/tempo-1/x/y", 404),
+        ("GET", "/api/v1/dead-lettersx", 404),
+        ("DELETE", "/api/v1/status", 405),
+    ] {
+        assert_eq!(ask(&vispyr, method, path, None).await.status, status, "{method} {path}");
+    }
+    let dropped = ask(&vispyr, "DELETE", &path, Some(&own)).await;
+    assert_eq!((dropped.status, &dropped.json()["id"]), (200, &Value::from(ids[1].clone())));
+    let dropped = ask(&vispyr, "DELETE", "/api/v1/dead-letters?destination=tempo", None).await.json();
+    assert_eq!((&dropped["dropped"], &dropped["left"]), (&1.into(), &0.into()));
+    let metrics = vispyr.metrics().await;
+    assert_eq!(sum_of(&metrics, "vispyr_dead_letters", &[]), 1.0);
+    assert_eq!(sum_of(&metrics, "vispyr_dead_letters_deleted_items_total", &[]), 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_lists_shows_and_drops_them() {
+    let (vispyr, ids) = with_letters().await;
+    let listed = command(&vispyr, &["list"]);
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
+    let table = text(&listed.stdout);
+    assert_eq!(table.lines().count(), 2 + 3, "{table}");
+    assert!(ids.iter().all(|id| table.contains(id)) && !table.contains('\u{1b}'), "{table}");
+    let json: Value =
+        serde_json::from_slice(&command(&vispyr, &["list", "--destination", "tempo", "--json"]).stdout).unwrap();
+    assert_eq!(json["letters"].as_array().unwrap().len(), 2);
+
+    let shown = command(&vispyr, &["show", &ids[2]]);
+    let shown = text(&shown.stdout);
+    assert!(shown.contains("GET /b is no good") && shown.contains("\"name\": \"GET /b\""), "{shown}");
+    assert_eq!(Bytes::from(command(&vispyr, &["show", &ids[2], "--raw"]).stdout), batch("GET /b").payload);
+    let unknown = command(&vispyr, &["show", "tempo-1"]);
+    assert_eq!(
+        (unknown.status.code(), text(&unknown.stderr)),
+        (Some(1), "vispyr: no dead letter tempo-1\n".to_owned())
+    );
+
+    // Nobody is at the terminal to agree.
+    let all = command(&vispyr, &["drop", "--all"]);
+    assert_eq!(all.status.code(), Some(1));
+    assert!(text(&all.stderr).contains("--yes"), "{}", text(&all.stderr));
+    assert_eq!(command(&vispyr, &["drop"]).status.code(), Some(2), "which?");
+    let some = command(&vispyr, &["drop", &ids[0], "tempo-1"]);
+    assert_eq!((some.status.code(), text(&some.stdout)), (Some(1), "1 dropped\n".to_owned()));
+    assert!(text(&some.stderr).contains("no dead letter tempo-1"));
+    let rest = command(&vispyr, &["drop", "--destination", "tempo", "--yes"]);
+    assert_eq!((rest.status.code(), text(&rest.stdout)), (Some(0), "2 dropped\n".to_owned()));
+    assert_eq!(text(&command(&vispyr, &["list"]).stdout), "no dead letters\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_collector_the_command_says_so() {
+    let (mut vispyr, _) = with_letters().await;
+    vispyr.stop().await;
+    let output = command(&vispyr, &["list", "--address", "127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no collector answers on 127.0.0.1:1"), "{}", text(&output.stderr));
+}
