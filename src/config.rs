@@ -39,6 +39,8 @@ pub struct Config {
     pub wal: wal::Config,
     /// What destinations refused for good.
     pub dead_letters: exporters::dead_letters::Config,
+    /// Where everything goes besides the store, by name.
+    pub exporters: exporters::Exporters,
     /// The store.
     pub store: store::Config,
     /// Asking it.

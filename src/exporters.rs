@@ -1,5 +1,38 @@
 //! From the logs to the destinations. Each destination reads at its own pace with a cursor of
 //! its own, so that a dead one holds back nobody else.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`] | one `[exporters.NAME]` |
+//! | [`delivery`] | the engine: what is sent when, again, in pieces, or set aside |
+//! | [`destination`] | a destination as the engine sees it: takes a batch, gives an outcome |
+//! | [`outcome`] | what an answer means |
+//! | [`batch`], [`encoding`] | records joined into one body, without copying where that is possible |
+//! | [`client`], `tls`, `credentials` | HTTP |
+//! | [`otlp`], [`prometheus`], [`pyroscope`] | the protocols |
+//! | [`backoff`] | how long to wait |
+//! | [`dead_letters`] | what a destination will never take |
+//! | [`store`] | the store, which has a protocol of its own |
 
+pub mod backoff;
+pub mod batch;
+pub mod client;
+pub mod config;
+mod credentials;
 pub mod dead_letters;
+pub mod delivery;
+pub mod destination;
+pub mod encoding;
+pub mod otlp;
+pub mod outcome;
+pub mod prometheus;
+pub mod pyroscope;
 pub mod store;
+mod tls;
+
+use std::collections::BTreeMap;
+
+pub use config::Config;
+
+/// All of `[exporters]`, by name.
+pub type Exporters = BTreeMap<String, Config>;

@@ -1,7 +1,8 @@
 //! Vispyr's own telemetry: the ledger of what came in and where it went, in Prometheus text.
 //!
 //! The ledger adds up: what a receiver has received, it has acknowledged or refused; what was
-//! acknowledged, each destination has forwarded, is waiting for, has dropped or set aside.
+//! acknowledged, each destination has forwarded, rejected or skipped, is waiting for, or has dropped
+//! or set aside.
 
 pub mod figures;
 pub mod log;
@@ -46,6 +47,28 @@ struct DestinationLabels {
     signal: &'static str,
 }
 
+/// Labels of a destination's answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    destination: String,
+    signal: &'static str,
+    outcome: &'static str,
+}
+
+/// What becomes of records at a destination: each item ends in one of these, or is dropped by the
+/// log, or waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryColumn {
+    /// Accepted.
+    Forwarded,
+    /// Rejected by the destination's own word, in a partial success.
+    Rejected,
+    /// Of a format that the destination cannot take.
+    Skipped,
+    /// Put aside for good.
+    SetAside,
+}
+
 /// Requests, items and bytes, counted together.
 #[derive(Debug, Clone)]
 struct Amount<L> {
@@ -78,7 +101,11 @@ where
     }
 
     fn add(&self, labels: &L, items: u64, bytes: u64) {
-        self.requests.get_or_create(labels).inc();
+        self.add_many(labels, 1, items, bytes);
+    }
+
+    fn add_many(&self, labels: &L, requests: u64, items: u64, bytes: u64) {
+        self.requests.get_or_create(labels).inc_by(requests);
         self.items.get_or_create(labels).inc_by(items);
         self.bytes.get_or_create(labels).inc_by(bytes);
     }
@@ -98,7 +125,10 @@ struct Inner {
     acknowledged: Amount<ReceiverLabels>,
     refused: Amount<RefusalLabels>,
     forwarded: Amount<DestinationLabels>,
+    rejected: Amount<DestinationLabels>,
+    skipped: Amount<DestinationLabels>,
     set_aside: Amount<DestinationLabels>,
+    answers: Family<AnswerLabels, Counter>,
     retried: Amount<DestinationLabels>,
     invalid_ids: Family<ReceiverLabels, Counter>,
 }
@@ -123,8 +153,14 @@ impl Telemetry {
         refused.register(registry, "refused", "that were refused; items are 0 where they could not be counted");
         let forwarded = Amount::default();
         forwarded.register(registry, "forwarded", "that a destination accepted");
+        let rejected = Amount::default();
+        rejected.register(registry, "rejected", "that a destination rejected while it accepted the rest");
+        let skipped = Amount::default();
+        skipped.register(registry, "skipped", "of a format that the destination cannot take");
         let set_aside = Amount::default();
         set_aside.register(registry, "set_aside", "that a destination will never accept");
+        let answers = Family::<AnswerLabels, Counter>::default();
+        registry.register("delivery_requests", "Requests to a destination, by what came of them", answers.clone());
         let retried = Amount::default();
         retried.register(registry, "retried", "that were sent again");
         let invalid_ids = Family::<ReceiverLabels, Counter>::default();
@@ -141,7 +177,10 @@ impl Telemetry {
                 acknowledged,
                 refused,
                 forwarded,
+                rejected,
+                skipped,
                 set_aside,
+                answers,
                 retried,
                 invalid_ids,
             }),
@@ -189,6 +228,32 @@ impl Telemetry {
             items,
             bytes,
         );
+    }
+
+    /// So many records, whole or in part, ended in this column of a destination's ledger.
+    pub fn delivered(
+        &self,
+        column: DeliveryColumn,
+        destination: &str,
+        signal: Signal,
+        records: u64,
+        items: u64,
+        bytes: u64,
+    ) {
+        let amount = match column {
+            DeliveryColumn::Forwarded => &self.inner.forwarded,
+            DeliveryColumn::Rejected => &self.inner.rejected,
+            DeliveryColumn::Skipped => &self.inner.skipped,
+            DeliveryColumn::SetAside => &self.inner.set_aside,
+        };
+        let labels = DestinationLabels { destination: destination.to_owned(), signal: signal.name() };
+        amount.add_many(&labels, records, items, bytes);
+    }
+
+    /// A destination answered a request, or did not.
+    pub fn answered(&self, destination: &str, signal: Signal, outcome: &'static str) {
+        let labels = AnswerLabels { destination: destination.to_owned(), signal: signal.name(), outcome };
+        self.inner.answers.get_or_create(&labels).inc();
     }
 
     /// So many spans have a trace or span id that is zero or of the wrong length; they are kept.

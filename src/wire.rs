@@ -14,14 +14,18 @@
 //! | `descriptor`, `otlp` | the messages, as tables |
 //! | `walk`, `path`, `primitive` | the walk, the path of a fault, varints and UTF-8 |
 //! | `remote_write`, `pprof`, `push` | what these formats ask beyond being well formed |
+//! | `halves` | splitting a payload that a destination refuses |
+//! | `downgrade` | remote write 2.0 as 1.0 |
 //! | `ids` | spans with ids that are kept, but counted |
 //! | [`ingest`] | the query and the body of Pyroscope's `/ingest` |
 //! | [`json`] | OTLP/JSON to protobuf |
 //! | [`prompb`], [`pprof_proto`], [`pushpb`] | the prost messages that no crate has |
 
 mod descriptor;
+mod downgrade;
 mod error;
 mod fields;
+mod halves;
 mod ids;
 mod otlp;
 mod path;
@@ -42,7 +46,9 @@ pub(crate) mod tests;
 
 use crate::signal::Signal;
 use descriptor::Counter;
+pub use downgrade::remote_write_v2_to_v1;
 pub use error::{Reason, WireError};
+pub use halves::halves;
 pub use ids::spans_with_invalid_ids;
 pub use pprof::check_pprof;
 pub use push::check_push_request;

@@ -1,6 +1,6 @@
 //! Reads a config file key by key, so that every mistake is found and has its line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -16,6 +16,8 @@ pub struct Document {
     good: Table,
     lines: BTreeMap<String, usize>,
     mistakes: Vec<Mistake>,
+    /// Keys that are there but are not what they should be.
+    unreadable: BTreeSet<String>,
 }
 
 impl Document {
@@ -23,7 +25,7 @@ impl Document {
     pub fn read(text: &str) -> Self {
         let starts = line_starts(text);
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut document = Document { good: Table::new(), lines: BTreeMap::new(), mistakes: Vec::new() };
+        let mut document = Document { good: Table::new(), lines: BTreeMap::new(), mistakes: Vec::new(), unreadable: BTreeSet::new() };
         let mut unreadable = Vec::new();
         for error in errors {
             let line = error.span().map_or(0, |span| line_of(&starts, span.start));
@@ -54,6 +56,10 @@ impl Document {
     /// Adds a broken rule, at the line of the key it is about (or the other one if that is not
     /// in the file).
     pub fn add_broken_rule(&mut self, broken: Broken) {
+        // What could not be read is not missing as well.
+        if self.unreadable.contains(&broken.key) {
+            return;
+        }
         let line_of = |key: &Option<String>| key.as_ref().and_then(|key| self.lines.get(key)).copied();
         let line = line_of(&Some(broken.key.clone())).or_else(|| line_of(&broken.other)).unwrap_or(0);
         self.mistakes.push(Mistake { line, key: broken.key, message: broken.message });
@@ -83,7 +89,11 @@ impl Walk<'_> {
             self.document.lines.insert(path.join("."), line);
             match value.get_ref() {
                 DeValue::Table(below) => match schema::try_alone(path, Value::Table(Table::new())) {
-                    Ok(()) => self.table(path, below),
+                    Ok(()) => {
+                        // A section of a map is there even if it says nothing.
+                        schema::put_section(&mut self.document.good, path);
+                        self.table(path, below);
+                    }
                     Err(message) => self.mistake(line, path, "a table", &message),
                 },
                 _ => self.value(line, path, value),
@@ -116,6 +126,7 @@ impl Walk<'_> {
                 message.to_owned()
             }
         };
+        self.document.unreadable.insert(path.join("."));
         self.document.mistakes.push(Mistake { line, key: path.join("."), message });
     }
 }

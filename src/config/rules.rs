@@ -1,6 +1,8 @@
 //! What keys have to do with each other, and what their types cannot say. Each rule has a bad
 //! file in `config/testdata`.
 
+mod exporters;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ pub fn check(config: &Config) -> Vec<Broken> {
     rules.more_than_nothing(config);
     rules.paths(config);
     rules.locks(config);
+    rules.exporters(config);
     if let Err(message) = config.log.filter() {
         rules.broken("log.level", message);
     }

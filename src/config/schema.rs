@@ -29,10 +29,27 @@ pub fn put(table: &mut Table, path: &[String], value: Value) {
     here.insert(last.clone(), value);
 }
 
+/// Makes the section at a path, if it is not there.
+pub fn put_section(table: &mut Table, path: &[String]) {
+    let mut here = table;
+    for part in path {
+        let next = here.entry(part.clone()).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(next) = next else { return };
+        here = next;
+    }
+}
+
+/// What stands for any name in a map of sections, such as `exporters`.
+pub const ANY_NAME: &str = "NAME";
+
 /// The keys of the section at this path, the optional ones included; none if it is no section.
+/// A map of sections has one, [`ANY_NAME`].
 pub fn keys(section: &[String]) -> Vec<String> {
     let mut path = section.to_vec();
     path.push(NO_SUCH_KEY.to_owned());
+    if try_alone(&path, Value::Table(Table::new())).is_ok() {
+        return vec![ANY_NAME.to_owned()];
+    }
     match try_alone(&path, Value::Boolean(true)) {
         Err(message) if is_unknown_key(&message) => named_in(&message).into_iter().skip(1).collect(),
         _ => Vec::new(),
@@ -74,7 +91,11 @@ pub fn named_in(message: &str) -> Vec<String> {
 
 /// The default of a key; none for optional ones.
 pub fn default_of(path: &[String]) -> Option<Value> {
-    let mut here = Value::try_from(Config::default()).ok()?;
+    // The section is put in, as it may be one of a map that has none by default.
+    let mut table = Table::new();
+    put(&mut table, path.split_last()?.1, Value::Table(Table::new()));
+    let config = Config::deserialize(Value::Table(table)).unwrap_or_default();
+    let mut here = Value::try_from(config).ok()?;
     for part in path {
         here = here.get(part)?.clone();
     }

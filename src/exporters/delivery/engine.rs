@@ -1,0 +1,260 @@
+//! What is sent when: a state machine without a clock or a network of its own, so that it can be
+//! tried against a simulated destination.
+//!
+//! Its driver asks it for the next [`Step`], does that, and tells it what came of it. What both
+//! ways of delivery ([`super::ordered`], [`super::spread`]) share is here: the accounts, the
+//! pauses, halving, setting aside.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::accounts::{Accounts, Done, Fate};
+use super::ordered::Ordered;
+use super::piece::{Part, Piece};
+use super::spread::Spread;
+use super::supply::Supply;
+use crate::exporters::backoff::Backoff;
+use crate::exporters::batch::Joining;
+use crate::exporters::outcome::Outcome;
+use crate::signal::Batch;
+use crate::wal::{Position, Record};
+
+/// How often a server may fail over a single item before that may be set aside.
+pub const STRIKES: u32 = 5;
+
+/// How often it may fail over several before they are tried in halves.
+pub const STRIKES_OF_MANY: u32 = 2;
+
+/// How one signal goes to one destination.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// One after the other, in the order of the log.
+    pub ordered: bool,
+    /// Requests in flight, if not.
+    pub concurrency: usize,
+    /// Payload bytes that are held at once; reached, nothing more is read.
+    pub window: usize,
+    /// What may go together.
+    pub joining: Joining,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this, then call [`Engine::answered`].
+    Send(Ticket),
+    /// Keep this for good, then call [`Engine::kept`].
+    Keep(Letter),
+    /// Nothing until something is answered or read, or until then.
+    Wait(Option<Instant>),
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// Its number.
+    pub id: u64,
+    /// What is in it.
+    pub parts: Arc<[Part]>,
+    /// All of it was sent before.
+    pub again: bool,
+}
+
+/// Something that the destination will never take.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// It.
+    pub part: Part,
+    /// What the destination said.
+    pub reason: String,
+}
+
+/// One signal on its way to one destination.
+#[derive(Debug)]
+pub struct Engine {
+    way: Way,
+    common: Common,
+}
+
+#[derive(Debug)]
+enum Way {
+    Ordered(Ordered),
+    Spread(Spread),
+}
+
+impl Engine {
+    /// Nothing read yet.
+    pub fn new(rules: Rules, backoff: Backoff) -> Self {
+        let way = match rules.ordered {
+            true => Way::Ordered(Ordered::default()),
+            false => Way::Spread(Spread::default()),
+        };
+        let supply = Supply::new(rules.joining.clone());
+        let common = Common {
+            rules,
+            supply,
+            accounts: Accounts::default(),
+            backoff,
+            bytes: 0,
+            letters: VecDeque::new(),
+            failures: 0,
+            until: None,
+            failed_at: None,
+            number: 0,
+        };
+        Engine { way, common }
+    }
+
+    /// Whether more records should be read now.
+    pub fn wants_more(&self) -> bool {
+        // A record larger than the window must not keep out the one that is to tell whether the
+        // server fails over this one alone.
+        self.common.bytes < self.common.rules.window
+            || self.common.supply.is_empty()
+                && match &self.way {
+                    Way::Ordered(ordered) => ordered.is_short(),
+                    Way::Spread(spread) => spread.is_short(),
+                }
+    }
+
+    /// A record was read; `takes` says whether the destination can take its format.
+    pub fn read(&mut self, record: Record, takes: bool) {
+        let Record { position, batch } = record;
+        let (items, bytes) = (u64::from(batch.items), batch.payload.len());
+        self.common.accounts.read(position, items, bytes as u64);
+        if takes {
+            self.common.bytes += bytes;
+            self.common.supply.push(Part { position, batch });
+        } else {
+            self.common.accounts.done(position, items, Fate::Skipped);
+        }
+    }
+
+    /// What to do now.
+    pub fn next(&mut self, now: Instant) -> Step {
+        if let Some(letter) = self.common.letters.pop_front() {
+            return Step::Keep(letter);
+        }
+        match &mut self.way {
+            Way::Ordered(ordered) => ordered.next(&mut self.common, now),
+            Way::Spread(spread) => spread.next(&mut self.common, now),
+        }
+    }
+
+    /// A request was answered. Blocks where a large record has to be divided.
+    pub fn answered(&mut self, id: u64, outcome: &Outcome, now: Instant) {
+        match &mut self.way {
+            Way::Ordered(ordered) => ordered.answered(&mut self.common, outcome, now),
+            Way::Spread(spread) => spread.answered(&mut self.common, id, outcome, now),
+        }
+    }
+
+    /// A letter is kept.
+    pub fn kept(&mut self, letter: &Letter) {
+        self.common.bytes = self.common.bytes.saturating_sub(letter.part.bytes());
+        self.common.accounts.done(letter.part.position, u64::from(letter.part.batch.items), Fate::SetAside);
+    }
+
+    /// What is done since the last time, and where the cursor may be moved to. `cursor` is where
+    /// it is.
+    pub fn settle(&mut self, cursor: Position) -> Option<(Position, Done)> {
+        self.common.accounts.settle(cursor)
+    }
+
+    /// Whether everything that was read is done.
+    pub fn is_idle(&self) -> bool {
+        self.common.accounts.is_empty()
+    }
+}
+
+/// What both ways need.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) rules: Rules,
+    pub(super) supply: Supply,
+    accounts: Accounts,
+    backoff: Backoff,
+    /// Payload bytes held.
+    bytes: usize,
+    letters: VecDeque<Letter>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Nothing is sent before.
+    until: Option<Instant>,
+    /// When it failed last.
+    failed_at: Option<Instant>,
+    number: u64,
+}
+
+impl Common {
+    /// The end of the pause, if there is one.
+    pub(super) fn pause(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| *until > now)
+    }
+
+    /// A ticket for a piece that goes out now.
+    pub(super) fn ticket(&mut self, piece: &mut Piece, now: Instant) -> Ticket {
+        self.number += 1;
+        let again = piece.sent.replace(now).is_some();
+        Ticket { id: self.number, parts: piece.parts.clone(), again }
+    }
+
+    /// The destination answers as it should: no pause.
+    pub(super) fn works(&mut self) {
+        self.failures = 0;
+        self.until = None;
+    }
+
+    /// One more failure in a row, of a request sent at `sent`: a pause. Requests that were on
+    /// their way together fail together, which is one failure.
+    pub(super) fn fails(&mut self, sent: Option<Instant>, after: Option<Duration>, now: Instant) {
+        let again = self.failures > 0 && sent.is_some_and(|sent| self.failed_at.is_some_and(|failed| sent < failed));
+        if !again {
+            self.failures += 1;
+        }
+        self.failed_at = Some(now);
+        let until = now + self.backoff.after(self.failures, after);
+        if !again || after.is_some() {
+            self.until = self.until.max(Some(until));
+        }
+    }
+
+    /// How long a piece over which the server fails has to wait.
+    pub(super) fn wait(&mut self, piece: &Piece, now: Instant) -> Instant {
+        now + self.backoff.after(piece.strikes, None)
+    }
+
+    /// A piece was accepted.
+    pub(super) fn accept(&mut self, piece: &Piece, rejected: u64) {
+        let mut rejected = rejected;
+        for part in &*piece.parts {
+            let items = u64::from(part.batch.items);
+            rejected -= self.accounts.done(part.position, items, Fate::Accepted { rejected });
+        }
+        self.bytes = self.bytes.saturating_sub(piece.bytes());
+    }
+
+    /// A piece will never be accepted.
+    pub(super) fn set_aside(&mut self, piece: Piece) {
+        let reason = piece.reason;
+        self.letters.extend(piece.parts.iter().map(|part| Letter { part: part.clone(), reason: reason.clone() }));
+    }
+
+    /// The piece in two, or itself if that cannot be.
+    pub(super) fn halve(&mut self, piece: Piece) -> Result<[Piece; 2], Piece> {
+        let Some(halves) = piece.halves() else { return Err(piece) };
+        if piece.divides_a_record()
+            && let Some(part) = piece.parts.first()
+        {
+            self.accounts.divided(part.position);
+        }
+        self.bytes = (self.bytes + halves.iter().map(Piece::bytes).sum::<usize>()).saturating_sub(piece.bytes());
+        Ok(halves)
+    }
+}
+
+/// The batches of a request.
+pub fn batches(parts: &[Part]) -> impl Iterator<Item = &Batch> + Clone {
+    parts.iter().map(|part| &part.batch)
+}

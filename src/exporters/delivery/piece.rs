@@ -1,0 +1,126 @@
+//! What is sent in one request: whole records, or a part of one.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::exporters::encoding;
+use crate::signal::{Batch, Compression, Format};
+use crate::wal::Position;
+use crate::wire;
+
+/// A record, or a part of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The place of the record.
+    pub position: Position,
+    /// The record, or what is left of it.
+    pub batch: Batch,
+}
+
+impl Part {
+    /// Bytes that it holds in memory.
+    pub fn bytes(&self) -> usize {
+        self.batch.payload.len()
+    }
+}
+
+/// What is sent in one request, and what became of it so far.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// What goes together.
+    pub parts: Arc<[Part]>,
+    /// It is the half of something that was refused or failed.
+    pub suspect: bool,
+    /// It is the half of something that was perhaps too large.
+    pub halved: bool,
+    /// How often the server failed over it in a row.
+    pub strikes: u32,
+    /// How much had been accepted when the server first failed over it.
+    pub accepted_before: u64,
+    /// Not to be sent before.
+    pub not_before: Option<Instant>,
+    /// When it was sent last.
+    pub sent: Option<Instant>,
+    /// It goes once more, right after something else was accepted; then it is set aside.
+    pub last_chance: bool,
+    /// What the destination said of it last.
+    pub reason: String,
+}
+
+impl Piece {
+    /// Something that was never sent.
+    pub fn new(parts: Vec<Part>) -> Self {
+        Piece {
+            parts: parts.into(),
+            suspect: false,
+            halved: false,
+            strikes: 0,
+            accepted_before: 0,
+            not_before: None,
+            sent: None,
+            last_chance: false,
+            reason: String::new(),
+        }
+    }
+
+    /// Items in it.
+    pub fn items(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.batch.items)).sum()
+    }
+
+    /// Bytes that it holds in memory.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(Part::bytes).sum()
+    }
+
+    /// Two pieces of it, the earlier one first; nothing if it is as small as it can be. Several
+    /// records are parted between records, one record between its items. Blocks for a large one.
+    pub fn halves(&self) -> Option<[Piece; 2]> {
+        let [first, second] = match &*self.parts {
+            [one] => split(one)?.map(|part| vec![part]),
+            more => {
+                let (first, second) = more.split_at(more.len() / 2);
+                [first.to_vec(), second.to_vec()]
+            }
+        };
+        let half = |parts| Piece { suspect: true, halved: self.halved, sent: self.sent, ..Piece::new(parts) };
+        Some([half(first), half(second)])
+    }
+
+    /// Whether halving it divides a record, so that the record has one part more to wait for.
+    pub fn divides_a_record(&self) -> bool {
+        self.parts.len() == 1
+    }
+}
+
+/// The two halves of a record by its items, compressed as remote write needs it or not at all.
+fn split(part: &Part) -> Option<[Part; 2]> {
+    let batch = &part.batch;
+    // What cannot be decompressed is one item.
+    let plain = encoding::inflate(&batch.payload, batch.compression, batch.decoded_size).ok()?;
+    let [first, second] = wire::halves(batch.signal, batch.format, &plain)?;
+    let items = items(batch, &first).min(batch.items);
+    let half = |plain: Vec<u8>, items| {
+        let mut half = Batch { items, decoded_size: plain.len() as u64, payload: plain.into(), ..batch.clone() };
+        half.compression = Compression::Identity;
+        if batch.compression == Compression::SnappyBlock {
+            let compressed = encoding::compress(std::slice::from_ref(&half.payload), Compression::SnappyBlock);
+            half.payload = compressed.ok()?;
+            half.compression = Compression::SnappyBlock;
+        }
+        Some(Part { position: part.position, batch: half })
+    };
+    Some([half(first, items)?, half(second, batch.items - items)?])
+}
+
+/// Items of half a record, counted as the receiver counted the whole.
+fn items(batch: &Batch, plain: &[u8]) -> u32 {
+    let items = match batch.format {
+        Format::Otlp => wire::check_otlp(batch.signal, plain).map(|summary| summary.items),
+        Format::RemoteWriteV1 => wire::check_remote_write_v1(plain).map(|summary| summary.items()),
+        Format::RemoteWriteV2 => wire::check_remote_write_v2(plain).map(|summary| summary.items()),
+        Format::PyroscopePush => wire::check_push_request(plain).map(|summary| summary.items),
+        Format::PyroscopeIngest => Ok(0),
+    };
+    items.ok().and_then(|items| u32::try_from(items).ok()).unwrap_or(0)
+}

@@ -1,0 +1,125 @@
+//! Prometheus, Mimir and whatever else takes both of its protocols: OTLP metrics to one path,
+//! remote write as it came to the other.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+
+use super::batch::{self, Joining};
+use super::client::{BuildError, Chunks, Client, Version};
+use super::config::Config;
+use super::destination::damaged;
+use super::otlp;
+use super::outcome::Outcome;
+use crate::signal::{Batch, Compression, Format};
+use crate::wire;
+
+/// Where Prometheus takes remote write.
+const REMOTE_WRITE: &str = "/api/v1/write";
+
+/// Where Prometheus takes OTLP.
+const OTLP: &str = "/api/v1/otlp/v1/metrics";
+
+/// A server of Prometheus' kind.
+#[derive(Debug)]
+pub struct Prometheus {
+    client: Client,
+    joining: Joining,
+    otlp: Uri,
+    remote_write: Uri,
+    /// It has said that it knows no remote write 2.0.
+    only_v1: AtomicBool,
+}
+
+impl Prometheus {
+    /// Reads the files that the config names. Blocks.
+    pub fn new(config: &Config) -> Result<Self, BuildError> {
+        let client = Client::new(config, Version::Http1)?;
+        Ok(Prometheus {
+            otlp: client.uri(config.otlp_path.as_deref().unwrap_or(OTLP))?,
+            remote_write: client.uri(config.remote_write_path.as_deref().unwrap_or(REMOTE_WRITE))?,
+            joining: Joining::new(config, &[Compression::Gzip]),
+            client,
+            only_v1: AtomicBool::new(false),
+        })
+    }
+
+    /// OTLP and both remote writes.
+    pub fn takes(batch: &Batch) -> bool {
+        matches!(batch.format, Format::Otlp | Format::RemoteWriteV1 | Format::RemoteWriteV2)
+    }
+
+    /// What may go together.
+    pub fn joining(&self) -> &Joining {
+        &self.joining
+    }
+
+    /// Sends one request.
+    pub async fn send<'a>(&self, batches: impl Iterator<Item = &'a Batch> + Clone) -> Outcome {
+        match batches.clone().next() {
+            Some(batch) if batch.format != Format::Otlp => self.write(batch).await,
+            _ => match batch::body(&self.joining, batches).await {
+                Ok(body) => otlp::post(&self.client, self.otlp.clone(), body).await,
+                Err(error) => damaged(&error),
+            },
+        }
+    }
+
+    /// Remote write, in the version as received. A server that does not know 2.0 answers 415, and
+    /// gets 1.0 from then on (Remote-Write 2.0 specification, "Required Content Negotiation").
+    async fn write(&self, batch: &Batch) -> Outcome {
+        if batch.format == Format::RemoteWriteV2 && !self.only_v1.load(Ordering::Relaxed) {
+            let body = match batch::recoded(batch, Compression::SnappyBlock).await {
+                Ok(body) => body,
+                Err(error) => return damaged(&error),
+            };
+            match self.post(Format::RemoteWriteV2, body).await {
+                Ok((StatusCode::UNSUPPORTED_MEDIA_TYPE, _)) => {
+                    tracing::info!(to = %self.remote_write, "no remote write 2.0 there, going on with 1.0");
+                    self.only_v1.store(true, Ordering::Relaxed);
+                }
+                Ok((_, outcome)) | Err(outcome) => return outcome,
+            }
+        }
+        match as_v1(batch).await {
+            Ok(body) => match self.post(Format::RemoteWriteV1, body).await {
+                Ok((_, outcome)) | Err(outcome) => outcome,
+            },
+            Err(error) => damaged(&error),
+        }
+    }
+
+    async fn post(&self, format: Format, body: Bytes) -> Result<(StatusCode, Outcome), Outcome> {
+        let (content_type, version) = match format {
+            Format::RemoteWriteV2 => ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0"),
+            // Without the parameter: servers older than 2.0 compare the whole value.
+            _ => ("application/x-protobuf", "0.1.0"),
+        };
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("snappy"));
+        let name = HeaderName::from_static("x-prometheus-remote-write-version");
+        headers.insert(name, HeaderValue::from_static(version));
+        let answer = self.client.post(self.remote_write.clone(), headers, Chunks::new([body])).await;
+        let answer = answer.map_err(|error| Outcome::of_error(&error))?;
+        let outcome = match answer.status.is_success() {
+            true => Outcome::ACCEPTED,
+            false => Outcome::of_http(answer.status, &answer.headers, &answer.body),
+        };
+        Ok((answer.status, outcome))
+    }
+}
+
+/// A snappy block of 1.0, translated where it came as 2.0.
+async fn as_v1(batch: &Batch) -> std::io::Result<Bytes> {
+    if batch.format == Format::RemoteWriteV1 {
+        return batch::recoded(batch, Compression::SnappyBlock).await;
+    }
+    let plain = batch::recoded(batch, Compression::Identity).await?;
+    let translate = move || {
+        let v1 = wire::remote_write_v2_to_v1(&plain).map_err(std::io::Error::other)?;
+        super::encoding::compress(&[v1.into()], Compression::SnappyBlock)
+    };
+    tokio::task::spawn_blocking(translate).await.map_err(std::io::Error::other)?
+}
