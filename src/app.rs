@@ -13,6 +13,7 @@ mod dead_letters;
 mod door_figures;
 mod engine_process;
 mod entrances;
+mod exporting;
 mod greeting;
 mod listeners;
 mod log_figures;

@@ -36,3 +36,14 @@ pub use config::Config;
 
 /// All of `[exporters]`, by name.
 pub type Exporters = BTreeMap<String, Config>;
+
+/// The exporters of a config, with the store of this machine among them if there is one that the
+/// config does not name.
+pub fn with_store(exporters: &Exporters, store: bool) -> Exporters {
+    let mut all = exporters.clone();
+    if store && !all.values().any(|config| config.kind == Some(config::Kind::Store)) {
+        let config = Config { kind: Some(config::Kind::Store), ..Config::default() };
+        all.insert(store::DESTINATION.to_owned(), config);
+    }
+    all
+}

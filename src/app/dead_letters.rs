@@ -35,13 +35,11 @@ impl LetterBox {
     }
 
     /// The letters themselves.
-    #[allow(dead_code, reason = "the exporters are about to need it")]
     pub fn letters(&self) -> &DeadLetters {
         &self.letters
     }
 
     /// From now on they can be sent.
-    #[allow(dead_code, reason = "the exporters are about to need it")]
     pub fn send_through(&self, exporters: Arc<dyn Resend>) {
         // The exporters of a process are made once.
         let _ = self.resend.set(exporters);

@@ -18,6 +18,7 @@ use super::admission_figures::AdmissionFigures;
 use super::dead_letters::LetterBox;
 use super::door_figures::DoorFigures;
 use super::entrances::{self, Entrances};
+use super::exporting::{Exporting, Surroundings};
 use super::log_figures::LogFigures;
 use super::state::State;
 use super::store_client::StoreClient;
@@ -27,14 +28,13 @@ use super::{Roles, Settings, data_dir, watchdog};
 use crate::access::{Doors, PassFiles};
 use crate::config::Config;
 use crate::demo;
-use crate::exporters;
-use crate::exporters::dead_letters::DeadLetters;
+use crate::exporters::{self, dead_letters::DeadLetters};
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
 use crate::store::engine::home::Home;
 use crate::store::front::{self, EngineCommand};
 use crate::telemetry::Telemetry;
-use crate::wal::{Log, Logs, Start};
+use crate::wal::{Log, Logs};
 use crate::web;
 
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
@@ -78,6 +78,8 @@ pub struct Parts {
     store: Stage,
     web: Stage,
     logs: Option<Logs>,
+    /// The exporters, for a change of the config.
+    exporting: Option<Exporting>,
     ends: mpsc::UnboundedSender<&'static str>,
     ended: mpsc::UnboundedReceiver<&'static str>,
 }
@@ -102,6 +104,7 @@ impl Parts {
             store: Stage::default(),
             web: Stage::default(),
             logs: None,
+            exporting: None,
             ends,
             ended,
         };
@@ -125,7 +128,7 @@ impl Parts {
             let serve = web::serve(listener, door, view.clone(), parts.web.shutdown.clone());
             parts.spawn(&parts.web, "web", serve);
         }
-        if roles.collector {
+        let kept = if roles.collector {
             let logs = open_logs(settings).await?;
             telemetry.with_registry(|registry| {
                 registry.register_collector(Box::new(LogFigures::new(logs.clone())));
@@ -136,9 +139,13 @@ impl Parts {
             });
             *view.logs.lock() = Some(logs.clone());
             let letters = open_letters(settings, &telemetry).await?;
-            *view.letters.lock() = Some(LetterBox::new(letters));
-            parts.logs = Some(logs);
-        }
+            let letters = LetterBox::new(letters);
+            *view.letters.lock() = Some(letters.clone());
+            parts.logs = Some(logs.clone());
+            Some((logs, letters))
+        } else {
+            None
+        };
         parts.state.done("logs");
         if roles.store && with_store {
             check_store(settings).await?;
@@ -151,10 +158,8 @@ impl Parts {
             },
             None => true,
         };
-        if let Some(logs) = parts.logs.clone() {
-            if with_store {
-                parts.start_exporters(settings, &logs, &telemetry);
-            }
+        if let Some((logs, letters)) = kept {
+            parts.start_exporters(settings, &logs, &telemetry, &letters).await?;
             parts.start_receivers(config, &mut ports, logs, &telemetry);
             if settings.demo {
                 parts.start_demo()?;
@@ -192,10 +197,28 @@ impl Parts {
         Ok(())
     }
 
-    fn start_exporters(&self, settings: &Settings, logs: &Logs, telemetry: &Telemetry) {
-        let socket = settings.config.store.ingest_socket(&settings.data_dir);
-        let run = exporters::store::run(logs.clone(), socket, telemetry.clone(), self.exporters.shutdown.clone());
-        self.spawn(&self.exporters, "the store exporter", run);
+    async fn start_exporters(
+        &mut self,
+        settings: &Settings,
+        logs: &Logs,
+        telemetry: &Telemetry,
+        letters: &LetterBox,
+    ) -> anyhow::Result<()> {
+        let config = &settings.config;
+        let exporting = Exporting::new(Surroundings {
+            logs: logs.clone(),
+            telemetry: telemetry.clone(),
+            dead_letters: letters.letters().clone(),
+            store_socket: config.store.ingest_socket(&settings.data_dir),
+            ends: self.ends.clone(),
+            shutdown: self.exporters.shutdown.clone(),
+            tasks: self.exporters.tasks.clone(),
+        });
+        let exporters = exporters::with_store(&config.exporters, config.store.enabled);
+        exporting.apply(&exporters).await.context("cannot start the exporters")?;
+        letters.send_through(Arc::new(exporting.clone()));
+        self.exporting = Some(exporting);
+        Ok(())
     }
 
     fn start_receivers(&self, config: &Config, ports: &mut Entrances, logs: Logs, telemetry: &Telemetry) {
@@ -347,14 +370,13 @@ fn engine_command(settings: &Settings) -> anyhow::Result<EngineCommand> {
 /// Opens the four logs at once: each may have a tail to repair.
 async fn open_logs(settings: &Settings) -> anyhow::Result<Logs> {
     let config = settings.config.wal.clone();
-    let destinations: Vec<(String, Start)> = if settings.config.store.enabled {
-        vec![(exporters::store::DESTINATION.to_owned(), Start::Oldest)]
-    } else {
-        Vec::new()
-    };
+    let exporters = exporters::with_store(&settings.config.exporters, settings.config.store.enabled);
     let dir = settings.data_dir.join("wal");
     let opened = tokio::task::spawn_blocking(move || {
-        let open = |signal: Signal| Log::open(dir.join(signal.name()), signal, &config, &destinations);
+        let open = |signal: Signal| {
+            let destinations = exporters::config::destinations(&exporters, signal);
+            Log::open(dir.join(signal.name()), signal, &config, &destinations)
+        };
         std::thread::scope(|threads| {
             let threads = Signal::ALL.map(|signal| threads.spawn(move || open(signal)));
             threads.map(|thread| thread.join())

@@ -25,7 +25,8 @@ impl Document {
     pub fn read(text: &str) -> Self {
         let starts = line_starts(text);
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut document = Document { good: Table::new(), lines: BTreeMap::new(), mistakes: Vec::new(), unreadable: BTreeSet::new() };
+        let mut document =
+            Document { good: Table::new(), lines: BTreeMap::new(), mistakes: Vec::new(), unreadable: BTreeSet::new() };
         let mut unreadable = Vec::new();
         for error in errors {
             let line = error.span().map_or(0, |span| line_of(&starts, span.start));

@@ -28,6 +28,16 @@ fn leaves_of(text: &str) -> Vec<String> {
     found
 }
 
+/// A key of an example in a map, as the schema calls it.
+fn without_names(key: &str) -> String {
+    let parts: Vec<&str> = key.split('.').collect();
+    match parts.as_slice() {
+        ["exporters", _, "headers", ..] => format!("exporters.{}.headers", schema::ANY_NAME),
+        ["exporters", _, rest @ ..] => format!("exporters.{}.{}", schema::ANY_NAME, rest.join(".")),
+        _ => key.to_owned(),
+    }
+}
+
 #[test]
 fn the_documented_file_is_the_default() {
     let file = folder().join("vispyr.toml");
@@ -43,10 +53,16 @@ fn the_documented_file_has_every_key() {
         let key = line.strip_prefix('#').and_then(|rest| rest.split_once(" = ")).map(|(key, _)| key);
         key.is_some_and(|key| key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
     };
-    let all: Vec<&str> = text.lines().map(|line| if optional(line) { &line[1..] } else { line }).collect();
+    // So are the sections of a map, under a name that is an example.
+    let section = |line: &str| line.starts_with("#[") && line.ends_with(']');
+    let uncomment = |line| if optional(line) || section(line) { &line[1..] } else { line };
+    let all: Vec<&str> = text.lines().map(uncomment).collect();
     let mut known: Vec<String> = schema::all_keys().iter().map(|path| path.join(".")).collect();
     known.sort();
-    assert_eq!(leaves_of(&all.join("\n")), known);
+    let mut documented: Vec<String> = leaves_of(&all.join("\n")).iter().map(|key| without_names(key)).collect();
+    documented.sort();
+    documented.dedup();
+    assert_eq!(documented, known);
     Config::parse(Path::new("all keys"), &all.join("\n")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let mut defaults = Vec::new();
     leaves(&Table::try_from(Config::default()).unwrap(), "", &mut defaults);
@@ -56,9 +72,20 @@ fn the_documented_file_has_every_key() {
 
 #[test]
 fn every_key_refuses_what_it_is_not() {
-    for path in schema::all_keys() {
+    for mut path in schema::all_keys() {
+        for part in path.iter_mut().filter(|part| *part == schema::ANY_NAME) {
+            *part = "some".to_owned();
+        }
         // No key takes an array of tables, so every one must say what it takes.
         let mut table = Table::new();
+        if path[0] == "exporters" {
+            // What every one must have.
+            let section = path[..2].to_vec();
+            for (key, value) in [("type", "otlp"), ("url", "http://host")] {
+                let key = [section.clone(), vec![key.to_owned()]].concat();
+                schema::put(&mut table, &key, Value::String(value.to_owned()));
+            }
+        }
         schema::put(&mut table, &path, Value::Array(vec![Value::Table(Table::new())]));
         let mistakes = Config::parse(Path::new("x.toml"), &table.to_string()).unwrap_err();
         assert_eq!(mistakes.count(), 1, "{mistakes}");

@@ -41,7 +41,9 @@ impl Backoff {
         let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LAST);
         let ours = doubled.mul_f64(self.random.random_range(0.5..=1.0));
         match asked {
-            Some(asked) => asked.min(LONGEST).mul_f64(self.random.random_range(1.0..=1.1)).max(Duration::from_millis(1)),
+            Some(asked) => {
+                asked.min(LONGEST).mul_f64(self.random.random_range(1.0..=1.1)).max(Duration::from_millis(1))
+            }
             None => ours,
         }
     }

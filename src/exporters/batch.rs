@@ -107,11 +107,8 @@ pub async fn body<'a>(joining: &Joining, batches: impl Iterator<Item = &'a Batch
     let parts: Vec<(Bytes, Compression, u64)> =
         batches.map(|batch| (batch.payload.clone(), batch.compression, batch.decoded_size)).collect();
     let work = move || encode(&parts, compression);
-    let chunks = if size <= INLINE {
-        work()?
-    } else {
-        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??
-    };
+    let chunks =
+        if size <= INLINE { work()? } else { tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?? };
     Ok(Body { chunks: Chunks::new(chunks), compression })
 }
 
@@ -156,12 +153,8 @@ mod tests {
     }
 
     fn joining(compression: Encoding, join_compressed: bool) -> Joining {
-        let config = Config {
-            kind: Some(Kind::Otlp),
-            compression,
-            join_compressed: Some(join_compressed),
-            ..Config::default()
-        };
+        let config =
+            Config { kind: Some(Kind::Otlp), compression, join_compressed: Some(join_compressed), ..Config::default() };
         Joining::new(&config, &[Compression::Gzip])
     }
 

@@ -88,8 +88,7 @@ mod tests {
         let credentials = Credentials::new(&bearer).unwrap().unwrap();
         assert_eq!(credentials.last.lock().1, "Bearer open sesame");
         assert!(!format!("{credentials:?}").contains("sesame"));
-        let basic =
-            Auth { username: Some("ali".into()), password_file: Some(file.clone()), ..Auth::default() };
+        let basic = Auth { username: Some("ali".into()), password_file: Some(file.clone()), ..Auth::default() };
         let credentials = Credentials::new(&basic).unwrap().unwrap();
         assert_eq!(credentials.last.lock().1, "Basic YWxpOm9wZW4gc2VzYW1l");
         assert!(Credentials::new(&Auth::default()).unwrap().is_none());

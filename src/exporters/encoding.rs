@@ -55,9 +55,7 @@ pub fn compress(chunks: &[Bytes], compression: Compression) -> io::Result<Bytes>
             chunks.iter().try_for_each(|chunk| encoder.write_all(chunk))?;
             encoder.into_inner().map_err(|error| io::Error::other(error.to_string()))?
         }
-        Compression::SnappyBlock => {
-            snap::raw::Encoder::new().compress_vec(&whole(chunks)).map_err(io::Error::other)?
-        }
+        Compression::SnappyBlock => snap::raw::Encoder::new().compress_vec(&whole(chunks)).map_err(io::Error::other)?,
     };
     Ok(compressed.into())
 }

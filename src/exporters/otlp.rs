@@ -185,10 +185,9 @@ fn accepted(body: &[u8], compressed: bool) -> Outcome {
         return Outcome::ACCEPTED;
     }
     match Response::decode(Bytes::copy_from_slice(body)).ok().and_then(|response| response.partial_success) {
-        Some(partial) => Outcome::Accepted {
-            rejected: u64::try_from(partial.rejected).unwrap_or(0),
-            message: partial.error_message,
-        },
+        Some(partial) => {
+            Outcome::Accepted { rejected: u64::try_from(partial.rejected).unwrap_or(0), message: partial.error_message }
+        }
         None => Outcome::ACCEPTED,
     }
 }

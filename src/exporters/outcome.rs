@@ -125,11 +125,9 @@ impl Outcome {
         let after = retry_info(trailers);
         match code {
             Code::ResourceExhausted if after.is_none() => Self::later(Later::Exhausted, reason, None),
-            Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::ResourceExhausted => Self::later(Later::Busy, reason, after),
+            Code::Cancelled | Code::DeadlineExceeded | Code::Aborted | Code::OutOfRange | Code::ResourceExhausted => {
+                Self::later(Later::Busy, reason, after)
+            }
             Code::Unavailable | Code::DataLoss | Code::Internal | Code::Unknown | Code::Ok if after.is_some() => {
                 Self::later(Later::Busy, reason, after)
             }

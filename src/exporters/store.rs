@@ -32,7 +32,7 @@ use crate::wal::{Logs, Reader, WalError};
 pub mod ledger;
 pub mod window;
 
-/// Name of the destination in the logs and in the ledger.
+/// Name of the destination in the logs and in the ledger, where the config gives no other.
 pub const DESTINATION: &str = "store";
 
 /// Payload bytes read from a log at once.
@@ -67,15 +67,27 @@ enum SessionError {
     Silent,
 }
 
-/// Sends the logs to the engine at `socket` until `shutdown`, connecting again whenever the
-/// engine comes back.
-pub async fn run(logs: Logs, socket: PathBuf, telemetry: Telemetry, shutdown: CancellationToken) {
+/// Whether an engine takes records now, as a figure. Registered once, for whichever store there is.
+pub fn connected(telemetry: &Telemetry) -> Gauge {
     let connected = Gauge::<i64>::default();
     let gauge = connected.clone();
     telemetry.with_registry(|registry| {
         registry.register("store_connected", "Whether the store's engine takes records now", gauge);
     });
-    let mut exporter = match Exporter::new(&logs, &telemetry) {
+    connected
+}
+
+/// Sends the logs to the engine at `socket` until `shutdown`, connecting again whenever the
+/// engine comes back. `name` is the destination's in the logs.
+pub async fn run(
+    name: String,
+    logs: Logs,
+    socket: PathBuf,
+    connected: Gauge,
+    telemetry: Telemetry,
+    shutdown: CancellationToken,
+) {
+    let mut exporter = match Exporter::new(&name, &logs, &telemetry) {
         Ok(exporter) => exporter,
         Err(e) => {
             tracing::error!(error = %e, "cannot read the logs for the store");
@@ -116,15 +128,15 @@ struct Exporter {
 }
 
 impl Exporter {
-    fn new(logs: &Logs, telemetry: &Telemetry) -> Result<Self, WalError> {
+    fn new(name: &str, logs: &Logs, telemetry: &Telemetry) -> Result<Self, WalError> {
         let (mut readers, mut ledgers) = (Vec::new(), Vec::new());
         for signal in Signal::ALL {
-            readers.push(logs.of(signal).reader(DESTINATION)?);
+            readers.push(logs.of(signal).reader(name)?);
             // A reader of its own moves the cursor, since the other one is busy waiting.
-            let committer = logs.of(signal).reader(DESTINATION)?;
-            ledgers.push(Arc::new(Mutex::new(Ledger::new(signal, committer, telemetry.clone()))));
+            let committer = logs.of(signal).reader(name)?;
+            ledgers.push(Arc::new(Mutex::new(Ledger::new(name.to_owned(), signal, committer, telemetry.clone()))));
         }
-        let four = |_| WalError::UnknownDestination(DESTINATION.to_owned());
+        let four = |_| WalError::UnknownDestination(name.to_owned());
         Ok(Exporter {
             readers: readers.try_into().map_err(|v: Vec<Reader>| four(v.len()))?,
             ledgers: ledgers.try_into().map_err(|v: Vec<_>| four(v.len()))?,

@@ -34,7 +34,9 @@ fn roots(tls: &Tls) -> Result<RootCertStore, BuildError> {
     match &tls.ca_file {
         Some(file) => {
             for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|error| BuildError::Pem { path: file.clone(), reason: error.to_string() })?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| BuildError::Pem { path: file.clone(), reason: error.to_string() })?;
             }
         }
         None => {
@@ -42,7 +44,9 @@ fn roots(tls: &Tls) -> Result<RootCertStore, BuildError> {
             roots.add_parsable_certificates(system.certs);
             if roots.is_empty() {
                 let why = system.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
-                return Err(BuildError::Tls(format!("cannot load the system's root certificates: {why}; set tls.ca_file")));
+                return Err(BuildError::Tls(format!(
+                    "cannot load the system's root certificates: {why}; set tls.ca_file"
+                )));
             }
         }
     }

@@ -16,13 +16,8 @@ static RESOURCES: Level = Level(&[(1, Some(&IN_SCOPES))]);
 
 static POINTS: Level = Level(&[(1, None)]);
 /// Gauge, sum, histogram, exponential histogram, summary.
-static METRIC: Level = Level(&[
-    (5, Some(&POINTS)),
-    (7, Some(&POINTS)),
-    (9, Some(&POINTS)),
-    (10, Some(&POINTS)),
-    (11, Some(&POINTS)),
-]);
+static METRIC: Level =
+    Level(&[(5, Some(&POINTS)), (7, Some(&POINTS)), (9, Some(&POINTS)), (10, Some(&POINTS)), (11, Some(&POINTS))]);
 static IN_METRIC_SCOPES: Level = Level(&[(2, Some(&METRIC))]);
 static METRIC_RESOURCE: Level = Level(&[(2, Some(&IN_METRIC_SCOPES))]);
 static METRICS: Level = Level(&[(1, Some(&METRIC_RESOURCE))]);

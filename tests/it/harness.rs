@@ -244,6 +244,14 @@ impl Vispyr {
         self.wait_started().await;
     }
 
+    /// Lays other settings over the config, for the next start.
+    pub fn reconfigure(&self, over: &str) {
+        let path = self.folder.path().join("vispyr.toml");
+        let mut config: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        lay_over(&mut config, toml::from_str(over).expect("the test's config is TOML"));
+        fs::write(&path, config.to_string()).unwrap();
+    }
+
     /// What the program has written so far, its start message and logs.
     pub fn log(&self) -> String {
         let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();

@@ -4,6 +4,7 @@
 
 mod cli;
 mod dead_letters;
+mod delivery;
 mod demo;
 mod harness;
 mod lifecycle;

@@ -722,7 +722,10 @@ fn the_exporter_outlives_the_engine_and_its_ledger_adds_up() {
     let source = Source::new(10);
     let mut engine = EngineProcess::start(dir.path(), &[]);
     let socket = engine.socket();
-    let exporter = runtime.spawn(exporters::store::run(logs.clone(), socket, telemetry.clone(), shutdown.clone()));
+    let name = exporters::store::DESTINATION.to_owned();
+    let connected = exporters::store::connected(&telemetry);
+    let run = exporters::store::run(name, logs.clone(), socket, connected, telemetry.clone(), shutdown.clone());
+    let exporter = runtime.spawn(run);
     let append = |from: u64, to: u64| {
         for position in from..to {
             let mut record = source.record(position);

@@ -66,8 +66,7 @@ pub struct Accounts {
 impl Accounts {
     /// A record was read.
     pub fn read(&mut self, position: Position, items: u64, bytes: u64) {
-        let entry =
-            Entry { position, items, bytes, open: 1, rejected: 0, skipped: 0, set_aside: 0, aside: false };
+        let entry = Entry { position, items, bytes, open: 1, rejected: 0, skipped: 0, set_aside: 0, aside: false };
         self.entries.push_back(entry);
     }
 
@@ -139,11 +138,8 @@ impl Entry {
             if items > 0 || there {
                 let bytes = if there { self.bytes } else { share(items) }.min(left);
                 left -= bytes;
-                *column = Amount {
-                    records: column.records + 1,
-                    items: column.items + items,
-                    bytes: column.bytes + bytes,
-                };
+                *column =
+                    Amount { records: column.records + 1, items: column.items + items, bytes: column.bytes + bytes };
             }
         };
         // A record without items (metadata) is in the column where its bytes went.

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use super::DESTINATION;
 use crate::signal::Signal;
 use crate::store::protocol::Progress;
 use crate::telemetry::Telemetry;
@@ -12,6 +11,7 @@ use crate::wal::{Position, Reader, Record};
 /// The accounts of one signal.
 #[derive(Debug)]
 pub struct Ledger {
+    destination: String,
     signal: Signal,
     telemetry: Telemetry,
     committer: Reader,
@@ -32,12 +32,12 @@ struct Pending {
 }
 
 impl Ledger {
-    /// `committer` moves the cursor of the destination.
-    pub fn new(signal: Signal, mut committer: Reader, telemetry: Telemetry) -> Self {
+    /// `committer` moves the cursor of `destination`.
+    pub fn new(destination: String, signal: Signal, mut committer: Reader, telemetry: Telemetry) -> Self {
         let read = committer.cursor();
         // It never reads, so the log need keep nothing in memory for it.
         committer.seek(Position(u64::MAX));
-        Ledger { signal, telemetry, committer, pending: VecDeque::new(), read, sealed: Position(0) }
+        Ledger { destination, signal, telemetry, committer, pending: VecDeque::new(), read, sealed: Position(0) }
     }
 
     /// A connection begins. Answers where to read from: what the engine wants, and before it what
@@ -62,7 +62,7 @@ impl Ledger {
     /// A record goes out once more.
     pub fn count_retried(&self, record: &Record) {
         let (items, bytes) = (u64::from(record.batch.items), record.batch.payload.len() as u64);
-        self.telemetry.retried(DESTINATION, self.signal, items, bytes);
+        self.telemetry.retried(&self.destination, self.signal, items, bytes);
     }
 
     /// The engine will never store this record.
@@ -89,9 +89,9 @@ impl Ledger {
                 continue;
             }
             if done.aside {
-                self.telemetry.set_aside(DESTINATION, self.signal, done.items, done.bytes);
+                self.telemetry.set_aside(&self.destination, self.signal, done.items, done.bytes);
             } else {
-                self.telemetry.forwarded(DESTINATION, self.signal, done.items, done.bytes);
+                self.telemetry.forwarded(&self.destination, self.signal, done.items, done.bytes);
             }
         }
         let done = self.sealed.min(self.read);
