@@ -16,6 +16,7 @@
 //! | `validity` | when a certificate begins and ends |
 //! | [`secret`] | a text that is never shown |
 //! | [`credentials`] | whether a request's `Authorization` is good |
+//! | `dismissal` | turning away, so that the reply arrives |
 //! | [`door`], [`stream`], `stray` | one port: connections in, requests judged; callers at the wrong kind of port |
 //! | [`doors`] | all of them, read again at once |
 //! | [`pass`], `pinned` | the other side: what a client of ours trusts and shows |
@@ -23,6 +24,7 @@
 
 pub mod config;
 pub mod credentials;
+mod dismissal;
 pub mod door;
 pub mod doorplate;
 pub mod doors;
@@ -41,6 +43,7 @@ use rustls::crypto::CryptoProvider;
 
 pub use config::{Auth, Port, Tls};
 pub use credentials::Denied;
+pub use dismissal::dismiss;
 pub use door::Door;
 pub use doorplate::Doorplate;
 pub use doors::Doors;

@@ -138,6 +138,7 @@ async fn answer(
     {
         let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
         denied.challenge(response.headers_mut());
+        access::dismiss(request);
         return Ok(response);
     }
     if is_below(request.uri().path(), DEAD_LETTERS) {

@@ -47,7 +47,10 @@ fn text(settings: &Settings, roles: Roles, opened: &Opened) -> String {
         let _ = writeln!(text, "  {command}\n      {about}");
     };
     if roles.collector && !settings.demo {
-        next(format!("vispyr demo{}", ports(addresses)), "sends the telemetry of a small make-believe shop");
+        // Addresses alone do not tell of locks; the data directory does.
+        let locked = opened.doorplates.values().any(|doorplate| *doorplate != Doorplate::default());
+        let receivers = if locked { place.clone() } else { ports(addresses) };
+        next(format!("vispyr demo{receivers}"), "sends the telemetry of a small make-believe shop");
     }
     if roles.store {
         let statement = "select service_name, name, count(*) from spans group by all order by 3 desc";

@@ -121,11 +121,7 @@ impl Server {
         request.headers_mut().insert(header::HOST, self.to_string().parse()?);
         self.pass.show(request.headers_mut());
         let connected = self.pass.connect(&self.host, self.port).await;
-        let stream = connected.map_err(|error| {
-            let refused = error.kind() == std::io::ErrorKind::ConnectionRefused;
-            let hint = if refused { "; is it running? (vispyr serve)" } else { "" };
-            anyhow::Error::new(error).context(format!("cannot connect to {self}{hint}"))
-        })?;
+        let stream = connected.with_context(|| format!("cannot connect to {self}"))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let response = sender.send_request(request).await.with_context(|| format!("no answer from {self}"))?;

@@ -117,7 +117,11 @@ async fn ask(server: &Server, statement: &str, format: Format) -> anyhow::Result
         .header(CONTENT_TYPE, "text/plain; charset=utf-8")
         .header(ACCEPT, accept)
         .body(Full::new(Bytes::from(statement.to_owned())))?;
-    server.ask("/api/v1/sql", request).await.context("cannot ask the store")
+    server.ask("/api/v1/sql", request).await.map_err(|error| {
+        let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+        let refused = io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused);
+        if refused { error.context("no store answers; is it running? (vispyr serve)") } else { error }
+    })
 }
 
 /// The error on standard error, with a caret under the place where there is one.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{Request, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -96,22 +95,10 @@ pub(crate) async fn read(
 
 /// Reads on for a while what nobody wants. An HTTP/1 client that is still sending when its
 /// connection is closed gets a reset and may never see the reply that says why.
-pub(crate) fn linger(body: Incoming) {
-    read_on(body, 256 << 20);
-}
-
-/// The same for somebody who has shown no credentials: not much, and nothing that is held back
-/// until we ask for it (`Expect: 100-continue`).
-pub(crate) fn dismiss(request: Request<Incoming>) {
-    let waits = request.headers().contains_key(header::EXPECT);
-    if !waits {
-        read_on(request.into_body(), 4 << 20);
-    }
-}
-
-fn read_on(mut body: Incoming, most: usize) {
-    /// Longest wait for the sake of a reply.
+pub(crate) fn linger(mut body: Incoming) {
+    /// Longest wait, and most bytes read, for the sake of a reply.
     const TIME: std::time::Duration = std::time::Duration::from_secs(5);
+    const BYTES: usize = 256 << 20;
     if body.is_end_stream() {
         return;
     }
@@ -119,7 +106,7 @@ fn read_on(mut body: Incoming, most: usize) {
         let mut size = 0;
         while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             size += frame.data_ref().map_or(0, Bytes::len);
-            if size > most {
+            if size > BYTES {
                 break;
             }
         }

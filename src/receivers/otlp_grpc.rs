@@ -108,7 +108,7 @@ pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline, rece
     if request.uri().path() != HEALTH
         && let Err(refusal) = gate::check(&request, signal, pipeline, receiver)
     {
-        body::dismiss(request);
+        access::dismiss(request);
         return status::refused(&refusal);
     }
     let Some(signal) = signal else {

@@ -91,7 +91,7 @@ pub(super) fn signal_of(path: &str) -> Option<Signal> {
 
 fn not_found(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
     if let Err(refusal) = gate::check(&request, None, pipeline, NAME) {
-        body::dismiss(request);
+        access::dismiss(request);
         return refusal.text();
     }
     let message = format!(
@@ -144,7 +144,7 @@ pub(super) async fn handle(
 ) -> Response<Reply> {
     let encoding = Encoding::of(request.headers());
     if let Err(refusal) = gate::check(&request, Some(signal), pipeline, receiver) {
-        body::dismiss(request);
+        access::dismiss(request);
         return encoding.map_or_else(|_| refusal.text(), |encoding| refused(&refusal, encoding));
     }
     if request.method() != Method::POST {

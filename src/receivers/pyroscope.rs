@@ -74,7 +74,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
     }
     let known = matches!(path, "/ingest" | "/pyroscope/ingest" | push::PATH);
     if let Err(refusal) = gate::check(&request, known.then_some(Signal::Profiles), pipeline, NAME) {
-        body::dismiss(request);
+        access::dismiss(request);
         return refused(&refusal, refusal.http());
     }
     if !known {

@@ -77,7 +77,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
     let known = matches!(request.uri().path(), "/api/v1/metrics/write" | "/api/v1/write");
     if let Err(refusal) = gate::check(&request, known.then_some(Signal::Metrics), pipeline, NAME) {
         let version = Version::of(request.headers());
-        body::dismiss(request);
+        access::dismiss(request);
         return answer(Err(refusal), matches!(version, Ok(Version::V2)));
     }
     if !known {

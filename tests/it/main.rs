@@ -2,6 +2,9 @@
 #![allow(missing_docs, reason = "tests document themselves by name")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod access_clients;
+mod access_rotation;
 mod cli;
 mod dead_letters;
 mod delivery;

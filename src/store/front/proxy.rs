@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::killers::fingerprint;
 use super::link;
 use super::state::{Engine, Kill, State, Statement};
-use crate::access::Door;
+use crate::access::{Door, dismiss};
 use crate::store::sql::SqlError;
 use crate::store::sql::http::{Body, FATAL, error_response, json, plain};
 use crate::store::sql::request::Query;
@@ -96,6 +96,7 @@ async fn answer(request: Request<Incoming>, door: Door, state: Arc<State>) -> Re
         let why = json!({"error": denied.to_string(), "position": null});
         let mut response = json(StatusCode::UNAUTHORIZED, &why);
         denied.challenge(response.headers_mut());
+        dismiss(request);
         return Ok(response);
     }
     if !same_origin(request.headers()) {
