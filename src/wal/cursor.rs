@@ -86,6 +86,10 @@ pub(super) struct Cursor {
     pub(super) name: String,
     /// The first position that is not done.
     pub(super) position: u64,
+    /// Items that it still had to get when it came.
+    due_at_first: u64,
+    /// [`super::state::State::appended_items`] at that moment.
+    appended_at_first: u64,
     pub(super) dropped_items: u64,
     pub(super) dropped_bytes: u64,
     /// The entries of the closed segment it is in (by first position), once somebody has read
@@ -95,7 +99,25 @@ pub(super) struct Cursor {
 
 impl Cursor {
     pub(super) fn new(name: &str, position: u64) -> Self {
-        Cursor { name: name.to_owned(), position, dropped_items: 0, dropped_bytes: 0, entries: None }
+        Cursor {
+            name: name.to_owned(),
+            position,
+            due_at_first: 0,
+            appended_at_first: 0,
+            dropped_items: 0,
+            dropped_bytes: 0,
+            entries: None,
+        }
+    }
+
+    /// Its account begins: what it still has to get, of all that was appended so far.
+    pub(super) fn begin(&mut self, due: u64, appended: u64) {
+        (self.due_at_first, self.appended_at_first) = (due, appended);
+    }
+
+    /// Items that it had to get since its account began.
+    pub(super) fn due(&self, appended: u64) -> u64 {
+        self.due_at_first + (appended - self.appended_at_first)
     }
 }
 

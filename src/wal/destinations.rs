@@ -6,12 +6,33 @@
 //! otherwise begin later after a crash, and lose what came in between; a removed one would come
 //! back, at the place where it was.
 
-use super::cursor::Cursor;
-use super::state::Shared;
+use super::cursor::{Cursor, CursorId};
+use super::state::{Shared, State};
 use super::{CursorStats, Position, Start, keeper};
 use crate::signal::now_nanos;
 
+impl State {
+    /// A destination's account begins with what it still has to get.
+    fn begin_account(&mut self, id: CursorId) {
+        let Some(cursor) = self.cursors.get(id) else { return };
+        let (due, appended) = (self.lag(cursor, 0).lag_items, self.appended_items);
+        if let Some(cursor) = self.cursors.get_mut(id) {
+            cursor.begin(due, appended);
+        }
+    }
+}
+
 impl Shared {
+    /// The accounts of those that were there when the log was opened.
+    pub(super) fn begin_accounts(&self) {
+        self.resolve();
+        let mut state = self.state.lock();
+        let ids: Vec<CursorId> = state.cursors.by_id().map(|(id, _)| id).collect();
+        for id in ids {
+            state.begin_account(id);
+        }
+    }
+
     /// See [`super::Log::add`].
     pub(super) fn add(&self, name: &str, start: Start) -> Position {
         let position = {
@@ -23,7 +44,9 @@ impl Shared {
                 Start::Oldest => state.oldest(),
                 Start::Now => state.next,
             };
-            state.cursors.push(Cursor::new(name, position));
+            let id = state.cursors.push(Cursor::new(name, position));
+            // The oldest and the next position are no segment's middle: exact without its entries.
+            state.begin_account(id);
             position
         };
         self.persist();

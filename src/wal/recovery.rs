@@ -104,6 +104,7 @@ pub(super) fn open(
         tail: Default::default(),
         damaged: Default::default(),
         corrupt_records,
+        appended_items: 0,
         syncs: 0,
         sync_time: Default::default(),
     };
@@ -112,7 +113,7 @@ pub(super) fn open(
         tracing::warn!(%signal, %error, "cannot write the cursors");
     }
     let max_size = config.max_size.as_u64().max(1 << 16);
-    Ok(Shared {
+    let shared = Shared {
         dir,
         signal,
         id,
@@ -129,7 +130,9 @@ pub(super) fn open(
         keeping: Default::default(),
         #[cfg(test)]
         faults: Default::default(),
-    })
+    };
+    shared.begin_accounts();
+    Ok(shared)
 }
 
 /// Reads the log's identity, or makes it with the folder.

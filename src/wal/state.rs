@@ -75,6 +75,8 @@ pub(super) struct State {
     /// Records found damaged since the start, so that each is counted once.
     pub(super) damaged: BTreeSet<u64>,
     pub(super) corrupt_records: u64,
+    /// Items appended since the log was opened.
+    pub(super) appended_items: u64,
     pub(super) syncs: u64,
     pub(super) sync_time: Duration,
 }

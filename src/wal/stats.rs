@@ -12,6 +12,8 @@ use crate::signal::now_nanos;
 pub struct Stats {
     /// Bytes of all segments on disk.
     pub size: u64,
+    /// What they may take.
+    pub max_size: u64,
     /// Number of segments.
     pub segments: u64,
     /// Oldest record still there.
@@ -43,6 +45,9 @@ pub struct CursorStats {
     pub lag_bytes: u64,
     /// Age of the oldest record not delivered yet.
     pub lag_time: Duration,
+    /// Items that it had to get since the log was opened: those that waited then, and those that
+    /// came since. It has passed them, they wait, or they were dropped.
+    pub due_items: u64,
     /// Items that it will not get any more, because the log was full or a record was damaged,
     /// since the log was opened. Records that it was just handling may be among them.
     pub dropped_items: u64,
@@ -58,6 +63,7 @@ impl Shared {
         let state = self.state.lock();
         Stats {
             size: state.size(),
+            max_size: self.max_size,
             segments: state.closed.len() as u64 + 1,
             oldest: Position(state.oldest()),
             next: Position(state.next),
@@ -76,6 +82,7 @@ impl State {
         let mut stats = CursorStats {
             destination: cursor.name.clone(),
             position: Position(position),
+            due_items: cursor.due(self.appended_items),
             dropped_items: cursor.dropped_items,
             dropped_bytes: cursor.dropped_bytes,
             ..CursorStats::default()

@@ -224,6 +224,7 @@ impl Writer {
             for (pending, entry) in group.into_iter().zip(entries) {
                 let position = Position(entry.position);
                 state.active.length = entry.end();
+                state.appended_items += u64::from(entry.items);
                 state.active.entries.push(entry);
                 state.next = entry.position + 1;
                 if near {

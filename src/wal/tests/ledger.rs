@@ -35,8 +35,21 @@ fn step() -> impl Strategy<Value = Step> {
 struct Account {
     /// What came before it did, or was passed, or was dropped in an earlier life of the log.
     done: u64,
+    /// Items that were there, and not its business any more, when the log was opened or it came.
+    before: u64,
     /// The reader that was opened when it came, however many others have come and gone since.
     reader: Reader,
+}
+
+impl Account {
+    fn new(before: u64, reader: Reader) -> Self {
+        Account { done: before, before, reader }
+    }
+
+    /// What it had to get since then.
+    fn due(&self, all: u64) -> u64 {
+        all - self.before
+    }
 }
 
 fn items(batches: &[Batch]) -> u64 {
@@ -64,7 +77,7 @@ proptest! {
             // Readers of destinations that are gone: they must move nobody.
             let mut strays = Vec::new();
             for name in &NAMES[..2] {
-                accounts.insert(name, Account { done: 0, reader: log.reader(name).unwrap() });
+                accounts.insert(name, Account::new(0, log.reader(name).unwrap()));
             }
             for step in steps {
                 match step {
@@ -99,7 +112,7 @@ proptest! {
                             let expected = if start == Start::Now { log.stats().next } else { log.stats().oldest };
                             assert_eq!(at, expected);
                             let done = items(&sent[..at.0 as usize]);
-                            accounts.insert(name, Account { done, reader: log.reader(name).unwrap() });
+                            accounts.insert(name, Account::new(done, log.reader(name).unwrap()));
                         }
                     }
                     Step::Remove(who) => {
@@ -125,7 +138,7 @@ proptest! {
                         let done: Vec<u64> = accounts.into_values().map(|account| account.done).collect();
                         drop(log);
                         log = open(dir.path(), &config, &names);
-                        let account = |(name, done)| (name, Account { done, reader: log.reader(name).unwrap() });
+                        let account = |(name, done)| (name, Account::new(done, log.reader(name).unwrap()));
                         accounts = names.into_iter().zip(done).map(account).collect();
                     }
                 }
@@ -136,6 +149,7 @@ proptest! {
                 for cursor in &stats.cursors {
                     let account = &accounts[cursor.destination.as_str()];
                     assert_eq!(account.done + cursor.lag_items + cursor.dropped_items, items(&sent), "{cursor:?}");
+                    assert_eq!(account.due(items(&sent)), cursor.due_items, "{cursor:?}");
                     assert_eq!(cursor.lag_records, sent.len() as u64 - cursor.position.0);
                     assert_eq!(account.reader.cursor(), cursor.position);
                 }
