@@ -15,6 +15,7 @@ mod engine_process;
 mod entrances;
 mod exporting;
 mod greeting;
+mod lag;
 mod listeners;
 mod log_figures;
 mod parts;
@@ -25,6 +26,7 @@ mod store_client;
 mod store_figures;
 mod supervisor;
 mod view;
+mod watch;
 mod watchdog;
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@
 //! or set aside.
 
 pub mod figures;
+pub mod health;
 pub mod log;
 pub mod process;
 pub mod recent;
@@ -121,6 +122,7 @@ pub struct Telemetry {
 struct Inner {
     registry: parking_lot::Mutex<Registry>,
     totals: totals::Totals,
+    health: health::Health,
     received: Amount<ReceiverLabels>,
     acknowledged: Amount<ReceiverLabels>,
     refused: Amount<RefusalLabels>,
@@ -173,6 +175,7 @@ impl Telemetry {
             inner: Arc::new(Inner {
                 registry: parking_lot::Mutex::new(root),
                 totals: totals::Totals::default(),
+                health: health::Health::default(),
                 received,
                 acknowledged,
                 refused,
@@ -269,6 +272,11 @@ impl Telemetry {
             items,
             bytes,
         );
+    }
+
+    /// How the destinations are.
+    pub fn health(&self) -> &health::Health {
+        &self.inner.health
     }
 
     /// What came in since the start, by signal, in the order of [`Signal::ALL`].

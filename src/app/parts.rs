@@ -19,12 +19,13 @@ use super::dead_letters::LetterBox;
 use super::door_figures::DoorFigures;
 use super::entrances::{self, Entrances};
 use super::exporting::{Exporting, Surroundings};
+use super::lag::Lag;
 use super::log_figures::LogFigures;
 use super::state::State;
 use super::store_client::StoreClient;
 use super::store_figures::StoreFigures;
-use super::view::{AppView, SAMPLE_EVERY};
-use super::{Roles, Settings, data_dir, watchdog};
+use super::view::AppView;
+use super::{Roles, Settings, data_dir, watch, watchdog};
 use crate::access::{Doors, PassFiles};
 use crate::config::Config;
 use crate::demo;
@@ -131,7 +132,11 @@ impl Parts {
         let kept = if roles.collector {
             let logs = open_logs(settings).await?;
             telemetry.with_registry(|registry| {
-                registry.register_collector(Box::new(LogFigures::new(logs.clone())));
+                registry.register_collector(Box::new(LogFigures {
+                    logs: logs.clone(),
+                    health: telemetry.health().clone(),
+                    data_dir: data_dir.clone(),
+                }));
                 registry.register_collector(Box::new(DoorFigures(parts.doors.clone())));
                 if let Some(client) = &client {
                     registry.register_collector(Box::new(StoreFigures(client.clone())));
@@ -160,12 +165,13 @@ impl Parts {
         };
         if let Some((logs, letters)) = kept {
             parts.start_exporters(settings, &logs, &telemetry, &letters).await?;
-            parts.start_receivers(config, &mut ports, logs, &telemetry);
+            parts.start_receivers(config, &mut ports, logs.clone(), &telemetry);
             if settings.demo {
                 parts.start_demo()?;
             }
             let shutdown = parts.web.shutdown.clone();
-            tokio::spawn(async move { shutdown.run_until_cancelled(sample(view)).await });
+            let lag = Lag::new(logs, telemetry.health().clone());
+            tokio::spawn(async move { shutdown.run_until_cancelled(watch::run(view, lag)).await });
         }
         parts.state.done("receivers");
         if !store_is_up
@@ -406,12 +412,4 @@ async fn wait_for(client: &StoreClient, patience: Duration) -> bool {
         }
     };
     tokio::time::timeout(patience, answers).await.is_ok()
-}
-
-async fn sample(view: Arc<AppView>) {
-    let mut tick = tokio::time::interval(SAMPLE_EVERY);
-    loop {
-        tick.tick().await;
-        view.sample();
-    }
 }

@@ -80,14 +80,26 @@ pub struct LogStatus {
 pub struct Destination {
     /// Its name.
     pub name: String,
+    /// Whether it is a store: what waits for one is visible there already, and waits to be sealed.
+    pub store: bool,
     /// Age of the oldest record that it has not accepted.
     pub lag_seconds: f64,
+    /// Records that it has not accepted.
+    pub waiting_records: u64,
     /// Items that it has not accepted.
     pub waiting_items: u64,
     /// Bytes that it has not accepted.
     pub waiting_bytes: u64,
     /// Items that it never got, because the log was full.
     pub dropped_items: u64,
+    /// Letters of it that were set aside and are still there.
+    pub dead_letters: u64,
+    /// Since when it takes nothing (RFC 3339); nothing while it is well.
+    pub failing_since: Option<String>,
+    /// What it said the last time that it did not take something; it may be well again.
+    pub last_error: Option<String>,
+    /// When that was (RFC 3339).
+    pub last_error_time: Option<String>,
 }
 
 /// A file system.

@@ -15,11 +15,12 @@ use super::dead_letters::LetterBox;
 use super::state::State;
 use super::status::{Destination, Disk, LogStatus, Rate, SignalStatus, Status};
 use super::store_client::StoreClient;
+use crate::exporters;
 use crate::signal::Signal;
 use crate::telemetry::process::Usage;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::{SignalTotals, Telemetry};
-use crate::wal::Logs;
+use crate::wal::{CursorStats, Logs};
 use crate::web::{Letters, Link, View};
 
 /// How often the counters are noted for the rate of the last minute.
@@ -94,19 +95,32 @@ impl AppView {
                 size_bytes: stats.size,
                 corrupt_records: stats.corrupt_records,
                 sync_milliseconds: stats.sync_time.as_secs_f64() * 1e3 / stats.syncs.max(1) as f64,
-                destinations: stats
-                    .cursors
-                    .into_iter()
-                    .map(|cursor| Destination {
-                        name: cursor.destination,
-                        lag_seconds: cursor.lag_time.as_secs_f64(),
-                        waiting_items: cursor.lag_items,
-                        waiting_bytes: cursor.lag_bytes,
-                        dropped_items: cursor.dropped_items,
-                    })
-                    .collect(),
+                destinations: stats.cursors.into_iter().map(|cursor| self.destination(totals.signal, cursor)).collect(),
             },
         }
+    }
+
+    fn destination(&self, signal: Signal, cursor: CursorStats) -> Destination {
+        let condition = self.telemetry.health().of(&cursor.destination, signal);
+        let letters = self.letters.lock().clone();
+        Destination {
+            store: self.is_store(&cursor.destination),
+            lag_seconds: cursor.lag_time.as_secs_f64(),
+            waiting_records: cursor.lag_records,
+            waiting_items: cursor.lag_items,
+            waiting_bytes: cursor.lag_bytes,
+            dropped_items: cursor.dropped_items,
+            dead_letters: letters.map_or(0, |letters| letters.letters().count(&cursor.destination, signal)),
+            failing_since: condition.failing_since.map(time),
+            last_error_time: condition.last_error.as_ref().map(|error| time(error.time)),
+            last_error: condition.last_error.map(|error| error.reason),
+            name: cursor.destination,
+        }
+    }
+
+    /// Whether a destination is a store, which shows what waits for it.
+    pub fn is_store(&self, destination: &str) -> bool {
+        destination == exporters::store::DESTINATION
     }
 
     async fn gather(&self) -> Status {

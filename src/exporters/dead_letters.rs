@@ -29,7 +29,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
 use self::folder::{Folder, Index, Items, MAX_LETTERS};
-use crate::signal::{Batch, now_nanos};
+use crate::signal::{Batch, Signal, now_nanos};
 use crate::telemetry::Telemetry;
 
 pub use self::letter::{Head, Letter, LetterId};
@@ -171,11 +171,11 @@ impl DeadLetters {
         folders.iter().flat_map(|folder| folder.index.lock().letters().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// Number of letters of each destination that has some.
-    pub fn counts(&self) -> BTreeMap<String, u64> {
-        let folders = self.inner.folders.lock();
-        let counts = folders.iter().map(|(name, folder)| (name.clone(), folder.index.lock().count() as u64));
-        counts.filter(|(_, count)| *count > 0).collect()
+    /// Number of letters of a destination and signal.
+    pub fn count(&self, destination: &str, signal: Signal) -> u64 {
+        let folder = self.inner.folders.lock().get(destination).cloned();
+        let of_signal = |letter: &&Letter| letter.head.as_ref().is_ok_and(|head| head.signal == signal);
+        folder.map_or(0, |folder| folder.index.lock().letters().filter(of_signal).count() as u64)
     }
 
     /// A letter and what is in it. Blocks.

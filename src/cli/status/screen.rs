@@ -59,22 +59,51 @@ fn signals(text: &mut String, signals: &[SignalStatus]) -> std::fmt::Result {
         )?;
     }
     writeln!(text, "received and acknowledged are spans, points, log records, profiles; refused are requests\n")?;
-    writeln!(text, "{:<9}{:<14}{:>14}{:>12}{:>10}{:>12}", "", "destination", "waiting", "", "lag", "dropped")?;
+    destinations(text, signals)?;
     for s in signals {
-        for to in &s.log.destinations {
-            let lag = humantime::format_duration(Duration::from_secs(to.lag_seconds as u64)).to_string();
-            let waiting = format!("({})", size(to.waiting_bytes));
-            writeln!(
-                text,
-                "{:<9}{:<14}{:>14}{:>12}{:>10}{:>12}",
-                s.signal, to.name, to.waiting_items, waiting, lag, to.dropped_items
-            )?;
-        }
         if s.log.corrupt_records > 0 {
             writeln!(text, "{:<9}{} corrupt records were skipped", s.signal, s.log.corrupt_records)?;
         }
     }
     writeln!(text)
+}
+
+/// A line a destination and signal.
+fn destinations(text: &mut String, signals: &[SignalStatus]) -> std::fmt::Result {
+    let all = || signals.iter().flat_map(|s| s.log.destinations.iter().map(move |to| (s, to)));
+    let width = all().map(|(_, to)| to.name.len()).chain([11]).max().unwrap_or(0) + 2;
+    writeln!(
+        text,
+        "{:<9}{:<width$}{:>12}{:>12}{:>16}{:>10}{:>14}",
+        "", "destination", "waiting", "", "behind", "dropped", "dead letters"
+    )?;
+    for (s, to) in all() {
+        let behind = match to.waiting_records {
+            0 => "-".to_owned(),
+            _ if to.store => "not sealed yet".to_owned(),
+            _ => humantime::format_duration(Duration::from_secs(to.lag_seconds as u64)).to_string(),
+        };
+        let waiting = format!("({})", size(to.waiting_bytes));
+        writeln!(
+            text,
+            "{:<9}{:<width$}{:>12}{:>12}{:>16}{:>10}{:>14}",
+            s.signal, to.name, to.waiting_items, waiting, behind, to.dropped_items, to.dead_letters
+        )?;
+        let time = to.last_error_time.as_deref().unwrap_or("?");
+        match (&to.failing_since, &to.last_error) {
+            (Some(since), error) => {
+                writeln!(text, "{:<9}takes nothing since {since}: {}", "", clean(error.as_deref().unwrap_or("?")))?;
+            }
+            (None, Some(error)) => writeln!(text, "{:<9}last error {time}, well since: {}", "", clean(error))?,
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a destination says is foreign text: nothing in it may move the cursor or change colours.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn store(text: &mut String, store: &Value) -> std::fmt::Result {

@@ -1,0 +1,23 @@
+//! What is looked at every few seconds: the counters, for the rate of the last minute, and who
+//! lags.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::lag::Lag;
+use super::view::{AppView, SAMPLE_EVERY};
+
+/// Looks for ever.
+pub async fn run(view: Arc<AppView>, lag: Lag) {
+    let lag = Arc::new(Mutex::new(lag));
+    let mut tick = tokio::time::interval(SAMPLE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        view.sample();
+        let (view, lag) = (view.clone(), lag.clone());
+        // It may have to read an index file. One that panics has said so itself.
+        let _ = tokio::task::spawn_blocking(move || lag.lock().look(|name| view.is_store(name))).await;
+    }
+}
