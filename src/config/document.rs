@@ -120,7 +120,7 @@ impl Walk<'_> {
         } else if let Some((_, variants)) = message.strip_prefix("unknown variant ").and_then(|m| m.split_once(", ")) {
             format!("{value} is not possible here, {}", variants.replace('`', "\""))
         } else {
-            let generic = ["invalid type", "invalid value", "invalid socket address", "invalid length"];
+            let generic = ["invalid type", "invalid value", "invalid socket address", "invalid length", "wanted "];
             if generic.iter().any(|words| message.starts_with(words)) {
                 format!("{value} is not possible here, expected {}", schema::expected(path, message))
             } else {

@@ -106,6 +106,9 @@ pub fn default_of(path: &[String]) -> Option<Value> {
 /// far as serde's `complaint` tells.
 pub fn expected(path: &[String], complaint: &str) -> String {
     let Some(default) = default_of(path) else {
+        if let Some(variants) = variants(path) {
+            return variants;
+        }
         return match complaint.rsplit_once("expected ").map_or(complaint, |(_, what)| what) {
             "path string" => "a path such as \"/var/lib/vispyr\"".to_owned(),
             "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
@@ -131,6 +134,16 @@ pub fn expected(path: &[String], complaint: &str) -> String {
             }
         }
     }
+}
+
+/// The names that a key takes, or a list of them, if it takes nothing else.
+fn variants(path: &[String]) -> Option<String> {
+    let no_such_name = Value::String(NO_SUCH_KEY.to_owned());
+    [no_such_name.clone(), Value::Array(vec![no_such_name])].into_iter().find_map(|value| {
+        let message = try_alone(path, value).err()?;
+        let (_, names) = message.strip_prefix("unknown variant ")?.split_once(", expected ")?;
+        Some(names.replace('`', "\""))
+    })
 }
 
 /// `64.0 MiB` as one writes it: `64MiB`.

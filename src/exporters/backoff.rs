@@ -41,10 +41,9 @@ impl Backoff {
         let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LAST);
         let ours = doubled.mul_f64(self.random.random_range(0.5..=1.0));
         match asked {
-            Some(asked) => {
-                asked.min(LONGEST).mul_f64(self.random.random_range(1.0..=1.1)).max(Duration::from_millis(1))
-            }
-            None => ours,
+            // Asked to come back at once, again and again, would be a tight loop.
+            None | Some(Duration::ZERO) => ours,
+            Some(asked) => asked.clamp(FIRST, LONGEST).mul_f64(self.random.random_range(1.0..=1.1)),
         }
     }
 }
@@ -66,7 +65,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_asked_for_is_kept(seed: u64, failures in 1u32..100, asked in 0u64..1_000_000) {
+        fn what_is_asked_for_is_kept(seed: u64, failures in 1u32..100, asked in 1u64..1_000_000) {
             let asked = Duration::from_secs(asked);
             let wait = Backoff::with_seed(seed).after(failures, Some(asked));
             prop_assert!(wait >= asked.min(LONGEST));

@@ -14,8 +14,8 @@ use super::piece::Piece;
 use crate::exporters::outcome::{Later, Outcome};
 
 /// How many items in a row may be passed over. If the server fails over more than that, it is
-/// down.
-const LONGEST_RUN: usize = 32;
+/// taken for down, and no more are tried at once than this.
+const LONGEST_RUN: usize = 100;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl Ordered {
                     },
                     Later::Exhausted | Later::ServerError => self.failed_over(common, piece, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
-                        self.again(common, piece);
+                        self.again(piece);
                         common.fails(None, *after, now);
                     }
                 }
@@ -104,6 +104,9 @@ impl Ordered {
                 Ok(halves) => {
                     self.put(halves);
                     if !works {
+                        // After the pause from the first: an acceptance only tells something of
+                        // those that failed right before it.
+                        self.at = 0;
                         common.fails(None, None, now);
                     }
                     return;
@@ -116,12 +119,12 @@ impl Ordered {
             self.at += 1;
             return;
         }
-        self.again(common, piece);
+        self.again(piece);
         common.fails(None, None, now);
     }
 
     /// Back to its place, and from the beginning.
-    fn again(&mut self, _: &mut Common, piece: Piece) {
+    fn again(&mut self, piece: Piece) {
         self.line.insert(self.at, piece);
         self.at = 0;
     }

@@ -1,1 +1,276 @@
-//! The engine against a simulated destination.
+//! The engine against a simulated destination: whatever that does, no item is lost, none is set
+//! aside that it would accept, metrics keep their order, the cursor never passes what is not done,
+//! and the ledger adds up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::accounts::Done;
+use super::engine::{Engine, Rules, Step, Ticket};
+use crate::exporters::backoff::Backoff;
+use crate::exporters::batch::Joining;
+use crate::exporters::outcome::{Later, Outcome};
+use crate::signal::{Batch, Compression, Format, Meta, Signal};
+use crate::wal::{Position, Record};
+
+/// Spans do for metrics here: the engine does not look at the signal.
+fn record(position: u64, items: &[u64]) -> Record {
+    let span = |n: &u64| Span { start_time_unix_nano: *n, ..Default::default() };
+    let scope_spans = vec![ScopeSpans { spans: items.iter().map(span).collect(), ..Default::default() }];
+    let request =
+        ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..Default::default() }] };
+    let payload = request.encode_to_vec();
+    let batch = Batch {
+        signal: Signal::Traces,
+        format: Format::Otlp,
+        compression: Compression::Identity,
+        items: items.len() as u32,
+        decoded_size: payload.len() as u64,
+        received: 0,
+        meta: Meta::default(),
+        payload: payload.into(),
+    };
+    Record { position: Position(position), batch }
+}
+
+fn items(batch: &Batch) -> Vec<u64> {
+    let request = ExportTraceServiceRequest::decode(batch.payload.clone()).unwrap();
+    let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+    let items: Vec<u64> = scopes.flat_map(|scope| scope.spans).map(|span| span.start_time_unix_nano).collect();
+    assert_eq!(items.len(), batch.items as usize, "a half knows its items");
+    items
+}
+
+/// How a destination is down.
+#[derive(Debug, Clone, Copy)]
+enum Outage {
+    Unreachable,
+    Busy(u64),
+    ServerError,
+    Misconfigured,
+}
+
+/// What it does.
+#[derive(Debug, Clone)]
+struct World {
+    ordered: bool,
+    concurrency: usize,
+    /// Items of each record.
+    records: Vec<u8>,
+    /// Refused, whatever is with them.
+    bad: BTreeSet<u64>,
+    /// The server fails over them, whatever is with them.
+    poison: BTreeSet<u64>,
+    /// More than this at once is too much.
+    too_many: usize,
+    /// From when to when it is down, in milliseconds.
+    outages: Vec<(u64, u64, Outage)>,
+    seed: u64,
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let outage = prop_oneof![
+        Just(Outage::Unreachable),
+        (0u64..20).prop_map(Outage::Busy),
+        Just(Outage::ServerError),
+        Just(Outage::Misconfigured)
+    ];
+    let outages = prop::collection::vec((0u64..100_000, 1u64..200_000, outage), 0..4);
+    let numbers = || prop::collection::btree_set(0u64..120, 0..5);
+    let records = prop::collection::vec(0u8..8, 1..20);
+    (any::<bool>(), 1usize..5, records, numbers(), numbers(), 2usize..60, outages, any::<u64>()).prop_map(
+        |(ordered, concurrency, records, bad, poison, too_many, outages, seed)| World {
+            ordered,
+            concurrency,
+            records,
+            bad,
+            poison,
+            too_many,
+            outages,
+            seed,
+        },
+    )
+}
+
+impl World {
+    fn answer(&self, time: u64, sent: &[u64]) -> Outcome {
+        let later = |kind, after| Outcome::Later { reason: format!("{kind:?}"), after, kind };
+        if let Some((_, _, outage)) =
+            self.outages.iter().find(|(from, length, _)| (*from..from + length).contains(&time))
+        {
+            return match outage {
+                Outage::Unreachable => later(Later::Unreachable, None),
+                Outage::Busy(after) => later(Later::Busy, Some(Duration::from_secs(*after))),
+                Outage::ServerError => later(Later::ServerError, None),
+                Outage::Misconfigured => later(Later::Misconfigured, None),
+            };
+        }
+        if sent.len() > self.too_many {
+            return later(Later::Exhausted, None);
+        }
+        if sent.iter().any(|item| self.bad.contains(item)) {
+            return Outcome::Refused { reason: "bad".to_owned() };
+        }
+        if sent.iter().any(|item| self.poison.contains(item)) {
+            return later(Later::ServerError, None);
+        }
+        Outcome::ACCEPTED
+    }
+}
+
+/// Delivers everything, and checks what must hold.
+fn deliver(world: &World) -> Result<(), TestCaseError> {
+    let joining = Joining {
+        passes: Vec::new(),
+        target: Compression::Identity,
+        join_compressed: false,
+        max_size: 1000,
+        max_items: 30,
+    };
+    let rules = Rules { ordered: world.ordered, concurrency: world.concurrency, window: 800, joining };
+    let mut engine = Engine::new(rules, Backoff::with_seed(world.seed));
+    let mut records = Vec::new();
+    let mut next = 0;
+    for count in &world.records {
+        records.push((next..next + u64::from(*count)).collect::<Vec<u64>>());
+        next += u64::from(*count);
+    }
+    let mut more = 1000;
+    let mut waits = 0;
+
+    let begin = Instant::now();
+    let mut now = begin;
+    let mut read = 0;
+    let mut flying: Vec<Ticket> = Vec::new();
+    let mut accepted: Vec<u64> = Vec::new();
+    let mut aside: Vec<u64> = Vec::new();
+    let mut closed: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut cursor = Position(0);
+    let mut total = Done::default();
+    let mut random = world.seed | 1;
+    for step in 0.. {
+        prop_assert!(step < 100_000, "it never ends: {flying:?}");
+        while read < records.len() && engine.wants_more() {
+            engine.read(record(read as u64, &records[read]), true);
+            read += 1;
+        }
+        match engine.next(now) {
+            Step::Send(ticket) => {
+                prop_assert!(!world.ordered || flying.is_empty(), "one at a time");
+                prop_assert!(flying.len() < world.concurrency.max(1));
+                flying.push(ticket);
+            }
+            Step::Keep(letter) => {
+                let items = items(&letter.part.batch);
+                prop_assert!(items.len() <= 1, "only one is set aside: {items:?}");
+                *closed.entry(letter.part.position.0).or_default() += items.len();
+                aside.extend(items);
+                engine.kept(&letter);
+            }
+            Step::Wait(until) => {
+                if flying.is_empty() {
+                    let Some(until) = until else { if read == records.len() { break } else { continue } };
+                    prop_assert!(until > now, "it waits for what is past");
+                    now = until;
+                    waits += 1;
+                    if waits % 40 == 0 && read == records.len() {
+                        // Life goes on: the last poison has something to compare with.
+                        records.push(vec![more]);
+                        more += 1;
+                    }
+                    continue;
+                }
+                // Answers come in any order, and take no time: an outage begins and ends while
+                // nothing is on its way.
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let ticket = flying.swap_remove((random >> 33) as usize % flying.len());
+                let sent: Vec<u64> = ticket.parts.iter().flat_map(|part| items(&part.batch)).collect();
+                let outcome = world.answer((now - begin).as_millis() as u64, &sent);
+                if matches!(outcome, Outcome::Accepted { .. }) {
+                    accepted.extend(&sent);
+                    for part in &*ticket.parts {
+                        *closed.entry(part.position.0).or_default() += part.batch.items as usize;
+                    }
+                }
+                engine.answered(ticket.id, &outcome, now);
+            }
+        }
+        if let Some((next, done)) = engine.settle(cursor) {
+            prop_assert!(next > cursor, "the cursor moves on");
+            for (position, record) in records.iter().enumerate().take(next.0 as usize) {
+                let done = closed.get(&(position as u64)).copied().unwrap_or(0);
+                prop_assert_eq!(done, record.len(), "the cursor passed record {}", position);
+            }
+            cursor = next;
+            for (sum, more) in [
+                (&mut total.forwarded, done.forwarded),
+                (&mut total.set_aside, done.set_aside),
+                (&mut total.rejected, done.rejected),
+                (&mut total.skipped, done.skipped),
+            ] {
+                sum.items += more.items;
+                sum.bytes += more.bytes;
+            }
+        }
+    }
+    let all: Vec<u64> = records.iter().flatten().copied().collect();
+    let hopeless = |item: &u64| world.bad.contains(item) || world.poison.contains(item);
+    let good: Vec<u64> = all.iter().copied().filter(|item| !hopeless(item)).collect();
+    let lost: Vec<u64> = all.iter().copied().filter(|item| hopeless(item)).collect();
+    if !world.ordered {
+        accepted.sort_unstable();
+        aside.sort_unstable();
+    }
+    prop_assert_eq!(&accepted, &good, "each good one is accepted once, in order where that matters");
+    aside.sort_unstable();
+    prop_assert_eq!(&aside, &lost, "the others are set aside, and no other");
+    prop_assert_eq!(cursor, Position(records.len() as u64));
+    prop_assert_eq!(total.forwarded.items, good.len() as u64);
+    prop_assert_eq!(total.set_aside.items, lost.len() as u64);
+    let bytes: u64 =
+        records.iter().enumerate().map(|(n, items)| record(n as u64, items).batch.payload.len() as u64).sum();
+    prop_assert_eq!(total.forwarded.bytes + total.set_aside.bytes, bytes);
+    prop_assert!(engine.is_idle());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whatever_the_destination_does(world in world()) {
+        deliver(&world)?;
+    }
+}
+
+fn quiet(ordered: bool, records: Vec<u8>) -> World {
+    World {
+        ordered,
+        concurrency: 4,
+        records,
+        bad: BTreeSet::new(),
+        poison: BTreeSet::new(),
+        too_many: 1000,
+        outages: Vec::new(),
+        seed: 1,
+    }
+}
+
+#[test]
+fn a_long_run_of_poison_in_metrics_ends() {
+    let poison = (3..9).collect();
+    deliver(&World { poison, ..quiet(true, vec![7; 3]) }).unwrap();
+}
+
+#[test]
+fn a_long_outage_of_server_errors_sets_nothing_aside() {
+    for ordered in [true, false] {
+        let outages = vec![(0, 2 * 3_600_000, Outage::ServerError)];
+        deliver(&World { outages, ..quiet(ordered, vec![7; 15]) }).unwrap();
+    }
+}

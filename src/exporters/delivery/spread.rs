@@ -101,7 +101,10 @@ impl Spread {
             Outcome::Later { reason, after, kind } => {
                 piece.reason.clone_from(reason);
                 match kind {
-                    Later::ServerError if last_chance => common.set_aside(piece),
+                    Later::ServerError if last_chance => match common.halve(piece) {
+                        Ok(halves) => self.put(halves),
+                        Err(piece) => common.set_aside(piece),
+                    },
                     Later::Exhausted if !piece.halved => match common.halve(piece) {
                         Ok(halves) => self.put(halves.map(|half| Piece { halved: true, ..half })),
                         Err(piece) => self.failed_over(common, piece, now),
@@ -124,8 +127,9 @@ impl Spread {
         piece.strikes += 1;
         // Others were accepted meanwhile, or it is half of something and the server works.
         let alone = self.accepted > piece.accepted_before || piece.suspect && common.failures == 0;
-        // While nothing at all is accepted, one piece is searched for the item, not all of them.
-        let first = !self.held.iter().any(|held| held.strikes > 0);
+        // While nothing at all is accepted, one piece is searched for the item, not all of them;
+        // the next when that has come down to one.
+        let first = !self.held.iter().any(|held| (1..STRIKES).contains(&held.strikes));
         if alone || piece.strikes >= STRIKES_OF_MANY && first {
             match common.halve(piece) {
                 Ok(halves) => {
