@@ -74,13 +74,13 @@ pub enum FlushError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// A file does not hold what it should: nothing is sealed.
-    #[error("{table}: {written} rows written of {expected}")]
+    #[error("{table}: {written} rows to seal of {expected}")]
     Rows {
         /// The table.
         table: &'static str,
-        /// Rows that the partition has.
+        /// Rows that were inserted, or that the partition has.
         expected: u64,
-        /// Rows that went into the file.
+        /// Rows that are there, or that went into the file.
         written: u64,
     },
 }
@@ -186,10 +186,13 @@ impl Sealer {
         let mut files = Vec::new();
         let mut folders = BTreeSet::new();
         for (table, rows) in Table::ALL.into_iter().zip(old.rows) {
-            if rows == 0 {
-                continue;
+            // Also of a table that should have no rows: what is not sealed here is gone.
+            let partitions = partition::of(&self.db, old, table)?;
+            let found = partitions.iter().map(|partition| partition.rows).sum();
+            if found != rows {
+                return Err(FlushError::Rows { table: table.name(), expected: rows, written: found });
             }
-            for partition in partition::of(&self.db, old, table)? {
+            for partition in partitions {
                 files.push(self.write_one(old, table, &partition, written, &mut folders)?);
             }
         }
