@@ -15,15 +15,18 @@ mod engine_process;
 mod entrances;
 mod exporting;
 mod greeting;
+mod kept;
 mod lag;
 mod listeners;
 mod log_figures;
 mod parts;
+mod reload;
 mod run_file;
 mod state;
 mod status;
 mod store_client;
 mod store_figures;
+mod store_start;
 mod supervisor;
 mod view;
 mod watch;
@@ -70,7 +73,9 @@ impl Roles {
 pub struct Settings {
     /// The config file, to hand on to the engine; absolute.
     pub config_file: Option<PathBuf>,
-    /// What it says.
+    /// What it says by itself.
+    pub file: Config,
+    /// What it says, with the command line laid over it.
     pub config: Config,
     /// Where the data is; absolute.
     pub data_dir: PathBuf,
@@ -108,7 +113,16 @@ async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
                     tracing::info!(signal, "stopping");
                     break None;
                 }
-                Told::Reload => parts.reload_doors().await,
+                Told::Reload => {
+                    supervisor::reloading();
+                    tokio::select! {
+                        changed = parts.reload() => supervisor::reloaded(changed),
+                        signal = signals.stop() => {
+                            tracing::info!(signal, "stopping");
+                            break None;
+                        }
+                    }
+                }
             },
             part = parts.ended() => {
                 tracing::error!(part, "ended by itself, stopping");

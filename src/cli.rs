@@ -109,14 +109,15 @@ impl Place {
 
     /// Reads the config and finds the data directory.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let mut config = self.config()?;
+        let file = self.config()?;
+        let mut config = file.clone();
         if config.store.socket_dir.is_none() {
             config.store.socket_dir = crate::config::runtime_dir();
         }
         let data_dir = crate::config::data_dir(self.data_dir.as_deref(), &config)
             .context("no place for the data: neither --data-dir nor data_dir nor HOME is set")?;
         let config_file = self.config.as_deref().map(std::path::absolute).transpose()?;
-        Ok(Settings { config_file, config, data_dir, recent: Recent::default(), demo: false })
+        Ok(Settings { config_file, file, config, data_dir, recent: Recent::default(), demo: false })
     }
 }
 

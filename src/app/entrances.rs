@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::addresses::Opened;
 use super::listeners::{Listeners, Wanted};
 use super::{Roles, Settings};
-use crate::access::{Door, Doorplate, Doors, Finding, Findings, Port};
+use crate::access::{Door, Doorplate, Doors, Finding, Port};
 
 /// Bound ports that nobody has been let in at yet.
 #[derive(Debug)]
@@ -55,26 +55,6 @@ impl Entrances {
 pub fn opened(addresses: &BTreeMap<&'static str, SocketAddr>, doors: &Doors) -> Opened {
     let doorplates = doors.ports().iter().map(|port| (port.name, Doorplate::of(port))).collect();
     Opened { addresses: addresses.clone(), doorplates }
-}
-
-/// Locks all doors anew with what their files have now, or says why they stay as they are.
-pub async fn reload(doors: &Doors) {
-    let doors = doors.clone();
-    match tokio::task::spawn_blocking(move || doors.reload()).await {
-        Ok(Ok(notices)) => {
-            tell(&notices);
-            tracing::info!("certificates and credentials were read again");
-        }
-        Ok(Err(findings)) => refuse(&findings),
-        Err(error) => tracing::error!(%error, "reading certificates and credentials panicked, the old ones go on"),
-    }
-}
-
-/// Says loudly that the doors stay as they are.
-pub fn refuse(findings: &Findings) {
-    for finding in findings.iter() {
-        tracing::error!(key = finding.key, reason = finding.message, "certificates and credentials stay as they were");
-    }
 }
 
 /// What an operator should know although it goes on.

@@ -122,11 +122,28 @@ impl Exporting {
         }
         for name in &changes.removed {
             self.forget(name, &Signal::ALL).await;
+            self.inner.around.telemetry.health().forget(name);
         }
         for (name, (config, destination)) in start {
             self.start(name, config, destination).await;
         }
         Ok(changes)
+    }
+
+    /// Everything that would keep [`Self::apply`] from changing anything.
+    pub async fn check(&self, exporters: &Exporters) -> Vec<ExporterError> {
+        let mut wrong = Vec::new();
+        for (name, config) in exporters {
+            if let Err(error) = build(name, config).await {
+                wrong.push(error);
+            }
+        }
+        wrong
+    }
+
+    /// Whether a destination is a store, which shows what waits for it.
+    pub fn is_store(&self, name: &str) -> bool {
+        self.inner.running.lock().get(name).is_some_and(|running| running.destination.is_none())
     }
 
     /// Stops one; what is in flight has a moment to end.

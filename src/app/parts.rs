@@ -1,10 +1,9 @@
 //! The running parts: started in one order, stopped in the other.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -21,28 +20,25 @@ use super::entrances::{self, Entrances};
 use super::exporting::{Exporting, Surroundings};
 use super::lag::Lag;
 use super::log_figures::LogFigures;
+use super::reload::{Collector, Reload};
 use super::state::State;
 use super::store_client::StoreClient;
 use super::store_figures::StoreFigures;
 use super::view::AppView;
-use super::{Roles, Settings, data_dir, watch, watchdog};
+use super::{Roles, Settings, data_dir, kept, store_start, watch, watchdog};
 use crate::access::{Doors, PassFiles};
 use crate::config::Config;
 use crate::demo;
-use crate::exporters::{self, dead_letters::DeadLetters};
+use crate::exporters;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
-use crate::store::engine::home::Home;
-use crate::store::front::{self, EngineCommand};
+use crate::store::front;
 use crate::telemetry::Telemetry;
-use crate::wal::{Log, Logs};
+use crate::wal::Logs;
 use crate::web;
 
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
 const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
-
-/// Bytes of a unix socket's path (`sun_path` in unix(7), less the zero at its end).
-const LONGEST_SOCKET: usize = 107;
 
 /// How much of the past the shop of `--demo` sends first.
 const DEMO_HISTORY: Duration = Duration::from_secs(3600);
@@ -79,8 +75,8 @@ pub struct Parts {
     store: Stage,
     web: Stage,
     logs: Option<Logs>,
-    /// The exporters, for a change of the config.
-    exporting: Option<Exporting>,
+    /// For a change of the config.
+    reload: Option<Reload>,
     ends: mpsc::UnboundedSender<&'static str>,
     ended: mpsc::UnboundedReceiver<&'static str>,
 }
@@ -105,7 +101,7 @@ impl Parts {
             store: Stage::default(),
             web: Stage::default(),
             logs: None,
-            exporting: None,
+            reload: None,
             ends,
             ended,
         };
@@ -118,6 +114,7 @@ impl Parts {
             telemetry: telemetry.clone(),
             logs: Mutex::new(None),
             letters: Mutex::new(None),
+            exporting: OnceLock::new(),
             store: client.clone(),
             addresses: parts.addresses.clone(),
             data_dir: data_dir.clone(),
@@ -130,7 +127,7 @@ impl Parts {
             parts.spawn(&parts.web, "web", serve);
         }
         let kept = if roles.collector {
-            let logs = open_logs(settings).await?;
+            let logs = kept::open_logs(settings).await?;
             telemetry.with_registry(|registry| {
                 registry.register_collector(Box::new(LogFigures {
                     logs: logs.clone(),
@@ -143,7 +140,7 @@ impl Parts {
                 }
             });
             *view.logs.lock() = Some(logs.clone());
-            let letters = open_letters(settings, &telemetry).await?;
+            let letters = kept::open_letters(settings, &telemetry).await?;
             let letters = LetterBox::new(letters);
             *view.letters.lock() = Some(letters.clone());
             parts.logs = Some(logs.clone());
@@ -153,19 +150,22 @@ impl Parts {
         };
         parts.state.done("logs");
         if roles.store && with_store {
-            check_store(settings).await?;
+            store_start::check(settings).await?;
             parts.start_store(settings, &mut ports)?;
         }
         let store_is_up = match &client {
             Some(client) => tokio::select! {
-                up = wait_for(client, STORE_PATIENCE[0]) => up,
+                up = store_start::wait_for(client, STORE_PATIENCE[0]) => up,
                 part = parts.ended() => anyhow::bail!("{part} ended by itself"),
             },
             None => true,
         };
+        let mut collector = None;
         if let Some((logs, letters)) = kept {
-            parts.start_exporters(settings, &logs, &telemetry, &letters).await?;
-            parts.start_receivers(config, &mut ports, logs.clone(), &telemetry);
+            let exporting = parts.start_exporters(settings, &logs, &telemetry, &letters).await?;
+            view.set_exporting(exporting.clone());
+            let admission = parts.start_receivers(config, &mut ports, logs.clone(), &telemetry);
+            collector = Some(Collector { exporting, admission, letters: letters.letters().clone() });
             if settings.demo {
                 parts.start_demo()?;
             }
@@ -173,10 +173,11 @@ impl Parts {
             let lag = Lag::new(logs, telemetry.health().clone());
             tokio::spawn(async move { shutdown.run_until_cancelled(watch::run(view, lag)).await });
         }
+        parts.reload = Some(Reload::new(settings, roles, parts.doors.clone(), collector));
         parts.state.done("receivers");
         if !store_is_up
             && let Some(client) = &client
-            && !wait_for(client, STORE_PATIENCE[1]).await
+            && !store_start::wait_for(client, STORE_PATIENCE[1]).await
         {
             tracing::warn!("the store does not answer yet; what arrives is kept in the logs");
         }
@@ -190,26 +191,34 @@ impl Parts {
         entrances::opened(&self.addresses, &self.doors)
     }
 
-    /// Reads certificates and credentials again.
-    pub async fn reload_doors(&self) {
-        entrances::reload(&self.doors).await;
+    /// Reads the config again, and what it names. False if all stays as it was.
+    pub async fn reload(&mut self) -> bool {
+        let Some(reload) = &mut self.reload else { return false };
+        if !reload.run().await {
+            return false;
+        }
+        // Those who look for us may have to show something else now.
+        if let Err(error) = self.opened().write(&self.data_dir) {
+            tracing::warn!(%error, "cannot write run/addresses.json");
+        }
+        true
     }
 
     fn start_store(&self, settings: &Settings, ports: &mut Entrances) -> anyhow::Result<()> {
         let Some(entrance) = ports.take("sql") else { return Ok(()) };
         let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
-        let run = front::run(config, entrance, engine_command(settings)?, self.store.shutdown.clone());
+        let run = front::run(config, entrance, store_start::engine_command(settings)?, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
         Ok(())
     }
 
     async fn start_exporters(
-        &mut self,
+        &self,
         settings: &Settings,
         logs: &Logs,
         telemetry: &Telemetry,
         letters: &LetterBox,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Exporting> {
         let config = &settings.config;
         let exporting = Exporting::new(Surroundings {
             logs: logs.clone(),
@@ -223,11 +232,16 @@ impl Parts {
         let exporters = exporters::with_store(&config.exporters, config.store.enabled);
         exporting.apply(&exporters).await.context("cannot start the exporters")?;
         letters.send_through(Arc::new(exporting.clone()));
-        self.exporting = Some(exporting);
-        Ok(())
+        Ok(exporting)
     }
 
-    fn start_receivers(&self, config: &Config, ports: &mut Entrances, logs: Logs, telemetry: &Telemetry) {
+    fn start_receivers(
+        &self,
+        config: &Config,
+        ports: &mut Entrances,
+        logs: Logs,
+        telemetry: &Telemetry,
+    ) -> Arc<Admission> {
         let admission = Arc::new(Admission::new(config.admission.clone()));
         let figures = Box::new(AdmissionFigures(admission.clone()));
         telemetry.with_registry(|registry| registry.register_collector(figures));
@@ -253,6 +267,7 @@ impl Parts {
             let serve = receivers::pyroscope::serve(listener, config.pyroscope, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the pyroscope receiver", serve);
         }
+        admission
     }
 
     /// The shop sends over the real ports, as any other sender does.
@@ -340,76 +355,4 @@ impl Drop for End {
         // Nobody listens any more once we stop.
         let _ = self.ends.send(self.name);
     }
-}
-
-/// What the engine would refuse to start for, said here and now by the program itself: another
-/// instance on its folder, a newer version, no permission; a socket's path that is too long.
-async fn check_store(settings: &Settings) -> anyhow::Result<()> {
-    let store = &settings.config.store;
-    let socket = store.ingest_socket(&settings.data_dir);
-    let length = socket.as_os_str().len();
-    anyhow::ensure!(
-        length <= LONGEST_SOCKET,
-        "the path of the socket {} has {length} bytes, the system takes {LONGEST_SOCKET}; \
-         set store.socket_dir to a folder with a shorter path",
-        socket.display()
-    );
-    let dir = store.dir(&settings.data_dir);
-    // Given up at once: the engine takes it.
-    let home = tokio::task::spawn_blocking(move || Home::open(&dir).map(drop)).await?;
-    home.context("the store cannot start")
-}
-
-/// `vispyr engine`, the same program on the same data.
-fn engine_command(settings: &Settings) -> anyhow::Result<EngineCommand> {
-    let program = std::env::current_exe().context("cannot find the program's own file")?;
-    let mut args: Vec<OsString> = vec!["engine".into(), "--data-dir".into(), settings.data_dir.clone().into()];
-    if let Some(file) = &settings.config_file {
-        args.extend(["--config".into(), file.into()]);
-    }
-    let log = &settings.config.log;
-    args.extend(["--log-level".into(), log.level.clone().into()]);
-    args.extend(["--log-format".into(), log.format.name().into()]);
-    Ok(EngineCommand { program, args })
-}
-
-/// Opens the four logs at once: each may have a tail to repair.
-async fn open_logs(settings: &Settings) -> anyhow::Result<Logs> {
-    let config = settings.config.wal.clone();
-    let exporters = exporters::with_store(&settings.config.exporters, settings.config.store.enabled);
-    let dir = settings.data_dir.join("wal");
-    let opened = tokio::task::spawn_blocking(move || {
-        let open = |signal: Signal| {
-            let destinations = exporters::config::destinations(&exporters, signal);
-            Log::open(dir.join(signal.name()), signal, &config, &destinations)
-        };
-        std::thread::scope(|threads| {
-            let threads = Signal::ALL.map(|signal| threads.spawn(move || open(signal)));
-            threads.map(|thread| thread.join())
-        })
-    });
-    let mut logs = Vec::with_capacity(4);
-    for result in opened.await? {
-        let result = result.map_err(|_| anyhow::anyhow!("opening a log panicked"))?;
-        logs.push(result.context("cannot open the log")?);
-    }
-    let logs = <[Log; 4]>::try_from(logs).map_err(|_| anyhow::anyhow!("not four logs"))?;
-    Ok(Logs::new(logs))
-}
-
-async fn open_letters(settings: &Settings, telemetry: &Telemetry) -> anyhow::Result<DeadLetters> {
-    let (dir, max_size) = (settings.data_dir.join("dead-letters"), settings.config.dead_letters.max_size);
-    let telemetry = telemetry.clone();
-    let opened = tokio::task::spawn_blocking(move || DeadLetters::open(dir, max_size, &telemetry)).await?;
-    opened.context("cannot read the dead letters")
-}
-
-/// Waits until the store answers; whether it did in time.
-async fn wait_for(client: &StoreClient, patience: Duration) -> bool {
-    let answers = async {
-        while client.fetch().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(patience, answers).await.is_ok()
 }

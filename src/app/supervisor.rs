@@ -12,6 +12,20 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// Says that the config is being read again (`Type=notify-reload`, systemd.service(5)).
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "no clock for the service manager"),
+    }
+}
+
+/// Says that it was, and whether anything came of it.
+pub fn reloaded(changed: bool) {
+    let status = if changed { "running" } else { "the new config is refused, running with the old one" };
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
 /// Says that we stop.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
@@ -84,14 +98,12 @@ impl Signals {
         }
     }
 
-    /// Waits until we are told to stop; the name of the signal. At the start and at the end there
-    /// is nothing to read again.
+    /// Waits until we are told to stop; the name of the signal. A SIGHUP meanwhile is heard by the
+    /// next [`Self::told`].
     pub async fn stop(&mut self) -> &'static str {
-        loop {
-            match self.told().await {
-                Told::Stop(signal) => return signal,
-                Told::Reload => tracing::warn!("SIGHUP while starting or stopping: not now"),
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

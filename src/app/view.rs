@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use futures_util::FutureExt;
@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::dead_letters::LetterBox;
+use super::exporting::Exporting;
 use super::state::State;
 use super::status::{Destination, Disk, LogStatus, Rate, SignalStatus, Status};
 use super::store_client::StoreClient;
-use crate::exporters;
 use crate::signal::Signal;
 use crate::telemetry::process::Usage;
 use crate::telemetry::recent::Recent;
@@ -46,6 +46,8 @@ pub struct AppView {
     pub logs: Mutex<Option<Logs>>,
     /// What destinations refused, once it is read.
     pub letters: Mutex<Option<LetterBox>>,
+    /// The exporters, once they run.
+    pub exporting: OnceLock<Exporting>,
     /// The store, if the collector feeds one.
     pub store: Option<Arc<StoreClient>>,
     /// What listens where.
@@ -120,7 +122,13 @@ impl AppView {
 
     /// Whether a destination is a store, which shows what waits for it.
     pub fn is_store(&self, destination: &str) -> bool {
-        destination == exporters::store::DESTINATION
+        self.exporting.get().is_some_and(|exporting| exporting.is_store(destination))
+    }
+
+    /// The exporters run.
+    pub fn set_exporting(&self, exporting: Exporting) {
+        // They are made once.
+        let _ = self.exporting.set(exporting);
     }
 
     async fn gather(&self) -> Status {

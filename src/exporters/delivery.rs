@@ -101,7 +101,7 @@ impl Delivery {
         let window = batch.saturating_mul(concurrency).clamp(SMALLEST_WINDOW, LARGEST_WINDOW);
         let rules = Rules { ordered, concurrency, window, joining };
         let engine = Engine::new(rules, Backoff::default());
-        let voice = Voice::new(self.name.clone(), signal);
+        let voice = Voice::new(self.name.clone(), signal, self.telemetry.health().clone());
         Task { delivery: self, signal, engine, voice, committer, read_to: Position(0) }.run(reader, shutdown).await;
     }
 }

@@ -27,6 +27,7 @@ use self::window::Window;
 use crate::signal::Signal;
 use crate::store::protocol::{self, Frame, LENGTH_BYTES, LogState, Progress, ProtocolError};
 use crate::telemetry::Telemetry;
+use crate::telemetry::health::Health;
 use crate::wal::{Logs, Reader, WalError};
 
 pub mod ledger;
@@ -104,6 +105,10 @@ pub async fn run(
         };
         let was_connected = connected.set(0) == 1;
         let Err(e) = ended;
+        let reason = e.to_string();
+        for signal in Signal::ALL {
+            telemetry.health().failing(&name, signal, &reason, false);
+        }
         if was_connected {
             (pause, quiet) = (FIRST_PAUSE, false);
         }
@@ -125,6 +130,8 @@ pub async fn run(
 struct Exporter {
     readers: [Reader; 4],
     ledgers: [Arc<Mutex<Ledger>>; 4],
+    name: String,
+    health: Health,
 }
 
 impl Exporter {
@@ -140,6 +147,8 @@ impl Exporter {
         Ok(Exporter {
             readers: readers.try_into().map_err(|v: Vec<Reader>| four(v.len()))?,
             ledgers: ledgers.try_into().map_err(|v: Vec<_>| four(v.len()))?,
+            name: name.to_owned(),
+            health: telemetry.health().clone(),
         })
     }
 
@@ -166,6 +175,9 @@ impl Exporter {
             _ => return Err(ProtocolError::Value("greeting").into()),
         };
         connected.set(1);
+        for signal in Signal::ALL {
+            self.health.well(&self.name, signal);
+        }
         tracing::info!(wanted = ?progress.map(|p| p.wanted.0), "store connected");
 
         let windows = Signal::ALL.map(|_| Window::default());

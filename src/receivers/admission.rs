@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Settings of admission (`[admission]`).
@@ -65,9 +65,11 @@ const KEPT_BUFFER: usize = 4 << 20;
 /// The limits, and how much of them is used.
 #[derive(Debug)]
 pub struct Admission {
-    config: Config,
+    /// May change while requests are in flight: each goes on with what it has read.
+    config: RwLock<Arc<Config>>,
     used: AtomicUsize,
-    connections: Arc<Semaphore>,
+    /// Open now.
+    connections: Arc<AtomicUsize>,
     /// Bodies being inflated or walked off the async threads: as many as there are cores.
     heavy: Arc<Semaphore>,
     cores: usize,
@@ -80,17 +82,23 @@ impl Admission {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Admission {
             used: AtomicUsize::new(0),
-            connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            connections: Arc::default(),
             heavy: Arc::new(Semaphore::new(cores)),
             cores,
             buffers: Mutex::default(),
-            config,
+            config: RwLock::new(Arc::new(config)),
         }
     }
 
-    /// The settings.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// The settings as they are now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().clone()
+    }
+
+    /// Other settings from now on, for new connections and requests. What is there already is
+    /// neither closed nor refused, even if it is more than the new limits allow.
+    pub fn change(&self, config: Config) {
+        *self.config.write() = Arc::new(config);
     }
 
     /// Bytes of bodies in flight now.
@@ -100,17 +108,20 @@ impl Admission {
 
     /// Connections open now.
     pub fn connections(&self) -> usize {
-        self.config.max_connections - self.connections.available_permits().min(self.config.max_connections)
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Largest request, in bytes.
     pub(crate) fn max_request_size(&self) -> usize {
-        usize::try_from(self.config.max_request_size.as_u64()).unwrap_or(usize::MAX)
+        usize::try_from(self.config.read().max_request_size.as_u64()).unwrap_or(usize::MAX)
     }
 
     /// Room for one more connection, until it is dropped.
-    pub(crate) fn connection(&self) -> Option<OwnedSemaphorePermit> {
-        self.connections.clone().try_acquire_owned().ok()
+    pub(crate) fn connection(&self) -> Option<Place> {
+        let most = self.config.read().max_connections;
+        let free = |open| (open < most).then_some(open + 1);
+        self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
+        Some(Place(self.connections.clone()))
     }
 
     /// A turn for work that takes milliseconds of CPU time.
@@ -140,6 +151,16 @@ impl Admission {
     }
 }
 
+/// The place of a connection, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A part of the memory budget, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
@@ -151,7 +172,7 @@ impl Reservation {
     /// Takes `more` bytes, or none of them if there is no room.
     #[must_use]
     pub(crate) fn grow(&mut self, more: usize) -> bool {
-        let budget = usize::try_from(self.admission.config.memory_budget.as_u64()).unwrap_or(usize::MAX);
+        let budget = usize::try_from(self.admission.config.read().memory_budget.as_u64()).unwrap_or(usize::MAX);
         let mine = self.bytes;
         let taken = self.admission.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             let wanted = used.saturating_add(more);
@@ -183,6 +204,7 @@ impl Drop for Reservation {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -224,5 +246,25 @@ mod tests {
         assert_eq!(admission.connections(), 2);
         drop(a);
         assert!(admission.connection().is_some());
+    }
+
+    #[test]
+    fn limits_change_while_they_are_used() {
+        let admission = admission(100);
+        let mut a = admission.reservation();
+        assert!(a.grow(90));
+        let places: Vec<_> = (0..3).map(|_| admission.connection().unwrap()).collect();
+        admission.change(Config { memory_budget: ByteSize::b(200), max_connections: 2, ..Config::default() });
+        let mut b = admission.reservation();
+        assert!(b.grow(110) && !b.grow(1));
+        assert!(admission.connection().is_none());
+        assert_eq!(admission.connections(), 3, "nobody is thrown out");
+        drop(places);
+        assert!(admission.connection().is_some());
+        admission.change(Config { memory_budget: ByteSize::b(50), ..Config::default() });
+        drop(a);
+        assert!(!admission.reservation().grow(1));
+        drop(b);
+        assert_eq!((admission.in_flight(), admission.connections()), (0, 0));
     }
 }

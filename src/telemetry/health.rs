@@ -53,6 +53,7 @@ impl Health {
 
     /// The destination will never take something. For the rest it is well.
     pub fn refused(&self, destination: &str, signal: Signal, reason: &str) {
+        self.well(destination, signal);
         self.change(destination, signal, |condition| {
             condition.last_error = Some(LastError { time: now_nanos(), reason: reason.to_owned() });
         });

@@ -18,7 +18,7 @@ use crate::access::curl::{curl, trusting, with};
 use crate::harness::{Options, Vispyr, get, signal};
 
 const READ_AGAIN: &str = "certificates and credentials were read again";
-const STAY: &str = "certificates and credentials stay as they were";
+const STAY: &str = "the config is refused, the old one goes on";
 
 /// A span in OTLP's JSON.
 fn span(n: u64) -> String {

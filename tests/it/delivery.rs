@@ -1,7 +1,7 @@
 //! Delivery to destinations that misbehave at will: every row of the table in the architecture,
 //! with the real program between a sender and a server of the test's own.
 
-mod sink;
+pub mod sink;
 
 mod encodings;
 mod rows;
@@ -64,7 +64,7 @@ async fn send(vispyr: &Vispyr, path: &str, body: Vec<u8>) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-async fn send_spans(vispyr: &Vispyr, numbers: impl IntoIterator<Item = u64>) {
+pub async fn send_spans(vispyr: &Vispyr, numbers: impl IntoIterator<Item = u64>) {
     send(vispyr, "/v1/traces", spans(numbers)).await;
 }
 
@@ -117,11 +117,11 @@ impl Ledger {
 }
 
 /// The numbers from `from` to before `to`.
-fn numbers(from: u64, to: u64) -> Vec<u64> {
+pub fn numbers(from: u64, to: u64) -> Vec<u64> {
     (from..to).collect()
 }
 
-fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
+pub fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
     numbers.sort_unstable();
     numbers
 }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::harness::{DEADLINE, Options, Vispyr, children_of, get, sum_of};
 
 /// Spans in one request of the load.
-const BATCH: u64 = 20;
+pub const BATCH: u64 = 20;
 
 /// A request of spans whose ids are `BATCH * n ..`.
 fn request(n: u64) -> ExportTraceServiceRequest {
@@ -34,15 +34,15 @@ fn request(n: u64) -> ExportTraceServiceRequest {
 }
 
 /// Clients that send until told to stop, and remember what was acknowledged.
-struct Load {
-    acknowledged: Arc<Mutex<Vec<u64>>>,
+pub struct Load {
+    pub acknowledged: Arc<Mutex<Vec<u64>>>,
     sent: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     clients: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(vispyr: &Vispyr) -> Self {
+    pub fn start(vispyr: &Vispyr) -> Self {
         let to = vispyr.url("otlp_grpc", "");
         let (acknowledged, sent, stop) = (Arc::<Mutex<Vec<u64>>>::default(), Arc::default(), Arc::default());
         let client = |_| {
@@ -69,7 +69,7 @@ impl Load {
         Load { acknowledged, sent, stop, clients }
     }
 
-    async fn until(&self, requests: usize) {
+    pub async fn until(&self, requests: usize) {
         let deadline = Instant::now() + DEADLINE;
         while self.acknowledged.lock().len() < requests {
             assert!(Instant::now() < deadline, "the load gets no answers");
@@ -78,7 +78,7 @@ impl Load {
     }
 
     /// Ends the clients; which requests were acknowledged, and how many were sent.
-    async fn end(self) -> (HashSet<u64>, u64) {
+    pub async fn end(self) -> (HashSet<u64>, u64) {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.await.unwrap();

@@ -13,6 +13,7 @@ mod harness;
 mod lifecycle;
 mod receivers;
 mod receivers_bad_input;
+mod reload;
 mod sealing;
 mod sql;
 mod sql_gates;

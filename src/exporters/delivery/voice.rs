@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::engine::Letter;
 use crate::exporters::outcome::{Later, Outcome};
 use crate::signal::{Format, Signal};
+use crate::telemetry::health::Health;
 
 /// How often the same thing is said.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Voice {
     destination: String,
     signal: Signal,
+    /// For those who ask later.
+    health: Health,
     failing: Option<Failing>,
     rejected: Limited,
     set_aside: Limited,
@@ -51,10 +54,11 @@ impl Limited {
 }
 
 impl Voice {
-    pub(super) fn new(destination: String, signal: Signal) -> Self {
+    pub(super) fn new(destination: String, signal: Signal, health: Health) -> Self {
         Voice {
             destination,
             signal,
+            health,
             failing: None,
             rejected: Limited::default(),
             set_aside: Limited::default(),
@@ -66,6 +70,7 @@ impl Voice {
         let (destination, signal) = (&self.destination, self.signal);
         match outcome {
             Outcome::Accepted { rejected, message } => {
+                self.health.well(destination, signal);
                 if let Some(failing) = self.failing.take()
                     && failing.said.is_some()
                 {
@@ -81,8 +86,12 @@ impl Voice {
                 }
             }
             // What comes of it is said when it is set aside.
-            Outcome::Refused { reason } => tracing::debug!(destination, %signal, reason, "refused"),
+            Outcome::Refused { reason } => {
+                self.health.refused(destination, signal, reason);
+                tracing::debug!(destination, %signal, reason, "refused");
+            }
             Outcome::Later { reason, kind, .. } => {
+                self.health.failing(destination, signal, reason, *kind == Later::Misconfigured);
                 let now = Instant::now();
                 let failing = self.failing.get_or_insert(Failing { since: now, said: None });
                 let patience = if *kind == Later::Misconfigured { Duration::ZERO } else { PATIENCE };
