@@ -22,6 +22,7 @@ mod log_figures;
 mod parts;
 mod reload;
 mod run_file;
+mod shop;
 mod state;
 mod status;
 mod store_client;

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -14,6 +15,9 @@ use tokio_rustls::TlsAcceptor;
 use super::credentials::{Credentials, Denied};
 use super::stray;
 use super::stream::Stream;
+
+/// Wrong credentials are told of no more often: whoever tries to guess some should not fill the log.
+const TELL_EVERY: Duration = Duration::from_secs(600);
 
 /// What a port is locked with at the moment.
 #[derive(Default)]
@@ -34,8 +38,10 @@ pub struct Door {
 
 #[derive(Default)]
 struct Inner {
+    port: &'static str,
     locks: RwLock<Locks>,
     denied: AtomicU64,
+    told: Mutex<Option<Instant>>,
     failed_handshakes: AtomicU64,
 }
 
@@ -74,8 +80,8 @@ impl Door {
         Door::default()
     }
 
-    pub(super) fn locked(locks: Locks) -> Self {
-        Door { inner: Arc::new(Inner { locks: RwLock::new(locks), ..Inner::default() }) }
+    pub(super) fn locked(port: &'static str, locks: Locks) -> Self {
+        Door { inner: Arc::new(Inner { port, locks: RwLock::new(locks), ..Inner::default() }) }
     }
 
     /// From now on; connections that are open stay.
@@ -123,9 +129,17 @@ impl Door {
             Some(credentials) => credentials.judge(headers),
             None => return Ok(()),
         };
-        judged.inspect_err(|_| {
-            self.inner.denied.fetch_add(1, Ordering::Relaxed);
-        })
+        judged.inspect_err(|denied| self.denied(denied))
+    }
+
+    /// Counts, and now and then says so: an agent with an old token should not go unnoticed.
+    fn denied(&self, denied: &Denied) {
+        let count = self.inner.denied.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = self.inner.told.lock();
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            tracing::warn!(port = self.inner.port, %denied, count, "requests are refused for their credentials");
+        }
     }
 
     /// Whether it has TLS now.

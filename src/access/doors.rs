@@ -45,7 +45,7 @@ impl Doors {
     /// `listen` has to be where the ports really are: sockets may come from the service manager.
     pub fn open(ports: Vec<Port>) -> Result<(Self, Vec<Finding>), Findings> {
         let (locks, notices) = read(&ports)?;
-        let doors = ports.iter().zip(locks).map(|(port, locks)| (port.name, Door::locked(locks))).collect();
+        let doors = ports.iter().zip(locks).map(|(port, locks)| (port.name, Door::locked(port.name, locks))).collect();
         Ok((Doors { inner: Arc::new(Inner { doors, ports: Mutex::new(ports) }) }, notices))
     }
 

@@ -25,8 +25,8 @@ use super::state::State;
 use super::store_client::StoreClient;
 use super::store_figures::StoreFigures;
 use super::view::AppView;
-use super::{Roles, Settings, data_dir, kept, store_start, watch, watchdog};
-use crate::access::{Doors, PassFiles};
+use super::{Roles, Settings, data_dir, kept, shop, store_start, watch, watchdog};
+use crate::access::Doors;
 use crate::config::Config;
 use crate::demo;
 use crate::exporters;
@@ -272,25 +272,7 @@ impl Parts {
 
     /// The shop sends over the real ports, as any other sender does.
     fn start_demo(&self) -> anyhow::Result<()> {
-        let doorplates = self.opened().doorplates;
-        let at = |name: &str| {
-            let (Some(address), Some(doorplate)) = (self.addresses.get(name), doorplates.get(name)) else {
-                anyhow::bail!("--demo needs receivers.{name}, which is not enabled");
-            };
-            anyhow::ensure!(
-                !doorplate.client_certificate,
-                "--demo has no client certificate to show to receivers.{name}; start it apart: vispyr demo \
-                 --certificate-file FILE --key-file FILE"
-            );
-            let files = doorplate.complete(&PassFiles::default());
-            Ok(demo::Endpoint { address: address.to_string(), tls: doorplate.tls, files })
-        };
-        let endpoints = demo::Endpoints {
-            otlp_grpc: at("otlp_grpc")?,
-            otlp_http: at("otlp_http")?,
-            remote_write: at("remote_write")?,
-            pyroscope: at("pyroscope")?,
-        };
+        let endpoints = shop::endpoints(&self.opened())?;
         let config = demo::Config { endpoints, history: DEMO_HISTORY, ..demo::Config::default() };
         let run = demo::run(config, self.demo.shutdown.clone());
         self.demo.tasks.spawn(async move {

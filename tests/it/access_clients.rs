@@ -9,7 +9,7 @@ use rcgen::ExtendedKeyUsagePurpose;
 
 use crate::access::authority::{Authority, EXPIRED, OPEN_WEB, TOKEN, WRONG_TOKEN, auth, write};
 use crate::access::curl::{curl, trusting, with};
-use crate::harness::{Options, PROGRAM, Vispyr};
+use crate::harness::{Options, PROGRAM, Vispyr, sum_of};
 
 fn vispyr(args: &[&str], env: &[(&str, &str)]) -> Output {
     Command::new(PROGRAM).args(args).envs(env.iter().copied()).output().unwrap()
@@ -99,6 +99,21 @@ async fn our_commands_come_in() {
     let url = expired.url("sql", "/-/ready").replace("http://", "https://");
     let refused = curl(&with(&trusting(&ours.file()), &[&url]));
     assert_eq!((refused.exit, refused.trouble.contains("certificate has expired")), (60, true), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_inside_comes_in_like_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let config = ours.server("server").section("tls") + &auth(folder.path()) + OPEN_WEB;
+    let vispyr = Vispyr::start(Options { config, args: vec!["--demo".to_owned()], ..Options::default() }).await;
+    let all_there = || async {
+        let metrics = vispyr.metrics().await;
+        let taken = |labels: &[&str]| sum_of(&metrics, "vispyr_acknowledged_requests_total", labels) > 0.0;
+        ["otlp_grpc", "otlp_http", "remote_write", "pyroscope"].iter().all(|port| taken(&[port])).then_some(())
+    };
+    vispyr.wait("every receiver has something of the shop's", all_there).await;
+    assert_eq!(vispyr.metric("vispyr_refused_requests_total", &[]).await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,7 @@ impl Load {
                         Ok(answer) => refused.lock().push(answer.status().to_string()),
                         Err(error) => refused.lock().push(format!("{error:?}")),
                     }
-                    if n % 2 == 0 {
+                    if n.is_multiple_of(2) {
                         client = build();
                     }
                 }
