@@ -10,6 +10,7 @@ mod addresses;
 mod admission_figures;
 mod data_dir;
 mod dead_letters;
+mod destination_figures;
 mod door_figures;
 mod engine_process;
 mod entrances;

@@ -146,6 +146,12 @@ impl Exporting {
         self.inner.running.lock().get(name).is_some_and(|running| running.destination.is_none())
     }
 
+    /// The types of the destinations by their names.
+    pub fn types(&self) -> BTreeMap<String, &'static str> {
+        let kind = |running: &Running| running.config.kind.map_or("", Kind::name);
+        self.inner.running.lock().iter().map(|(name, running)| (name.clone(), kind(running))).collect()
+    }
+
     /// Stops one; what is in flight has a moment to end.
     async fn stop(&self, name: &str) {
         let Some(running) = self.inner.running.lock().remove(name) else { return };

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::addresses::Opened;
 use super::admission_figures::AdmissionFigures;
 use super::dead_letters::LetterBox;
+use super::destination_figures::DestinationFigures;
 use super::door_figures::DoorFigures;
 use super::entrances::{self, Entrances};
 use super::exporting::{Exporting, Surroundings};
@@ -231,6 +232,8 @@ impl Parts {
         });
         let exporters = exporters::with_store(&config.exporters, config.store.enabled);
         exporting.apply(&exporters).await.context("cannot start the exporters")?;
+        let figures = Box::new(DestinationFigures(exporting.clone()));
+        telemetry.with_registry(|registry| registry.register_collector(figures));
         letters.send_through(Arc::new(exporting.clone()));
         Ok(exporting)
     }

@@ -14,6 +14,7 @@ mod lifecycle;
 mod receivers;
 mod receivers_bad_input;
 mod reload;
+mod rules;
 mod sealing;
 mod sql;
 mod sql_gates;
