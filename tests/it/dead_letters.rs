@@ -14,6 +14,8 @@ use vispyr::exporters::dead_letters::DeadLetters;
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
 use vispyr::telemetry::Telemetry;
 
+use crate::delivery::send_spans;
+use crate::delivery::sink::{Answer as Word, Sink, http};
 use crate::harness::{Answer, Options, PROGRAM, Vispyr, get, send, sum_of};
 
 fn batch(name: &str) -> Batch {
@@ -167,4 +169,55 @@ async fn without_a_collector_the_command_says_so() {
     let output = command(&vispyr, &["list", "--address", "127.0.0.1:1"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("no collector answers on 127.0.0.1:1"), "{}", text(&output.stderr));
+}
+
+/// From a refusal to the end: kept, shown, refused again, taken at last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_is_taken_when_the_destination_is_mended() {
+    let bad = |call: &crate::delivery::sink::Call| call.spans().contains(&7);
+    let sink = Sink::with(move |call| if bad(call) { http(400, "no 7 here") } else { Word::Accept }).await;
+    let url = format!("http://{}", sink.address);
+    let config =
+        format!("[store]\nenabled = false\n[exporters.out]\ntype = \"otlp\"\nprotocol = \"http\"\nurl = \"{url}\"\n");
+    let vispyr = Vispyr::start(Options { command: "collector", config, ..Options::default() }).await;
+    send_spans(&vispyr, 0..10).await;
+    sink.wait_spans(9).await;
+    let one = || async { (vispyr.metric("vispyr_dead_letters", &["destination=\"out\""]).await == 1.0).then_some(()) };
+    vispyr.wait("it is set aside", one).await;
+    let id = get(&vispyr.url("web", "/api/v1/dead-letters")).await.unwrap().json()["letters"][0]["id"].clone();
+    let id = id.as_str().unwrap();
+    let shown = text(&command(&vispyr, &["show", id]).stdout);
+    assert!(shown.contains("no 7 here") && shown.contains("\"span 7\"") && !shown.contains("\"span 6\""), "{shown}");
+    let status = Command::new(PROGRAM).arg("status").arg("--data-dir").arg(vispyr.data_dir()).output().unwrap();
+    let status = text(&status.stdout);
+    let line = status.lines().find(|line| line.starts_with("traces") && line.contains(" out ")).unwrap_or_default();
+    assert!(line.ends_with(" 1"), "the letter is counted: {status}");
+    assert!(status.contains("well since: HTTP 400 Bad Request: no 7 here"), "{status}");
+
+    let again = command(&vispyr, &["retry", id]);
+    assert_eq!(again.status.code(), Some(1));
+    let said = text(&again.stdout);
+    assert!(said.contains("refused again: HTTP 400 Bad Request: no 7 here\n0 accepted, 1 kept\n"), "{said}");
+    sink.now(|_| http(503, "away"));
+    let away: Value = serde_json::from_slice(&command(&vispyr, &["retry", "--all", "--json"]).stdout).unwrap();
+    assert!(away["kept"][0]["reason"].as_str().unwrap().contains("away"), "{away}");
+    let api = ask(&vispyr, "POST", "/api/v1/dead-letters/retry?destination=out", None).await.json();
+    assert_eq!((&api["accepted"], &api["left"]), (&0.into(), &1.into()), "{api}");
+    let shown = get(&vispyr.url("web", &format!("/api/v1/dead-letters/{id}"))).await.unwrap().json();
+    assert_eq!(shown["retries"], 3, "{shown}");
+
+    sink.now(|_| Word::Accept);
+    let taken = command(&vispyr, &["retry", "--destination", "out"]);
+    assert_eq!((taken.status.code(), text(&taken.stdout)), (Some(0), format!("{id}: accepted\n1 accepted, 0 kept\n")));
+    let mut spans = sink.wait_spans(10).await;
+    spans.sort_unstable();
+    assert_eq!(spans, (0..10).collect::<Vec<u64>>());
+    let metrics = vispyr.metrics().await;
+    let of = |name: &str| sum_of(&metrics, name, &["destination=\"out\"", "signal=\"traces\""]);
+    // Set aside once, and out of the ledger since.
+    assert_eq!((of("vispyr_forwarded_items_total"), of("vispyr_set_aside_items_total")), (9.0, 1.0));
+    assert_eq!(
+        (of("vispyr_dead_letters_resent_items_total"), sum_of(&metrics, "vispyr_dead_letters", &[])),
+        (1.0, 0.0)
+    );
 }

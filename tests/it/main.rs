@@ -10,6 +10,7 @@ mod dead_letters;
 mod delivery;
 mod demo;
 mod harness;
+mod journal;
 mod lifecycle;
 mod receivers;
 mod receivers_bad_input;

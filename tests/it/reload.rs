@@ -229,6 +229,25 @@ async fn the_service_manager_hears_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_to_stop_means_at_once() {
+    // A client that sends nothing more keeps the graceful stop waiting.
+    let mut vispyr = Vispyr::start(collector("")).await;
+    let mut client = tokio::net::TcpStream::connect(vispyr.address("otlp_http")).await.unwrap();
+    let head =
+        b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut client, head).await.unwrap();
+    let open = || async { (vispyr.metric("vispyr_connections", &[]).await == 1.0).then_some(()) };
+    vispyr.wait("the request has begun", open).await;
+    signal(vispyr.pid(), rustix::process::Signal::TERM);
+    vispyr.wait("it begins to stop", || async { vispyr.log().contains("stopping").then_some(()) }).await;
+    signal(vispyr.pid(), rustix::process::Signal::INT);
+    let (status, took) = vispyr.wait_ended().await;
+    assert!(status.success(), "{status}");
+    assert!(took < std::time::Duration::from_secs(2), "{took:?}: {}", vispyr.log());
+    assert!(vispyr.log().contains("told again, stopping at once"), "{}", vispyr.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hang_up_while_it_stops_or_reloads_is_no_harm() {
     let hangs = Sink::with(|_| Answer::Hang).await;
     let mut vispyr = Vispyr::start(collector(&otlp("out", &hangs, ""))).await;
