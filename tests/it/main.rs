@@ -11,6 +11,7 @@ mod delivery;
 mod demo;
 mod harness;
 mod journal;
+mod ledger;
 mod lifecycle;
 mod receivers;
 mod receivers_bad_input;
