@@ -103,7 +103,7 @@ impl Reload {
         }
         let Changes { added, changed, removed } = changes;
         tracing::info!(
-            keys = difference.now.join(", "),
+            keys = told(&difference.now).join(", "),
             destinations_added = added.join(", "),
             destinations_started_again = changed.join(", "),
             destinations_removed = removed.join(", "),
@@ -117,6 +117,11 @@ impl Reload {
         let read = blocking(move || Config::load(&file)).await?;
         read.map_err(|mistakes| Refused(mistakes.to_string().lines().map(str::to_owned).collect()))
     }
+}
+
+/// Those that are worth a word: destinations are named as a whole.
+fn told(keys: &[String]) -> Vec<&str> {
+    keys.iter().map(String::as_str).filter(|key| !key.starts_with("exporters.")).collect()
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {

@@ -2,6 +2,8 @@
 //! with a deadline, and leaves no process behind.
 #![allow(dead_code, reason = "each test module uses a part of it")]
 
+mod http;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::future::Future;
@@ -11,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use serde_json::Value;
+
+pub use self::http::{Answer, get, post, send, sum_of};
 
 /// How long a condition may take before a test fails: the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -55,24 +57,6 @@ pub struct Vispyr {
     addresses: BTreeMap<String, SocketAddr>,
 }
 
-/// An HTTP answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: http::HeaderMap,
-    pub body: bytes::Bytes,
-}
-
-impl Answer {
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("not JSON: {e}: {}", self.text()))
-    }
-}
-
 impl Vispyr {
     /// Starts the program and waits until it is ready.
     pub async fn start(options: Options) -> Self {
@@ -108,7 +92,7 @@ impl Vispyr {
 
     /// Asks the store; the whole answer, whatever its status.
     pub async fn ask(&self, statement: &str, accept: &str) -> Answer {
-        let request = http::Request::post(self.url("sql", "/api/v1/sql"))
+        let request = ::http::Request::post(self.url("sql", "/api/v1/sql"))
             .header("content-type", "text/plain")
             .header("accept", accept)
             .body(Full::from(statement.to_owned()))
@@ -136,7 +120,7 @@ impl Vispyr {
         let mut last = String::new();
         let deadline = Instant::now() + DEADLINE;
         while Instant::now() < deadline {
-            let request = http::Request::post(self.url("sql", "/api/v1/sql"))
+            let request = ::http::Request::post(self.url("sql", "/api/v1/sql"))
                 .header("content-type", "text/plain")
                 .header("accept", "application/json")
                 .body(Full::from(statement.to_owned()))
@@ -369,37 +353,6 @@ fn rows(answer: &Value) -> Vec<Vec<Value>> {
 
 fn whole(cell: &Value) -> Option<i64> {
     cell.as_i64().or_else(|| cell.as_str()?.parse().ok()).or_else(|| cell.as_f64().map(|f| f as i64))
-}
-
-/// Adds up the samples of `name` in a text of metrics.
-pub fn sum_of(metrics: &str, name: &str, labels: &[&str]) -> f64 {
-    metrics
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.rsplit_once(' '))
-        .filter(|(key, _)| key.split('{').next() == Some(name) && labels.iter().all(|l| key.contains(l)))
-        .filter_map(|(_, value)| value.parse::<f64>().ok())
-        .sum()
-}
-
-/// GET, the whole answer.
-pub async fn get(url: &str) -> Result<Answer, String> {
-    send(http::Request::get(url).body(Full::default()).unwrap()).await
-}
-
-/// POST with a content type, the whole answer.
-pub async fn post(url: &str, content_type: &str, body: impl Into<bytes::Bytes>) -> Result<Answer, String> {
-    send(http::Request::post(url).header("content-type", content_type).body(Full::new(body.into())).unwrap()).await
-}
-
-/// Sends a request on a fresh connection.
-pub async fn send(request: http::Request<Full<bytes::Bytes>>) -> Result<Answer, String> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<bytes::Bytes>>();
-    let answer = tokio::time::timeout(DEADLINE, client.request(request));
-    let answer = answer.await.map_err(|e| e.to_string())?.map_err(|e| format!("{e:?}"))?;
-    let (head, body) = answer.into_parts();
-    let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 /// Sends a signal to a process; one that is gone is fine.

@@ -31,7 +31,7 @@ fn write(vispyr: &Vispyr, over: &str, removed: &[&str]) {
     let path = vispyr.data_dir().parent().unwrap().join("vispyr.toml");
     let mut config: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     if let Some(toml::Value::Table(exporters)) = config.get_mut("exporters") {
-        exporters.retain(|name, _| !removed.iter().any(|gone| *gone == name));
+        exporters.retain(|name, _| !removed.contains(&name));
     }
     fs::write(&path, config.to_string()).unwrap();
 }
