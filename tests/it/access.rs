@@ -296,6 +296,26 @@ async fn tls_at_a_plain_port_is_told_so() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_must_come_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let limit = "[admission]\nheader_timeout = \"300ms\"\n";
+    let vispyr = Vispyr::start(Options::config(&(ours.server("server").section("tls") + OPEN_WEB + limit))).await;
+    // The first bytes of a ClientHello, and no more.
+    for start in [&[][..], &[0x16, 3, 1]] {
+        let mut stream = TcpStream::connect(vispyr.address("otlp_grpc")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+        stream.write_all(start).unwrap();
+        let mut answer = Vec::new();
+        // Closed or reset, but not left open.
+        match stream.read_to_end(&mut answer) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{start:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn beyond_loopback_something_must_protect_a_port() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,12 @@
 //! Certificates and credentials change while requests come in.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -15,7 +18,7 @@ use vispyr::access::{Pass, PassFiles};
 
 use crate::access::authority::{Authority, OPEN_SQL, OPEN_WEB, TOKEN, USER, auth, write};
 use crate::access::curl::{curl, trusting, with};
-use crate::harness::{Options, Vispyr, get, signal};
+use crate::harness::{Options, PROGRAM, Vispyr, get, signal};
 
 const READ_AGAIN: &str = "certificates and credentials were read again";
 const STAY: &str = "the config is refused, the old one goes on";
@@ -248,4 +251,45 @@ async fn secrets_are_shown_nowhere() {
             assert!(!text.contains(secret), "{secret} in the {place}");
         }
     }
+}
+
+/// One request on a connection that stays; the status.
+fn ask_again(stream: &mut TcpStream) -> String {
+    let request =
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = [0; 4096];
+    let n = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..n]).lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_themselves_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let vispyr = Vispyr::serve().await;
+    let mut stream = TcpStream::connect(vispyr.address("otlp_http")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(ask_again(&mut stream), "HTTP/1.1 200 OK");
+
+    let locks = ours.server("server").section("receivers.otlp_http.tls") + &auth(folder.path()) + OPEN_WEB + OPEN_SQL;
+    vispyr.reconfigure(&locks);
+    hang_up(&vispyr, READ_AGAIN, 1).await;
+    // The connection stays, but its next request needs credentials now; a new one needs TLS.
+    assert_eq!(ask_again(&mut stream), "HTTP/1.1 401 Unauthorized");
+    let url = vispyr.url("otlp_http", "/v1/traces");
+    let request = ["-d", "{}", "-H", "content-type: application/json", "-u", USER];
+    assert_eq!(curl(&with(&request, &[&url])).body, "this port speaks TLS: use https\n");
+    let https = url.replace("http://", "https://");
+    assert_eq!(curl(&with(&trusting(&ours.file()), &[&request[..], &[&https]].concat())).status, 200);
+    // Our own commands learn of it.
+    let data = vispyr.data_dir();
+    let demo = ["demo", "--duration", "1s", "--data-dir", data.to_str().unwrap()];
+    let done = std::process::Command::new(PROGRAM).args(demo).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
+    vispyr.reconfigure("[auth]\nenabled = false\n[receivers.otlp_http.tls]\nenabled = false\n");
+    hang_up(&vispyr, READ_AGAIN, 2).await;
+    assert_eq!(ask_again(&mut stream), "HTTP/1.1 200 OK");
+    assert_eq!(curl(&with(&request, &[&url])).status, 200);
 }
