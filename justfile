@@ -16,7 +16,11 @@ lint:
 real *args:
     scripts/real {{args}}
 
-# Benchmarks: wire, wal, receive, store
+# Real servers (Prometheus, Tempo, Pyroscope, OpenTelemetry Collector) are fed and asked
+upstreams *args:
+    scripts/upstreams {{args}}
+
+# Benchmarks: wire, wal, receive, deliver, store, ask
 bench *names:
     scripts/bench {{names}}
 

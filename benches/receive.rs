@@ -10,65 +10,43 @@
 
 use std::convert::Infallible;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use vispyr::receivers::{Admission, Pipeline, admission, otlp_grpc};
 use vispyr::signal::Signal;
 use vispyr::telemetry::Telemetry;
 use vispyr::wal::{self, Log, Logs};
 
+#[path = "senders/load.rs"]
+mod load;
+#[path = "senders/spans.rs"]
+mod spans;
+
+use load::{CONNECTIONS, Load};
+use spans::SPANS;
+
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const SPANS: u64 = 512;
-const CONNECTIONS: usize = 8;
 const TIME: Duration = Duration::from_secs(3);
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-
-/// What the load is like.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Load {
-    /// Frames as large as the server allows, as Rust's clients send them.
-    Plain,
-    /// Frames of 16 KiB, as Go's and Java's clients send them.
-    SmallFrames,
-    /// gzip.
-    Gzip,
-}
-
-impl Load {
-    const ALL: [Load; 3] = [Load::Plain, Load::SmallFrames, Load::Gzip];
-
-    fn chunk(self) -> usize {
-        if self == Load::SmallFrames { 16 << 10 } else { usize::MAX }
-    }
-}
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     if let Ok(to) = std::env::var("VISPYR_BENCH_LOAD") {
         let (to, load) = to.split_once(' ').unwrap();
         let load = Load::ALL.into_iter().find(|l| format!("{l:?}") == load).unwrap();
-        println!("{}", runtime.block_on(generate(to.parse().unwrap(), load)));
+        println!("{}", runtime.block_on(load::generate(to.parse().unwrap(), load, TIME)).accepted);
         return;
     }
-    let plain = payload();
+    let plain = spans::payload();
     println!(
         "{SPANS} spans a request, {} bytes a span, {CONNECTIONS} connections, {} s each, {} threads",
         plain.len() as u64 / SPANS,
@@ -219,107 +197,4 @@ async fn bare_server(listener: TcpListener, stop: CancellationToken) {
     connections.wait().await;
     drop(queue);
     tokio::task::spawn_blocking(move || writer.join().unwrap()).await.unwrap();
-}
-
-/// Sends until the time is over; the requests that were answered.
-async fn generate(to: SocketAddr, load: Load) -> u64 {
-    let mut message = payload();
-    if load == Load::Gzip {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        encoder.write_all(&message).unwrap();
-        message = encoder.finish().unwrap();
-    }
-    let mut body = BytesMut::new();
-    body.put_u8((load == Load::Gzip).into());
-    body.put_u32(u32::try_from(message.len()).unwrap());
-    body.put_slice(&message);
-    let body = body.freeze();
-    let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        clients.push(tokio::spawn(client(to, load, body.clone(), done.clone(), over.clone())));
-    }
-    tokio::time::sleep(TIME).await;
-    over.store(true, Ordering::Relaxed);
-    for client in clients {
-        client.await.unwrap();
-    }
-    done.load(Ordering::Relaxed)
-}
-
-async fn client(to: SocketAddr, load: Load, body: Bytes, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
-    let stream = TcpStream::connect(to).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    builder.max_send_buf_size(4 << 20);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    while !over.load(Ordering::Relaxed) {
-        let mut rest = body.clone();
-        let mut chunks = Vec::new();
-        while !rest.is_empty() {
-            chunks.push(Ok::<_, Infallible>(Frame::data(rest.split_to(load.chunk().min(rest.len())))));
-        }
-        let mut request = http::Request::post(format!("http://{to}{EXPORT}"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers");
-        if load == Load::Gzip {
-            request = request.header("grpc-encoding", "gzip");
-        }
-        let request = request.body(StreamBody::new(futures_util::stream::iter(chunks))).unwrap();
-        sender.ready().await.unwrap();
-        let response = sender.send_request(request).await.unwrap();
-        let answer = response.into_body().collect().await.unwrap();
-        let status = answer.trailers().and_then(|trailers| trailers.get("grpc-status"));
-        assert_eq!(status.map(|status| status.as_bytes()), Some(&b"0"[..]));
-        done.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Spans as an instrumented service sends them, each a little different.
-fn payload() -> Vec<u8> {
-    let text = |key: &str, value: String| KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(Value::StringValue(value)) }),
-        ..Default::default()
-    };
-    let number = |key: &str, value: i64| KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(Value::IntValue(value)) }),
-        ..Default::default()
-    };
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let spans = (0..SPANS).map(|n| Span {
-        trace_id: [random().to_be_bytes(), random().to_be_bytes()].concat(),
-        span_id: random().to_be_bytes().to_vec(),
-        parent_span_id: random().to_be_bytes().to_vec(),
-        name: "GET /api/products/{id}".to_owned(),
-        kind: 2,
-        start_time_unix_nano: 1_790_000_000_000_000_000 + n * 1_000_003,
-        end_time_unix_nano: 1_790_000_000_000_000_000 + n * 1_000_003 + random() % 100_000_000,
-        attributes: vec![
-            text("http.request.method", "GET".to_owned()),
-            text("http.route", "/api/products/{id}".to_owned()),
-            text("url.path", format!("/api/products/{}", random() % 10_000)),
-            number("http.response.status_code", 200),
-            text("server.address", "shop.internal".to_owned()),
-            number("server.port", 8080),
-        ],
-        ..Default::default()
-    });
-    let resource = Resource {
-        attributes: vec![text("service.name", "shop".to_owned()), text("service.version", "1.2.3".to_owned())],
-        ..Default::default()
-    };
-    let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..Default::default() }];
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }],
-    }
-    .encode_to_vec()
 }

@@ -17,7 +17,9 @@ use super::stacks::Frame;
 /// One profile of processor time.
 pub fn request(service: Service, id: [u8; 16], seen: &[Seen], from: u64, to: u64) -> ExportProfilesServiceRequest {
     let mut tables = Tables::new();
-    let kind = ValueType { type_strindex: tables.string("cpu"), unit_strindex: tables.string("nanoseconds") };
+    // As OpenTelemetry's eBPF profiler has it.
+    let kind = ValueType { type_strindex: tables.string("samples"), unit_strindex: tables.string("count") };
+    let between = ValueType { type_strindex: tables.string("cpu"), unit_strindex: tables.string("nanoseconds") };
     let thread = tables.attribute("thread.name", "grpc-default-executor-0");
     let samples = seen
         .iter()
@@ -25,7 +27,7 @@ pub fn request(service: Service, id: [u8; 16], seen: &[Seen], from: u64, to: u64
             stack_index: tables.stack(seen.stack),
             attribute_indices: vec![thread],
             link_index: seen.span.as_ref().map_or(0, |span| tables.link(&span.trace_id, span.span_id)),
-            values: vec![seen.count * PERIOD],
+            values: vec![seen.count],
             timestamps_unix_nano: Vec::new(),
         })
         .collect();
@@ -34,7 +36,7 @@ pub fn request(service: Service, id: [u8; 16], seen: &[Seen], from: u64, to: u64
         samples,
         time_unix_nano: from,
         duration_nano: to.saturating_sub(from),
-        period_type: Some(kind),
+        period_type: Some(between),
         period: PERIOD,
         profile_id: id.into(),
         ..Profile::default()

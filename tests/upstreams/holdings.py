@@ -63,6 +63,19 @@ class Store:
                 add(name, count)
         return found
 
+    def points(self):
+        """Rows of metric points, stale markers included."""
+        return self.vispyr.one("SELECT count(*) FROM metric_points")
+
+    def traces_where(self, condition):
+        """Ids of the traces with a span of which this is true."""
+        return {row[0] for row in self.vispyr.sql(f"SELECT DISTINCT trace_id FROM spans WHERE {condition}")}
+
+    def profile_times(self):
+        """How many profiles there are of each service and type, each counted once."""
+        rows = self.vispyr.sql("SELECT service_name, profile_type, count(DISTINCT time) FROM profiles WHERE total > 0 GROUP BY 1, 2")
+        return {(service, kind): int(count) for service, kind, count in rows}
+
     def otlp_points(self):
         """Distinct data points that came by OTLP, by metric."""
         rows = self.vispyr.sql(
@@ -71,6 +84,9 @@ class Store:
             "WHERE s.resource IS NOT NULL GROUP BY 1"
         )
         return {metric: int(count) for metric, count in rows}
+
+    def log_rows(self):
+        return self.vispyr.one("SELECT count(*) FROM logs")
 
     def logs(self):
         """Distinct log records: service, time, body."""
@@ -86,8 +102,9 @@ class Store:
         return {(service, kind): int(total) for service, kind, _, total in rows if int(total)}
 
     def otlp_profiles(self):
-        """Ids of the profiles that came by OTLP."""
-        return {row[0] for row in self.vispyr.sql("SELECT DISTINCT profile_id FROM profiles WHERE format = 'otlp'")}
+        """Ids of the profiles that came by OTLP; the Collector passes on none that has no samples."""
+        ids = "SELECT DISTINCT profile_id FROM profiles WHERE format = 'otlp' AND sample_count > 0"
+        return {row[0] for row in self.vispyr.sql(ids)}
 
 
 def by_trace(pairs):
@@ -177,8 +194,23 @@ def otelcol_logs(otelcol):
                 for record in scope.get("logRecords", []):
                     total += 1
                     time = int(record.get("timeUnixNano") or 0) or int(record.get("observedTimeUnixNano") or 0)
-                    found.add((service, time, record.get("body", {}).get("stringValue")))
+                    body = plain(record.get("body", {}))
+                    found.add((service, time, body if isinstance(body, str) else compact(body)))
     return found, total
+
+
+def plain(value):
+    """A value of OTLP/JSON as JSON has it."""
+    kind, content = next(iter(value.items()), (None, None))
+    if kind == "kvlistValue":
+        return {entry["key"]: plain(entry["value"]) for entry in content.get("values", [])}
+    if kind == "arrayValue":
+        return [plain(entry) for entry in content.get("values", [])]
+    return int(content) if kind == "intValue" else content
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def otelcol_profiles(otelcol):
@@ -223,6 +255,16 @@ class PyroscopeQueries:
             **{"from": self.range["start"], "until": self.range["end"]},
         )
         return int(found["flamebearer"]["numTicks"])
+
+    def times(self):
+        """How many seconds of each service and type hold a profile."""
+        found = {}
+        for kind in self.types():
+            series = self.call("SelectSeries", profileTypeID=kind, labelSelector="{}", groupBy=["service_name"], step=1.0)
+            for one in series.get("series", []):
+                service = next(label["value"] for label in one["labels"] if label["name"] == "service_name")
+                found[service, kind] = sum(point.get("value", 0) > 0 for point in one.get("points", []))
+        return {key: count for key, count in found.items() if count}
 
     def totals(self):
         """By service and type, of all that there is."""

@@ -55,6 +55,7 @@ fn push(
     labels.extend(dictionary.attributes(&profile.attribute_indices)?);
     let sample_type = dictionary.value_type(profile.sample_type.as_ref())?;
     let period = dictionary.value_type(profile.period_type.as_ref())?;
+    let (name, sample_type, weight) = name::of_otlp(sample_type, &period, profile.period);
     let own_id = !profile.profile_id.is_empty();
     let header = Header {
         id: if own_id {
@@ -64,7 +65,7 @@ fn push(
         },
         time: time::stored(profile.time_unix_nano),
         duration: i64::try_from(profile.duration_nano).ok().filter(|ns| *ns > 0),
-        name: name::of_sample_type(&sample_type.name).to_owned(),
+        name,
         period_type: period.name,
         period_unit: period.unit,
         period: profile.period,
@@ -75,7 +76,7 @@ fn push(
     let mut samples = Samples::default();
     for sample in &profile.samples {
         let key = dictionary.sample(sample, header.time, profiles, encoder)?;
-        samples.add(key, &[value(sample)])?;
+        samples.add(key, &[value(sample).saturating_mul(weight)])?;
     }
     profiles.profile(&header, &[sample_type], &samples);
     Ok(())

@@ -296,7 +296,7 @@ fn otlp_profiles_come_back() {
             &"09".repeat(16),
             "2026-01-01 00:00:00",
             "10",
-            "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+            "cpu:cpu:nanoseconds:cpu:nanoseconds",
             "cpu",
             "nanoseconds",
             "cpu",
