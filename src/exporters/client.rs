@@ -304,18 +304,20 @@ fn failed(error: &(dyn StdError + 'static)) -> SendError {
     let mut words = Vec::new();
     let mut cause = Some(error);
     while let Some(current) = cause {
-        let rustls = current.downcast_ref::<rustls::Error>().or_else(|| {
-            let inner = current.downcast_ref::<io::Error>()?.get_ref()?;
-            inner.downcast_ref::<rustls::Error>()
-        });
-        if let Some(rustls) = rustls {
+        if let Some(rustls) = current.downcast_ref::<rustls::Error>() {
             return SendError::Certificate(rustls.to_string());
         }
         let said = current.to_string();
         if !words.iter().any(|word: &String| word.contains(&said)) {
             words.push(said);
         }
-        cause = current.source();
+        // What an I/O error wraps is not its source, but its own self.
+        cause = match current.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
     }
-    SendError::Network(words.join(": "))
+    let said = words.join(": ");
+    // HTTP/2 keeps the words only: what rustls says of an alert by the other side.
+    if said.contains("received fatal alert: ") { SendError::Certificate(said) } else { SendError::Network(said) }
 }

@@ -4,6 +4,8 @@
 pub mod sink;
 
 mod encodings;
+mod locks;
+mod protocols;
 mod rows;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
