@@ -95,7 +95,7 @@ impl Door {
     /// # Errors
     /// When the client cannot or must not come in. It has been told as far as the protocol allows.
     pub async fn accept(&self, stream: TcpStream) -> Result<Stream, AcceptError> {
-        let mut start = [0; 3];
+        let mut start = [0; 1];
         let seen = stream.peek(&mut start).await?;
         let (start, tls) = (&start[..seen], self.inner.locks.read().tls.clone());
         match tls {
@@ -114,7 +114,7 @@ impl Door {
             }
             Some(_) => {
                 self.failed();
-                stray::without_tls(stream, start).await;
+                stray::without_tls(stream).await;
                 Err(AcceptError::WithoutTls)
             }
         }

@@ -20,13 +20,12 @@ pub(super) fn is_tls(start: &[u8]) -> bool {
     start.first() == Some(&HANDSHAKE)
 }
 
-/// Answers a client without TLS. HTTP/2, hence gRPC, has room for words in GOAWAY.
-pub(super) async fn without_tls(stream: TcpStream, start: &[u8]) {
-    if start.starts_with(b"PRI") {
-        part(stream, &goaway(NO_TLS)).await;
-    } else {
-        part(stream, &bad_request(NO_TLS)).await;
-    }
+/// Answers a client without TLS. One of HTTP/2, hence of gRPC, gets the same: clients recognise the
+/// start of HTTP/1 and say so ("Trying to connect an http1.x server"), and wait before they come
+/// again. GOAWAY has room for words, but the SETTINGS that must come before make the connection a
+/// good one for gRPC: its C core then comes again at once, hundreds of times a second (tried).
+pub(super) async fn without_tls(stream: TcpStream) {
+    part(stream, &bad_request(NO_TLS)).await;
 }
 
 /// Answers a client with TLS. An alert has no words and would put the blame on versions or
@@ -42,21 +41,6 @@ fn bad_request(message: &str) -> Vec<u8> {
          connection: close\r\n\r\n{message}\n"
     )
     .into_bytes()
-}
-
-/// Empty SETTINGS, which come first, and GOAWAY with PROTOCOL_ERROR (RFC 9113, sections 6.5, 6.8).
-fn goaway(message: &str) -> Vec<u8> {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    const GOAWAY: u8 = 7;
-    const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
-    let length = u8::try_from(8 + message.len()).unwrap_or(u8::MAX);
-    let mut bytes = SETTINGS.to_vec();
-    // Length, type, no flags, stream 0; then the last stream taken, which is none.
-    bytes.extend([0, 0, length, GOAWAY, 0, 0, 0, 0, 0]);
-    bytes.extend([0; 4]);
-    bytes.extend(PROTOCOL_ERROR);
-    bytes.extend(message.as_bytes());
-    bytes
 }
 
 /// Writes, then reads on for a moment: a client whose bytes are not read gets a reset, and may
@@ -93,10 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn goaway_is_well_formed() {
-        let bytes = goaway(NO_TLS);
-        assert_eq!(usize::from(bytes[11]), bytes.len() - 18);
-        assert!(bytes.ends_with(b"use https"));
+    fn the_answer_is_whole() {
         let answer = String::from_utf8(bad_request(TLS)).unwrap();
         assert!(answer.ends_with(&format!("content-length: {}\r\nconnection: close\r\n\r\n{TLS}\n", TLS.len() + 1)));
     }

@@ -297,6 +297,20 @@ async fn tls_at_a_plain_port_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn grpc_without_tls_at_a_tls_port_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let vispyr = Vispyr::start(Options::config(&(ours.server("server").section("tls") + OPEN_WEB))).await;
+    let mut stream = TcpStream::connect(vispyr.address("otlp_grpc")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with("this port speaks TLS: use https\n"), "{text}");
+    assert!(export(&vispyr, "otlp_grpc", &PassFiles::default(), None).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_must_come_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(folder.path(), "ours");

@@ -86,7 +86,7 @@ class LockedDoors:
         tls = f'[tls]\ncertificate_file = "{folder}/shown.pem"\nkey_file = "{folder}/shown-key.pem"\n'
         return Server(program, tls + more, OPEN)
 
-    def send(self, server, environment):
+    def send(self, server, environment, scheme):
         """Each SDK over each protocol sends a batch; which of them were acknowledged."""
         folder = self.files.folder
         base = {
@@ -103,7 +103,7 @@ class LockedDoors:
 
         def one(sdk, protocol):
             program, timeout = senders[sdk]
-            endpoint = f"https://{server.addresses['otlp_grpc' if protocol == 'grpc' else 'otlp_http']}"
+            endpoint = f"{scheme}://{server.addresses['otlp_grpc' if protocol == 'grpc' else 'otlp_http']}"
             environment = {**base, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": timeout}
             output = run([*program, protocol, SPANS], f"{sdk} {protocol}", env=environment, seconds=60)
             return json.loads(output.strip().splitlines()[-1])["acknowledged"]
@@ -113,8 +113,8 @@ class LockedDoors:
             answers = threads.map(lambda name: one(*name), names)
             return {f"{sdk} {protocol}": answer for (sdk, protocol), answer in zip(names, answers)}
 
-    def expect(self, what, server, environment, opens):
-        answers = self.send(server, environment)
+    def expect(self, what, server, environment, opens, scheme="https"):
+        answers = self.send(server, environment, scheme)
         self.results.check(f"locked: {what}", answers, {name: opens for name in answers})
         return sum(answers.values())
 
@@ -135,6 +135,7 @@ class LockedDoors:
             taken = self.expect("TLS and a token", server, good, True)
             self.expect("a wrong token", server, wrong, False)
             self.expect("no token", server, {}, False)
+            self.expect("a client without TLS", server, good, False, "http")
             self.expect("a client that trusts another authority", server, distrusting, False)
             for n, (what, name, opens) in enumerate([
                 ("a server whose certificate has expired", "server-expired", False),
