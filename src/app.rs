@@ -11,6 +11,7 @@ mod admission_figures;
 mod data_dir;
 mod dead_letters;
 mod destination_figures;
+mod destinations;
 mod door_figures;
 mod engine_process;
 mod entrances;
@@ -41,6 +42,7 @@ use anyhow::Context;
 
 pub use addresses::{Addresses, read as read_addresses, read_doorplate};
 pub use data_dir::DataDirError;
+pub use destinations::check_destinations;
 pub use engine_process::run as run_engine;
 pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
 

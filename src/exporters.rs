@@ -8,7 +8,7 @@
 //! | [`destination`] | a destination as the engine sees it: takes a batch, gives an outcome |
 //! | [`outcome`] | what an answer means |
 //! | [`batch`], [`encoding`] | records joined into one body, without copying where that is possible |
-//! | [`client`], `tls`, `credentials` | HTTP |
+//! | [`client`], [`chunks`], `tls`, `credentials` | HTTP |
 //! | [`otlp`], [`prometheus`], [`pyroscope`] | the protocols |
 //! | [`backoff`] | how long to wait |
 //! | [`dead_letters`] | what a destination will never take |
@@ -16,6 +16,7 @@
 
 pub mod backoff;
 pub mod batch;
+pub mod chunks;
 pub mod client;
 pub mod config;
 mod credentials;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::access::{Doors, Finding};
+use crate::app;
 use crate::config::{Config, Mistakes};
 
 /// Arguments.
@@ -19,14 +20,17 @@ pub struct Args {
     /// Do not read the certificates and secrets that it names: they are on another machine
     #[arg(long)]
     no_files: bool,
+    /// Also try whether each destination answers
+    #[arg(long, conflicts_with = "no_files")]
+    connect: bool,
 }
 
 /// Exit code 0 and one line if the config is good, 1 and a line a mistake on stderr if not. What is
 /// allowed but odd goes to stderr, too.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Some(file) = args.file.or(args.config) else { anyhow::bail!("no file given") };
-    let checked =
-        Config::load(&file).and_then(|config| if args.no_files { Ok(Vec::new()) } else { files(&file, &config) });
+    let checked = Config::load(&file)
+        .and_then(|config| if args.no_files { Ok(Vec::new()) } else { files(&file, &config, args.connect) });
     match checked {
         Ok(notices) => {
             if let Some(notices) = notices.first().map(|_| Mistakes::at_keys(&file, &notices)) {
@@ -43,14 +47,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Reads the certificates and secrets that the config names; what should be known of them.
-fn files(file: &Path, config: &Config) -> Result<Vec<(String, String)>, Mistakes> {
-    let texts = |finding: &Finding| (finding.key.clone(), finding.message.clone());
-    match Doors::open(config.ports()) {
-        Ok((_, notices)) => {
-            let warning = |notice: &Finding| (notice.key.clone(), format!("warning: {}", notice.message));
-            Ok(notices.iter().map(warning).collect())
+/// Reads the certificates and secrets that the config names, and tries the destinations if it is
+/// told to; what should be known of them.
+fn files(file: &Path, config: &Config, connect: bool) -> Result<Vec<(String, String)>, Mistakes> {
+    let mut wrong = app::check_destinations(&config.exporters, connect);
+    let notices = match Doors::open(config.ports()) {
+        Ok((_, notices)) => notices,
+        Err(findings) => {
+            wrong.extend(findings.iter().map(|finding| (finding.key.clone(), finding.message.clone())));
+            Vec::new()
         }
-        Err(findings) => Err(Mistakes::at_keys(file, &findings.iter().map(texts).collect::<Vec<_>>())),
+    };
+    if !wrong.is_empty() {
+        return Err(Mistakes::at_keys(file, &wrong));
     }
+    let warning = |notice: &Finding| (notice.key.clone(), format!("warning: {}", notice.message));
+    Ok(notices.iter().map(warning).collect())
 }

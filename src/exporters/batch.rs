@@ -11,7 +11,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::client::Chunks;
+use super::chunks::Chunks;
 use super::config::Config;
 use super::encoding::{compress, inflate};
 use crate::signal::{Batch, Compression, Format, Signal};
@@ -175,9 +175,9 @@ mod tests {
         let (body, as_what) = sent(&none, std::slice::from_ref(&gzip)).await;
         assert_eq!((&body[..], as_what), (&gzip.payload[..], Compression::Gzip));
         // Nobody has to take zstd, so it is inflated.
-        let (body, as_what) = sent(&none, &[zstd.clone()]).await;
+        let (body, as_what) = sent(&none, std::slice::from_ref(&zstd)).await;
         assert_eq!((&body[..], as_what), (&b"three"[..], Compression::Identity));
-        let (body, as_what) = sent(&joining(Encoding::Zstd, false), &[zstd.clone()]).await;
+        let (body, as_what) = sent(&joining(Encoding::Zstd, false), std::slice::from_ref(&zstd)).await;
         assert_eq!((&body[..], as_what), (&zstd.payload[..], Compression::Zstd));
         let (body, as_what) = sent(&joining(Encoding::Gzip, false), &[plain.clone(), zstd.clone()]).await;
         assert_eq!(as_what, Compression::Gzip);

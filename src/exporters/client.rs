@@ -1,19 +1,15 @@
 //! HTTP towards one destination: one connection pool, a time limit for each request, an answer
 //! read whole but never more than a little of it.
 
-use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -22,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 
+use super::chunks::Chunks;
 use super::config::Config;
 use super::credentials::Credentials;
 use super::tls;
@@ -90,53 +87,6 @@ pub struct Answer {
     pub trailers: Option<HeaderMap>,
     /// The beginning of its body.
     pub body: Bytes,
-}
-
-/// A request's body: pieces that go out one after the other, none of them copied.
-#[derive(Debug, Clone, Default)]
-pub struct Chunks {
-    left: VecDeque<Bytes>,
-    size: u64,
-}
-
-impl Chunks {
-    /// A body of these pieces.
-    pub fn new(chunks: impl IntoIterator<Item = Bytes>) -> Self {
-        let left: VecDeque<Bytes> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
-        let size = left.iter().map(|chunk| chunk.len() as u64).sum();
-        Chunks { left, size }
-    }
-
-    /// Bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// With one more piece before them.
-    pub fn preceded_by(mut self, first: Bytes) -> Self {
-        self.size += first.len() as u64;
-        self.left.push_front(first);
-        self
-    }
-}
-
-impl Body for Chunks {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = self.left.pop_front();
-        self.size -= next.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        Poll::Ready(next.map(|chunk| Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.size)
-    }
 }
 
 type Http = legacy::Client<HttpsConnector<HttpConnector>, Chunks>;

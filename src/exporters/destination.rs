@@ -64,6 +64,22 @@ impl Destination {
             Destination::Pyroscope(pyroscope) => pyroscope.send(batches).await,
         }
     }
+
+    /// Sends a request without anything in it: whether somebody answers there, and would let us in.
+    ///
+    /// # Errors
+    /// Why nothing would be taken now. A refusal is none: it comes from somebody who looks into
+    /// requests.
+    pub async fn probe(&self, signal: Signal) -> Result<(), String> {
+        let outcome = match self {
+            Destination::Pyroscope(pyroscope) => pyroscope.probe().await,
+            _ => self.send(signal, std::iter::empty()).await,
+        };
+        match outcome {
+            Outcome::Accepted { .. } | Outcome::Refused { .. } => Ok(()),
+            Outcome::Later { reason, .. } => Err(reason),
+        }
+    }
 }
 
 /// A payload that was good when it came cannot be decompressed any more.

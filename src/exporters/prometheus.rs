@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use super::batch::{self, Joining};
-use super::client::{BuildError, Chunks, Client, Version};
+use super::chunks::Chunks;
+use super::client::{BuildError, Client, Version};
 use super::config::Config;
 use super::destination::damaged;
 use super::otlp;

@@ -4,7 +4,8 @@
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 use super::batch::{self, Joining};
-use super::client::{BuildError, Chunks, Client, Version};
+use super::chunks::Chunks;
+use super::client::{BuildError, Client, Version};
 use super::config::Config;
 use super::destination::damaged;
 use super::otlp;
@@ -56,6 +57,12 @@ impl Pyroscope {
             },
         };
         sent.unwrap_or_else(|error| damaged(&error))
+    }
+
+    /// Sends profiles of which there are none.
+    pub async fn probe(&self) -> Outcome {
+        let body = batch::Body { chunks: Chunks::default(), compression: Compression::Identity };
+        otlp::post(&self.client, self.otlp.clone(), body).await
     }
 
     /// Query, content type and body as they came; but not compressed, since a `Content-Encoding`

@@ -150,3 +150,36 @@ async fn a_missing_secret_is_said_at_the_start() {
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
     assert!(!run.status.success() && said.contains("exporters.out: /nowhere/token"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_tries_the_destinations_before_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, locked) = (Sink::start().await, Sink::with(|_| http(401, "who are you")).await);
+    let gone = Sink::start().await.address;
+    let section = |name: &str, more: &str, at: std::net::SocketAddr| {
+        format!("[exporters.{name}]\n{more}\nurl = \"http://{at}\"\n")
+    };
+    let config = [
+        section("tempo", "type = \"otlp\"", good.address),
+        section("prometheus", "type = \"prometheus\"", good.address),
+        section("pyroscope", "type = \"pyroscope\"", good.address),
+        section("gone", "type = \"otlp\"", gone),
+        section("locked", "type = \"prometheus\"", locked.address),
+        section("secret", "type = \"otlp\"\nauth.bearer_token_file = \"/nowhere/token\"", good.address),
+    ];
+    let file = folder.path().join("vispyr.toml");
+    std::fs::write(&file, config.concat()).unwrap();
+    let check = |args: &[&str]| {
+        let run =
+            std::process::Command::new(crate::harness::PROGRAM).arg("check").args(args).arg(&file).output().unwrap();
+        (run.status.success(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    assert!(check(&["--no-files"]).0);
+    let (passed, said) = check(&[]);
+    assert!(!passed && said.contains("exporters.secret: /nowhere/token") && said.contains("1 mistake"), "{said}");
+    let (passed, said) = tokio::task::block_in_place(|| check(&["--connect"]));
+    assert!(!passed && said.contains("3 mistakes"), "{said}");
+    assert!(said.contains("exporters.gone.url: takes no traces") && said.contains("refused"), "{said}");
+    assert!(said.contains("exporters.locked.url: takes no metrics: HTTP 401 Unauthorized: who are you"), "{said}");
+    assert_eq!(good.calls().len(), 5, "one for each signal that is sent");
+}

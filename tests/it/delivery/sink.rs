@@ -246,11 +246,9 @@ async fn serve(
 }
 
 type Frames = Vec<Result<Frame<Bytes>, Infallible>>;
+type Reply = Response<StreamBody<futures_util::stream::Iter<<Frames as IntoIterator>::IntoIter>>>;
 
-fn respond(
-    answer: Answer,
-    grpc: bool,
-) -> Response<StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>> {
+fn respond(answer: Answer, grpc: bool) -> Reply {
     let mut frames: Frames = Vec::new();
     let mut response = Response::builder();
     match answer {
