@@ -13,6 +13,9 @@ pub async fn run(view: Arc<AppView>, lag: Lag) {
     let lag = Arc::new(Mutex::new(lag));
     let mut tick = tokio::time::interval(SAMPLE_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // At the start nobody has been sent anything yet, however old it is.
+    tick.tick().await;
+    view.sample();
     loop {
         tick.tick().await;
         view.sample();

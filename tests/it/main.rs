@@ -11,6 +11,7 @@ mod delivery;
 mod demo;
 mod harness;
 mod journal;
+mod lag;
 mod ledger;
 mod lifecycle;
 mod receivers;
