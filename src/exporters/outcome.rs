@@ -124,6 +124,7 @@ impl Outcome {
         };
         let after = retry_info(trailers);
         match code {
+            Code::ResourceExhausted if after.is_none() && is_about_size(&message) => Outcome::Refused { reason },
             Code::ResourceExhausted if after.is_none() => Self::later(Later::Exhausted, reason, None),
             Code::Cancelled | Code::DeadlineExceeded | Code::Aborted | Code::OutOfRange | Code::ResourceExhausted => {
                 Self::later(Later::Busy, reason, after)
@@ -153,6 +154,13 @@ impl Outcome {
             later => later,
         }
     }
+}
+
+/// Whether a message says that the request is too large, in the words of gRPC's own libraries (Go,
+/// C++ and its kin, Java, Rust). The code is that of a rate limit, too.
+fn is_about_size(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["larger than max", "exceeds maximum", "too large", "too big"].iter().any(|words| message.contains(words))
 }
 
 /// `Retry-After`: seconds or a date (RFC 9110, section 10.2.3). A date that is past is now.

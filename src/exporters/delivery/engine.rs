@@ -26,6 +26,11 @@ pub const STRIKES: u32 = 5;
 /// How often it may fail over several before they are tried in halves.
 pub const STRIKES_OF_MANY: u32 = 2;
 
+/// A piece that was halved for being too much, and is said to be too much so often again, counts as
+/// one over which the server fails. Mostly it is a rate limit, for which nothing is to be torn into
+/// pieces or set aside; but if it is the size, that has to come out in the end.
+pub const EXHAUSTED: u32 = 8;
+
 /// How one signal goes to one destination.
 #[derive(Debug, Clone)]
 pub struct Rules {

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::engine::{Common, STRIKES, STRIKES_OF_MANY, Step};
+use super::engine::{Common, EXHAUSTED, STRIKES, STRIKES_OF_MANY, Step};
 use super::piece::Piece;
 use crate::exporters::outcome::{Later, Outcome};
 
@@ -83,15 +83,26 @@ impl Ordered {
                 match kind {
                     Later::Exhausted if !piece.halved => match common.halve(piece) {
                         Ok(halves) => self.put(halves.map(|half| Piece { halved: true, ..half })),
-                        Err(piece) => self.failed_over(common, piece, now),
+                        Err(piece) => self.too_much(common, Piece { halved: true, ..piece }, now),
                     },
-                    Later::Exhausted | Later::ServerError => self.failed_over(common, piece, now),
+                    Later::Exhausted => self.too_much(common, piece, now),
+                    Later::ServerError => self.failed_over(common, piece, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
                         self.again(piece);
                         common.fails(None, *after, now);
                     }
                 }
             }
+        }
+    }
+
+    fn too_much(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
+        piece.exhausted += 1;
+        if piece.exhausted % EXHAUSTED == 0 {
+            self.failed_over(common, Piece { strikes: piece.strikes.max(STRIKES_OF_MANY - 1), ..piece }, now);
+        } else {
+            self.again(piece);
+            common.fails(None, None, now);
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Piece {
     pub halved: bool,
     /// How often the server failed over it in a row.
     pub strikes: u32,
+    /// How often the server said that there is too much of something, since it was halved for that.
+    pub exhausted: u32,
     /// How much had been accepted when the server first failed over it.
     pub accepted_before: u64,
     /// Not to be sent before.
@@ -55,6 +57,7 @@ impl Piece {
             suspect: false,
             halved: false,
             strikes: 0,
+            exhausted: 0,
             accepted_before: 0,
             not_before: None,
             sent: None,

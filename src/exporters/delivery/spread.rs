@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::engine::{Common, STRIKES, STRIKES_OF_MANY, Step};
+use super::engine::{Common, EXHAUSTED, STRIKES, STRIKES_OF_MANY, Step};
 use super::piece::Piece;
 use crate::exporters::outcome::{Later, Outcome};
 
@@ -101,15 +101,16 @@ impl Spread {
             Outcome::Later { reason, after, kind } => {
                 piece.reason.clone_from(reason);
                 match kind {
-                    Later::ServerError if last_chance => match common.halve(piece) {
+                    Later::ServerError | Later::Exhausted if last_chance => match common.halve(piece) {
                         Ok(halves) => self.put(halves),
                         Err(piece) => common.set_aside(piece),
                     },
                     Later::Exhausted if !piece.halved => match common.halve(piece) {
                         Ok(halves) => self.put(halves.map(|half| Piece { halved: true, ..half })),
-                        Err(piece) => self.failed_over(common, piece, now),
+                        Err(piece) => self.too_much(common, Piece { halved: true, ..piece }, now),
                     },
-                    Later::Exhausted | Later::ServerError => self.failed_over(common, piece, now),
+                    Later::Exhausted => self.too_much(common, piece, now),
+                    Later::ServerError => self.failed_over(common, piece, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
                         common.fails(piece.sent, *after, now);
                         piece.not_before = None;
@@ -118,6 +119,16 @@ impl Spread {
                 }
             }
         }
+    }
+
+    fn too_much(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
+        piece.exhausted += 1;
+        if piece.exhausted % EXHAUSTED == 0 {
+            return self.failed_over(common, piece, now);
+        }
+        common.fails(piece.sent, None, now);
+        piece.not_before = None;
+        self.hold(piece);
     }
 
     fn failed_over(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {

@@ -130,7 +130,7 @@ async fn retry_info_is_kept() {
 #[tokio::test]
 async fn exhausted_without_retry_info_is_halved_once_as_it_may_be_too_large() {
     let sink = Sink::with(|call: &Call| match call.spans().len() {
-        n if n > 60 => Answer::Grpc(Code::ResourceExhausted, "message too large", None),
+        n if n > 60 => Answer::Grpc(Code::ResourceExhausted, "full", None),
         _ => Answer::Accept,
     })
     .await;
@@ -141,6 +141,38 @@ async fn exhausted_without_retry_info_is_halved_once_as_it_may_be_too_large() {
     let calls = sink.calls();
     assert_eq!(calls.len(), 3, "one too large, two halves");
     assert!(calls[2].at - calls[0].at < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_rate_limit_tears_nothing_into_pieces() {
+    // Every other request is too much, whatever its size.
+    let mut calls = 0;
+    let sink = Sink::with(move |_| {
+        calls += 1;
+        if calls % 2 == 1 { Answer::Grpc(Code::ResourceExhausted, "rate limited", None) } else { Answer::Accept }
+    })
+    .await;
+    let vispyr = collector(&grpc(&sink, "")).await;
+    for n in 0..4 {
+        send_spans(&vispyr, n * 100..n * 100 + 100).await;
+    }
+    assert_eq!(settled(&vispyr, "traces", 400).await, Ledger::forwarded(400));
+    assert_eq!(sorted(sink.wait_spans(400).await), numbers(0, 400));
+    assert!(sink.calls().iter().all(|call| call.spans().len() >= 50), "halved once at most");
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_too_large_is_halved_until_it_fits() {
+    let too_large = "grpc: received message larger than max (5242880 vs. 4194304)";
+    let sink = Sink::with(move |call: &Call| match call.spans() {
+        spans if spans.len() > 5 || spans.contains(&42) => Answer::Grpc(Code::ResourceExhausted, too_large, None),
+        _ => Answer::Accept,
+    })
+    .await;
+    let vispyr = collector(&grpc(&sink, "")).await;
+    send_spans(&vispyr, 0..100).await;
+    let ledger = settled(&vispyr, "traces", 100).await;
+    assert_eq!(ledger, Ledger { forwarded: 99, set_aside: 1, ..Ledger::default() });
 }
 
 #[tokio::test]
