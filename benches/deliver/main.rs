@@ -10,6 +10,7 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "another process is asked every so often")]
 
 mod contender;
 #[path = "../senders/load.rs"]

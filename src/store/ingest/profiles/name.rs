@@ -44,13 +44,37 @@ pub(super) fn of_otlp(sample_type: SampleType, period_type: &SampleType, period:
     (name.to_owned(), sample_type, 1)
 }
 
-/// The unit that folded stacks of a kind are in.
-pub(super) fn unit_of(sample_type: &str) -> &'static str {
-    match sample_type {
-        "cpu" | "wall" | "itimer" | "lock_time" | "mutex_duration" | "block_duration" => "nanoseconds",
-        name if name.ends_with("_space") || name.ends_with("_bytes") => "bytes",
-        _ => "count",
-    }
+/// What Pyroscope makes of folded stacks, whose kind is the last word of the application's name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Folded {
+    /// The profile's name.
+    pub(super) name: &'static str,
+    /// What the values are.
+    pub(super) sample_type: SampleType,
+    /// Whether they count samples that were taken every so often, and are told as time.
+    pub(super) periodic: bool,
+}
+
+/// Folded stacks of a kind (`convertMetadata` in `pkg/ingester/pyroscope/ingest_adapter.go`).
+/// Pyroscope refuses a kind that it does not know; here it keeps its own name.
+pub(super) fn of_folded(kind: &str) -> Folded {
+    let (name, sample_type, unit) = match kind {
+        "wall" | "seconds" | "milliseconds" | "microseconds" | "nanoseconds" => ("wall", "wall", "nanoseconds"),
+        "cpu" | "itimer" => ("process_cpu", "cpu", "nanoseconds"),
+        "inuse_space" | "alloc_space" => ("memory", kind, "bytes"),
+        "bytes" => ("memory", "samples", "bytes"),
+        "goroutines" => ("goroutine", kind, "count"),
+        "mutex_count" => ("mutex", "contentions", "count"),
+        "mutex_duration" => ("mutex", "delay", "nanoseconds"),
+        "block_count" | "lock_count" => ("block", "contentions", "count"),
+        "block_duration" | "lock_duration" => ("block", "delay", "nanoseconds"),
+        "exceptions" => ("exceptions", "samples", "count"),
+        // inuse_objects, alloc_in_new_tlab_bytes, live, ...
+        _ if of_sample_type(kind) == "memory" => ("memory", kind, "count"),
+        _ => ("unknown", kind, "count"),
+    };
+    let sample_type = SampleType { name: sample_type.to_owned(), unit: unit.to_owned() };
+    Folded { periodic: matches!(name, "wall" | "process_cpu"), name, sample_type }
 }
 
 #[cfg(test)]
@@ -72,5 +96,19 @@ mod tests {
             of_otlp(off.clone(), &SampleType { name: String::new(), unit: String::new() }, 0),
             ("off_cpu".to_owned(), off, 1)
         );
+    }
+    #[test]
+    fn folded_stacks_are_called_as_pyroscope_calls_them() {
+        let called = |kind| {
+            let Folded { name, sample_type, periodic } = of_folded(kind);
+            (format!("{name}:{}:{}", sample_type.name, sample_type.unit), periodic)
+        };
+        assert_eq!(called("cpu"), ("process_cpu:cpu:nanoseconds".to_owned(), true));
+        assert_eq!(called("itimer"), ("process_cpu:cpu:nanoseconds".to_owned(), true));
+        assert_eq!(called("wall"), ("wall:wall:nanoseconds".to_owned(), true));
+        assert_eq!(called("alloc_space"), ("memory:alloc_space:bytes".to_owned(), false));
+        assert_eq!(called("inuse_objects"), ("memory:inuse_objects:count".to_owned(), false));
+        assert_eq!(called("mutex_count"), ("mutex:contentions:count".to_owned(), false));
+        assert_eq!(called("block_duration"), ("block:delay:nanoseconds".to_owned(), false));
     }
 }

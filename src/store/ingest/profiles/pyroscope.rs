@@ -3,7 +3,7 @@
 use prost::Message;
 
 use crate::store::ingest::profiles::pprof::{Pprof, unpack};
-use crate::store::ingest::profiles::{Header, Profiles, SampleType, folded, name, profile_id};
+use crate::store::ingest::profiles::{Header, Profiles, folded, name, profile_id};
 use crate::store::ingest::proto::ProtoError;
 use crate::store::ingest::time;
 use crate::store::ingest::variant::{Encoder, Value};
@@ -82,7 +82,7 @@ fn push_pprof(
     Ok(())
 }
 
-/// Folded stacks are in samples, taken `sample_rate` times a second; times are in nanoseconds.
+/// Folded stacks of time are in samples, taken `sample_rate` times a second, and told in nanoseconds.
 fn push_folded(
     body: &[u8],
     parameters: &Parameters,
@@ -90,17 +90,18 @@ fn push_folded(
     mut header: Header,
     profiles: &mut Profiles,
 ) -> Result<(), ProtoError> {
-    let unit = name::unit_of(kind);
-    let period = 1_000_000_000 / i64::from(parameters.sample_rate.max(1));
-    let weight = if unit == "nanoseconds" && parameters.units == "samples" { period } else { 1 };
+    let name::Folded { name, sample_type, periodic } = name::of_folded(kind);
     header.format = "folded";
-    kind.clone_into(&mut header.period_type);
-    unit.clone_into(&mut header.period_unit);
-    header.period = weight;
-    name::of_sample_types(std::iter::once(kind)).clone_into(&mut header.name);
+    name.clone_into(&mut header.name);
+    let mut weight = 1;
+    if periodic && parameters.sample_rate > 0 {
+        weight = 1_000_000_000 / i64::from(parameters.sample_rate);
+        header.period = weight;
+        "cpu".clone_into(&mut header.period_type);
+        "nanoseconds".clone_into(&mut header.period_unit);
+    }
     let counted = parameters.format == ProfileFormat::Groups;
     let samples = folded::samples(body, counted, weight, header.time, profiles)?;
-    let sample_type = SampleType { name: kind.to_owned(), unit: unit.to_owned() };
     profiles.profile(&header, &[sample_type], &samples);
     Ok(())
 }
