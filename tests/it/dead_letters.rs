@@ -155,7 +155,7 @@ async fn the_command_lists_shows_and_drops_them() {
     assert!(text(&all.stderr).contains("--yes"), "{}", text(&all.stderr));
     assert_eq!(command(&vispyr, &["drop"]).status.code(), Some(2), "which?");
     let some = command(&vispyr, &["drop", &ids[0], "tempo-1"]);
-    assert_eq!((some.status.code(), text(&some.stdout)), (Some(1), "1 dropped\n".to_owned()));
+    assert_eq!((some.status.code(), text(&some.stdout)), (Some(1), "1 dropped\n".to_owned()), "{some:?}");
     assert!(text(&some.stderr).contains("no dead letter tempo-1"));
     let rest = command(&vispyr, &["drop", "--destination", "tempo", "--yes"]);
     assert_eq!((rest.status.code(), text(&rest.stdout)), (Some(0), "2 dropped\n".to_owned()));
