@@ -35,24 +35,23 @@ fn batch(name: &str) -> Batch {
     }
 }
 
-/// Puts letters where a server will find them; their ids.
-fn put(data_dir: &Path, names: &[(&str, &str)]) -> Vec<String> {
+/// Puts letters where a server will find them: two for `tempo`, one for `other`.
+fn put(data_dir: &Path) {
     let dir = data_dir.join("dead-letters");
     let letters = DeadLetters::open(dir, ByteSize::mib(1), &Telemetry::new()).unwrap();
-    let put = |(destination, name): &(&str, &str)| {
-        letters.keep(destination, &batch(name), &format!("HTTP 400: {name} is no good\u{1b}[31m")).unwrap().to_string()
-    };
-    names.iter().map(put).collect()
+    for (destination, name) in [("other", "a"), ("tempo", "GET /"), ("tempo", "GET /b")] {
+        letters.keep(destination, &batch(name), &format!("HTTP 400: {name} is no good\u{1b}[31m")).unwrap();
+    }
 }
 
-/// A server that has letters from an earlier life: two for `tempo`, one for `other`.
+/// A server that has letters from an earlier life, and their ids.
 async fn with_letters() -> (Vispyr, Vec<String>) {
-    let options = Options { command: "collector", config: "[store]\nenabled = false".to_owned(), ..Options::default() };
-    let mut vispyr = Vispyr::start(options).await;
-    vispyr.stop().await;
-    let ids = put(&vispyr.data_dir(), &[("other", "a"), ("tempo", "GET /"), ("tempo", "GET /b")]);
-    vispyr.restart().await;
-    (vispyr, ids)
+    let config = "[store]\nenabled = false".to_owned();
+    let vispyr =
+        Vispyr::start(Options { command: "collector", config, prepare: Some(put), ..Options::default() }).await;
+    let list = get(&vispyr.url("web", "/api/v1/dead-letters")).await.unwrap().json();
+    let ids = list["letters"].as_array().unwrap().iter().map(|letter| letter["id"].as_str().unwrap().to_owned());
+    (vispyr, ids.collect())
 }
 
 async fn ask(vispyr: &Vispyr, method: &str, path: &str, origin: Option<&str>) -> Answer {
@@ -79,6 +78,7 @@ async fn the_api_shows_and_drops_them_but_for_no_other_page() {
     let list = get(&vispyr.url("web", "/api/v1/dead-letters")).await.unwrap().json();
     let listed: Vec<&str> = list["letters"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap()).collect();
     assert_eq!(listed, ids);
+    assert!(ids[0].starts_with("other-") && ids[1].starts_with("tempo-") && ids[2] > ids[1], "{ids:?}");
     let of_tempo = get(&vispyr.url("web", "/api/v1/dead-letters?destination=tempo")).await.unwrap().json();
     assert_eq!(of_tempo["letters"].as_array().unwrap().len(), 2);
     assert_eq!(of_tempo["letters"][0]["items"], 1);

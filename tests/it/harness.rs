@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test module uses a part of it")]
 
 mod http;
+mod processes;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,6 +18,8 @@ use http_body_util::Full;
 use serde_json::Value;
 
 pub use self::http::{Answer, get, post, send, sum_of};
+use self::processes::kill_tree;
+pub use self::processes::{children_of, signal};
 
 /// How long a condition may take before a test fails: the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -37,6 +40,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// A command before the program's own, such as `bash -c ...`.
     pub wrap: Vec<String>,
+    /// Puts something into the data directory before the first start.
+    pub prepare: Option<fn(&Path)>,
     /// Do not wait for `/-/ready`, only for the addresses.
     pub not_ready: bool,
 }
@@ -64,6 +69,9 @@ impl Vispyr {
         let mut config: toml::Table = toml::from_str(DEFAULT_CONFIG).unwrap();
         lay_over(&mut config, toml::from_str(&options.config).expect("the test's config is TOML"));
         fs::write(folder.path().join("vispyr.toml"), config.to_string()).unwrap();
+        if let Some(prepare) = options.prepare {
+            prepare(&folder.path().join("data"));
+        }
         let child = spawn(folder.path(), &options);
         let mut vispyr = Vispyr { folder, options, child, addresses: BTreeMap::new() };
         vispyr.wait_started().await;
@@ -353,48 +361,4 @@ fn rows(answer: &Value) -> Vec<Vec<Value>> {
 
 fn whole(cell: &Value) -> Option<i64> {
     cell.as_i64().or_else(|| cell.as_str()?.parse().ok()).or_else(|| cell.as_f64().map(|f| f as i64))
-}
-
-/// Sends a signal to a process; one that is gone is fine.
-pub fn signal(pid: u32, signal: rustix::process::Signal) {
-    if let Some(pid) = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()) {
-        let _ = rustix::process::kill_process(pid, signal);
-    }
-}
-
-/// The children of a process, from /proc.
-pub fn children_of(parent: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let parent_of = |pid: u32| -> Option<u32> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in parentheses, may hold anything.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| parent_of(*pid) == Some(parent))
-        .collect()
-}
-
-fn kill_tree(child: &mut Child) {
-    let below = children_of(child.id());
-    let _ = child.kill();
-    for pid in &below {
-        signal(*pid, rustix::process::Signal::KILL);
-    }
-    let _ = child.wait();
-    // They are init's now; wait until they are gone, so that their locks are.
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let running = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
-    };
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the condition is in /proc, which can only be polled; runs in drop, too"
-    )]
-    while below.iter().any(running) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -1,6 +1,7 @@
 //! Who falls behind is named in the log, in `/metrics` and by `vispyr status`, and so is who has
 //! caught up.
 
+use std::path::Path;
 use std::process::Command;
 
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
@@ -10,10 +11,10 @@ use crate::delivery::sink::{Answer, Sink, http};
 use crate::delivery::spans;
 use crate::harness::{Options, PROGRAM, Vispyr, get};
 
-/// Spans that came two minutes ago, put into the log of a collector that is not running.
-async fn put_old(vispyr: &Vispyr) {
+/// Spans that came two minutes ago.
+fn put_old(data_dir: &Path) {
     let log = Log::open(
-        vispyr.data_dir().join("wal/traces"),
+        data_dir.join("wal/traces"),
         Signal::Traces,
         &wal::Config::default(),
         &[("out".to_owned(), Start::Oldest)],
@@ -30,7 +31,8 @@ async fn put_old(vispyr: &Vispyr) {
         meta: Meta::default(),
         payload: payload.into(),
     };
-    log.append(batch).await.unwrap();
+    let handle = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| handle.block_on(log.append(batch))).unwrap();
     log.close();
 }
 
@@ -47,10 +49,8 @@ async fn who_lags_is_named_and_who_has_caught_up() {
          signals = [\"traces\"]\n",
         sink.address
     );
-    let mut vispyr = Vispyr::start(Options { command: "collector", config, ..Options::default() }).await;
-    vispyr.stop().await;
-    put_old(&vispyr).await;
-    vispyr.restart().await;
+    let options = Options { command: "collector", config, prepare: Some(put_old), ..Options::default() };
+    let vispyr = Vispyr::start(options).await;
     let line = |words: &'static str| {
         let log = vispyr.log();
         async move { log.lines().find(|line| line.contains(words)).map(str::to_owned) }
