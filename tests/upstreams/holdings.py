@@ -91,7 +91,7 @@ class Store:
     def logs(self):
         """Distinct log records: service, time, body."""
         rows = self.vispyr.sql("SELECT service_name, epoch_ns(coalesce(time, observed_time)), body FROM logs")
-        return {(service, int(time), body) for service, time, body in rows}, len(rows)
+        return {(service, int(time), canonical(body)) for service, time, body in rows}, len(rows)
 
     def profiles(self):
         """What the profiles of each service and type add up to, each profile counted once."""
@@ -195,7 +195,7 @@ def otelcol_logs(otelcol):
                     total += 1
                     time = int(record.get("timeUnixNano") or 0) or int(record.get("observedTimeUnixNano") or 0)
                     body = plain(record.get("body", {}))
-                    found.add((service, time, body if isinstance(body, str) else compact(body)))
+                    found.add((service, time, canonical(body if isinstance(body, str) else json.dumps(body))))
     return found, total
 
 
@@ -209,8 +209,12 @@ def plain(value):
     return int(content) if kind == "intValue" else content
 
 
-def compact(value):
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def canonical(body):
+    """A structured body in one spelling: 40 and 40.0 are the same number."""
+    try:
+        return json.dumps(json.loads(body, parse_int=float), sort_keys=True) if body[:1] in ("{", "[") else body
+    except ValueError:
+        return body
 
 
 def otelcol_profiles(otelcol):

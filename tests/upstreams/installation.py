@@ -17,10 +17,11 @@ class Site:
     """Starts the servers, then `vispyr serve` with an exporter to each.
 
     `folders`: where a server's data is instead, by name. `tenant`: what Tempo and Pyroscope are
-    told by header, which they then insist on."""
+    told by header, which they then insist on. `ordered`: Prometheus takes no point that is older
+    than the last of its series."""
 
-    def __init__(self, vispyr, commands, folders=None, tenant=None, exporters=None):
-        self.program, self.tenant = vispyr, tenant
+    def __init__(self, vispyr, commands, folders=None, tenant=None, exporters=None, ordered=False):
+        self.program, self.tenant, self.ordered = vispyr, tenant, ordered
         self.exporters = exporters or (lambda site: site.blocks())
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vispyr-upstreams-"))
         self.folders, self.commands = folders or {}, commands
@@ -43,6 +44,8 @@ class Site:
     def add(self, kind, name, command, **settings):
         if self.tenant and kind in (servers.Tempo, servers.Pyroscope):
             settings["multitenancy"] = True
+        if self.ordered and kind is servers.Prometheus:
+            settings["window"] = "0s"
         for key, value in settings.items():
             kind = type(kind.__name__, (kind,), {key: value})
         server = kind(command, self.folders.get(name) or self.folder / name)

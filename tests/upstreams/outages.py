@@ -21,7 +21,7 @@ SHOP_BEHIND = 16
 
 
 def run(vispyr, commands, results, seconds):
-    with disks(commands, results) as folders, Site(vispyr, commands, folders, tenant="team-a") as site:
+    with disks(commands, results) as folders, Site(vispyr, commands, folders, tenant="team-a", ordered=True) as site:
         began = time.time() - 20
         length = 8 * len(site.servers) + PAUSE + 2 * AWAY + FULL + 25
         shop = site.shop(length, rate=8)

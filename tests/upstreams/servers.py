@@ -134,8 +134,10 @@ class Prometheus(Server):
     ports = ("http",)
     ready_path = "/-/ready"
     environment = {"GOMEMLIMIT": "512MiB"}
-    # Where Tempo's generator and our own tests send nothing, only Vispyr does.
+    # Nothing is scraped: what it has came from Vispyr.
     collector = "127.0.0.1:1"
+    # How late a point may come.
+    window = "30m"
 
     @staticmethod
     def find():
@@ -143,7 +145,10 @@ class Prometheus(Server):
         return [UPSTREAMS / "prometheus"]
 
     def config(self):
-        return self.shipped("prometheus/prometheus.yml", {"127.0.0.1:12345": self.collector})
+        return self.shipped("prometheus/prometheus.yml", {
+            "127.0.0.1:12345": self.collector,
+            "out_of_order_time_window: 30m": f"out_of_order_time_window: {self.window}",
+        })
 
     def arguments(self):
         # The flags are those that the shipped config names.
