@@ -110,8 +110,7 @@ fn kinds() -> Vec<Kind> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_telemetry_is_sealed_when_it_comes_alone() {
     let vispyr = Vispyr::serve().await;
-    let mut flushes = 0;
-    for kind in kinds() {
+    for (flushes, kind) in (1..).zip(kinds()) {
         let mut request =
             http::Request::post(vispyr.url(kind.port, kind.path)).header("content-type", kind.content_type);
         if kind.port == "remote_write" {
@@ -122,7 +121,6 @@ async fn each_kind_of_telemetry_is_sealed_when_it_comes_alone() {
         let some = || async { vispyr.count(kind.sql).await > 0 };
         vispyr.wait(kind.name, || async { some().await.then_some(()) }).await;
         let before = vispyr.count(kind.sql).await;
-        flushes += 1;
         signal(vispyr.engine_pid().unwrap(), Signal::USR1);
         let sealed = || async {
             let status = get(&vispyr.url("web", "/api/v1/status")).await.unwrap().json();

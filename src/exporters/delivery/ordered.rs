@@ -98,7 +98,7 @@ impl Ordered {
 
     fn too_much(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
         piece.exhausted += 1;
-        if piece.exhausted % EXHAUSTED == 0 {
+        if piece.exhausted.is_multiple_of(EXHAUSTED) {
             self.failed_over(common, Piece { strikes: piece.strikes.max(STRIKES_OF_MANY - 1), ..piece }, now);
         } else {
             self.again(piece);

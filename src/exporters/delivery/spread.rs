@@ -123,7 +123,7 @@ impl Spread {
 
     fn too_much(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
         piece.exhausted += 1;
-        if piece.exhausted % EXHAUSTED == 0 {
+        if piece.exhausted.is_multiple_of(EXHAUSTED) {
             return self.failed_over(common, piece, now);
         }
         common.fails(piece.sent, None, now);
