@@ -63,6 +63,11 @@ class Store:
                 add(name, count)
         return found
 
+    def deltas(self):
+        """Prometheus' names of the metrics that came as differences."""
+        rows = self.vispyr.sql("SELECT DISTINCT metric, unit, type, monotonic FROM metric_points WHERE temporality = 'delta'")
+        return {prometheus_name(*row) for row in rows}
+
     def points(self):
         """Rows of metric points, stale markers included."""
         return self.vispyr.one("SELECT count(*) FROM metric_points")
