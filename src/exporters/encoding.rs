@@ -29,6 +29,19 @@ pub fn inflate(payload: &Bytes, compression: Compression, decoded_size: u64) -> 
     Ok(plain.into())
 }
 
+/// The first `limit` bytes of what somebody else compressed, quick enough for any thread if that
+/// is little.
+pub fn beginning(payload: &[u8], compression: Compression, limit: u64) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    match compression {
+        Compression::Gzip => MultiGzDecoder::new(payload).take(limit).read_to_end(&mut plain)?,
+        Compression::Zstd => zstd::Decoder::with_buffer(payload)?.take(limit).read_to_end(&mut plain)?,
+        Compression::SnappyFramed => snap::read::FrameDecoder::new(payload).take(limit).read_to_end(&mut plain)?,
+        other => return Err(io::Error::other(format!("{} is not expected here", other.name()))),
+    };
+    Ok(plain)
+}
+
 /// The pieces, one after the other, compressed as one.
 pub fn compress(chunks: &[Bytes], compression: Compression) -> io::Result<Bytes> {
     let size: usize = chunks.iter().map(Bytes::len).sum();

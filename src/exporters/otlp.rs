@@ -13,11 +13,15 @@ use super::batch::{self, Body, Joining};
 use super::client::{Answer, BuildError, Client, Version};
 use super::config::{Config, Protocol};
 use super::destination::damaged;
+use super::encoding;
 use super::outcome::Outcome;
 use crate::signal::{Batch, Compression, Format, Signal};
 
 /// Bytes before a gRPC message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
+
+/// The most that is read of a compressed message.
+const LONGEST_MESSAGE: u64 = 64 << 10;
 
 /// A server of OTLP.
 #[derive(Debug)]
@@ -128,13 +132,27 @@ fn grpc_outcome(answer: &Answer) -> Outcome {
     let status = answer.trailers.as_ref().filter(|trailers| trailers.contains_key("grpc-status"));
     let status = status.or_else(|| answer.headers.contains_key("grpc-status").then_some(&answer.headers));
     match status {
-        Some(trailers) if trailers.get("grpc-status").is_some_and(|code| code == "0") => {
-            accepted(answer.body.get(PREFIX..).unwrap_or_default(), answer.body.first() == Some(&1))
-        }
+        Some(trailers) if trailers.get("grpc-status").is_some_and(|code| code == "0") => accepted(&message(answer)),
         Some(trailers) => Outcome::of_grpc(trailers),
         None if answer.status == StatusCode::OK && is_grpc(&answer.headers) => Outcome::of_grpc(&HeaderMap::new()),
         None => Outcome::of_foreign(answer.status, &answer.headers, &answer.body),
     }
+}
+
+/// The one message of an answer. Go's servers compress it as the request was. What cannot be read
+/// counts as an empty one: the status has said that the request was taken.
+fn message(answer: &Answer) -> Bytes {
+    let message = answer.body.slice(PREFIX.min(answer.body.len())..);
+    if answer.body.first() != Some(&1) {
+        return message;
+    }
+    let compression = match answer.headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
+        Some(b"gzip") => Compression::Gzip,
+        Some(b"zstd") => Compression::Zstd,
+        Some(b"snappy") => Compression::SnappyFramed,
+        _ => return Bytes::new(),
+    };
+    encoding::beginning(&message, compression, LONGEST_MESSAGE).unwrap_or_default().into()
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -156,7 +174,7 @@ pub(super) async fn post(client: &Client, uri: Uri, body: Body) -> Outcome {
     match client.post(uri, headers, body.chunks).await {
         Ok(answer) if matches!(answer.status.as_u16(), 200 | 202 | 204) => {
             let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-            accepted(if kind.starts_with(b"application/json") { b"" } else { &answer.body }, false)
+            accepted(if kind.starts_with(b"application/json") { b"" } else { &answer.body })
         }
         Ok(answer) => Outcome::of_http(answer.status, &answer.headers, &answer.body),
         Err(error) => Outcome::of_error(&error),
@@ -180,10 +198,7 @@ struct PartialSuccess {
 }
 
 /// A success, perhaps a partial one. A body that cannot be read takes nothing back.
-fn accepted(body: &[u8], compressed: bool) -> Outcome {
-    if body.is_empty() || compressed {
-        return Outcome::ACCEPTED;
-    }
+fn accepted(body: &[u8]) -> Outcome {
     match Response::decode(Bytes::copy_from_slice(body)).ok().and_then(|response| response.partial_success) {
         Some(partial) => {
             Outcome::Accepted { rejected: u64::try_from(partial.rejected).unwrap_or(0), message: partial.error_message }
@@ -193,6 +208,7 @@ fn accepted(body: &[u8], compressed: bool) -> Outcome {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -209,8 +225,31 @@ mod tests {
         let partial = PartialSuccess { rejected: 3, error_message: "too old".to_owned() };
         let body = Response { partial_success: Some(partial) }.encode_to_vec();
         let want = Outcome::Accepted { rejected: 3, message: "too old".to_owned() };
-        assert_eq!(accepted(&body, false), want);
-        assert_eq!(accepted(b"", false), Outcome::ACCEPTED);
-        assert_eq!(accepted(b"nonsense", false), Outcome::ACCEPTED);
+        assert_eq!(accepted(&body), want);
+        assert_eq!(accepted(b""), Outcome::ACCEPTED);
+        assert_eq!(accepted(b"nonsense"), Outcome::ACCEPTED);
+    }
+
+    #[test]
+    fn partial_success_is_read_out_of_compressed_answers() {
+        let partial = PartialSuccess { rejected: 3, error_message: "too old".to_owned() };
+        let body = Response { partial_success: Some(partial) }.encode_to_vec();
+        let answer = |flag: u8, encoding: &'static str, message: Bytes| {
+            let headers = HeaderMap::from_iter([
+                (HeaderName::from_static("grpc-encoding"), HeaderValue::from_static(encoding)),
+                (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0")),
+            ]);
+            let body = [&[flag, 0, 0, 0, 0][..], &message].concat().into();
+            Answer { status: StatusCode::OK, headers, trailers: None, body }
+        };
+        let want = Outcome::Accepted { rejected: 3, message: "too old".to_owned() };
+        for (name, compression) in
+            [("gzip", Compression::Gzip), ("zstd", Compression::Zstd), ("snappy", Compression::SnappyFramed)]
+        {
+            let message = encoding::compress(&[body.clone().into()], compression).unwrap();
+            assert_eq!(grpc_outcome(&answer(1, name, message)), want, "{name}");
+        }
+        assert_eq!(grpc_outcome(&answer(0, "gzip", body.into())), want, "not compressed after all");
+        assert_eq!(grpc_outcome(&answer(1, "gzip", Bytes::from_static(b"nonsense"))), Outcome::ACCEPTED);
     }
 }
