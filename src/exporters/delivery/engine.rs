@@ -246,6 +246,11 @@ impl Common {
         self.letters.extend(piece.parts.iter().map(|part| Letter { part: part.clone(), reason: reason.clone() }));
     }
 
+    /// The piece in two. One that cannot be halved is what the destination will never take.
+    pub(super) fn halve_or_set_aside(&mut self, piece: Piece) -> Option<[Piece; 2]> {
+        self.halve(piece).map_err(|piece| self.set_aside(piece)).ok()
+    }
+
     /// The piece in two, or itself if that cannot be.
     pub(super) fn halve(&mut self, piece: Piece) -> Result<[Piece; 2], Piece> {
         let Some(halves) = piece.halves() else { return Err(piece) };

@@ -73,9 +73,8 @@ impl Ordered {
                 // It answers, but this accepts nothing: those before keep their place.
                 common.works();
                 piece.reason.clone_from(reason);
-                match common.halve(piece) {
-                    Ok(halves) => self.put(halves),
-                    Err(piece) => common.set_aside(piece),
+                if let Some(halves) = common.halve_or_set_aside(piece) {
+                    self.put(halves);
                 }
             }
             Outcome::Later { reason, after, kind } => {

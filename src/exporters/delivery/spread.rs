@@ -93,18 +93,18 @@ impl Spread {
             Outcome::Refused { reason } => {
                 common.works();
                 piece.reason.clone_from(reason);
-                match common.halve(piece) {
-                    Ok(halves) => self.put(halves),
-                    Err(piece) => common.set_aside(piece),
+                if let Some(halves) = common.halve_or_set_aside(piece) {
+                    self.put(halves);
                 }
             }
             Outcome::Later { reason, after, kind } => {
                 piece.reason.clone_from(reason);
                 match kind {
-                    Later::ServerError | Later::Exhausted if last_chance => match common.halve(piece) {
-                        Ok(halves) => self.put(halves),
-                        Err(piece) => common.set_aside(piece),
-                    },
+                    Later::ServerError | Later::Exhausted if last_chance => {
+                        if let Some(halves) = common.halve_or_set_aside(piece) {
+                            self.put(halves);
+                        }
+                    }
                     Later::Exhausted if !piece.halved => match common.halve(piece) {
                         Ok(halves) => self.put(halves.map(|half| Piece { halved: true, ..half })),
                         Err(piece) => self.too_much(common, Piece { halved: true, ..piece }, now),
