@@ -152,10 +152,11 @@ class Prometheus(Server):
 
     def arguments(self):
         # The flags are those that the shipped config names.
-        flags = re.findall(r"^#   (--\S+)$", (REPOSITORY / "config/prometheus/prometheus.yml").read_text(), re.M)
+        lines = re.findall(r"^#\s+--.*$", (REPOSITORY / "config/prometheus/prometheus.yml").read_text(), re.M)
+        flags = [flag for line in lines for flag in line.split()[1:]]
         listen = "--web.listen-address=127.0.0.1:9091"
         if listen not in flags:
-            raise RuntimeError("config/prometheus/prometheus.yml names no flags any more")
+            raise RuntimeError(f"config/prometheus/prometheus.yml has no line '#   {listen}' any more")
         flags[flags.index(listen)] = f"--web.listen-address=127.0.0.1:{self.http}"
         return [f"--config.file={self.config_file}", f"--storage.tsdb.path={self.folder}/data", *flags]
 
