@@ -1,6 +1,6 @@
 //! The messages of OTLP, as `opentelemetry-proto` 0.33.1 (OTLP 1.10) decodes them.
 
-mod common;
+pub(super) mod common;
 mod logs;
 mod metrics;
 mod profiles;

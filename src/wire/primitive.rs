@@ -60,7 +60,7 @@ pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
 }
 
 #[inline]
-fn is_ascii(bytes: &[u8]) -> bool {
+pub(crate) fn is_ascii(bytes: &[u8]) -> bool {
     let mut seen = 0;
     match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         (Some(_), Some(last)) => {

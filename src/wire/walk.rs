@@ -12,8 +12,17 @@
 use super::Limits;
 use super::descriptor::{COUNTERS, Counter, Message, action, wire_type};
 use super::error::{Reason, WireError};
+use super::otlp::common::{ANY_VALUE, KEY_VALUE};
 use super::path::PathTrace;
-use super::primitive::{count_varints, delimited, is_utf8, varint};
+use super::primitive::{count_varints, delimited, is_ascii, is_utf8, varint};
+
+/// Keys, as encoded, of `KeyValue` and of the plain members of `AnyValue`.
+const KEY: u8 = 1 << 3 | wire_type::LEN;
+const VALUE: u8 = 2 << 3 | wire_type::LEN;
+const STRING: u8 = 1 << 3 | wire_type::LEN;
+const BOOL: u8 = 2 << 3 | wire_type::VARINT;
+const INT: u8 = 3 << 3 | wire_type::VARINT;
+const DOUBLE: u8 = 4 << 3 | wire_type::FIXED64;
 
 /// What a walk found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +98,25 @@ struct Walk<T> {
     cost: u64,
     fault: Option<Fault>,
     trace: T,
+}
+
+/// Whether `content` is a `KeyValue` as nearly all senders write it, and a valid one: a key, then a
+/// value that is a string, a number or a bool, both shorter than 128 bytes and in ASCII. Attributes
+/// are most of OTLP, and this takes a third of the time that the walk takes for their two messages.
+/// What is not of this form may be valid all the same.
+#[inline]
+fn is_plain_attribute(content: &[u8]) -> bool {
+    let [KEY, key @ 0..=0x7f, rest @ ..] = content else { return false };
+    let Some((key, [VALUE, length @ 0..=0x7f, value @ ..])) = rest.split_at_checked(usize::from(*key)) else {
+        return false;
+    };
+    let valid = match value {
+        [STRING, length, text @ ..] => usize::from(*length) == text.len() && is_ascii(text),
+        [BOOL | INT, number @ ..] => varint(number).is_some_and(|(_, rest)| rest.is_empty()),
+        [DOUBLE, number @ ..] => number.len() == 8,
+        _ => false,
+    };
+    valid && usize::from(*length) == value.len() && is_ascii(key)
 }
 
 /// What a key that is not in the table led to.
@@ -196,6 +224,10 @@ impl<T: Trace> Walk<T> {
                         if left == 0 {
                             self.trace.element(tag);
                             return self.fail(at, tag, Reason::NestingTooDeep);
+                        }
+                        if std::ptr::eq(child, &KEY_VALUE) && left > 1 && is_plain_attribute(content) {
+                            self.cost += u64::from(KEY_VALUE.size + ANY_VALUE.size);
+                            continue;
                         }
                         self.trace.enter(child, index);
                         if !self.message(child, content, left - 1) {

@@ -49,3 +49,24 @@ fn strings_and_numbers_cost_about_what_they_take() {
     let summary = check_otlp(Signal::Profiles, &payload).expect("accepted");
     assert!((24_000..30_000).contains(&summary.decoded_cost), "{summary:?}");
 }
+
+#[test]
+fn a_plain_attribute_costs_what_any_other_does() {
+    let request =
+        |attribute: &[u8]| [1, 2, 2, 9].iter().rev().fold(attribute.to_vec(), |inner, &tag| delimited(tag, &inner));
+    let cost = |attribute: &[u8]| {
+        let payload = request(attribute);
+        let summary = check_otlp(Signal::Traces, &payload).expect("accepted");
+        summary.decoded_cost - payload.len() as u64
+    };
+    let plain = b"\x0a\x01k\x12\x03\x0a\x01v";
+    // The value first; a length of two bytes; not ASCII; another kind.
+    for other in
+        [&b"\x12\x03\x0a\x01v\x0a\x01k"[..], b"\x0a\x81\x00k\x12\x03\x0a\x01v", b"\x0a\x02\xc3\xa4\x12\x02\x18\x00"]
+    {
+        assert_eq!(cost(plain), cost(other), "{other:02x?}");
+    }
+    for number in [&b"\x0a\x01k\x12\x03\x18\x80\x01"[..], b"\x0a\x00\x12\x09\x21\x00\x00\x00\x00\x00\x00\x00\x00"] {
+        assert_eq!(cost(plain), cost(number), "{number:02x?}");
+    }
+}
