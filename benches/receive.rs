@@ -34,7 +34,7 @@ use load::{CONNECTIONS, Load};
 use spans::SPANS;
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TIME: Duration = Duration::from_secs(3);
 

@@ -20,7 +20,7 @@ use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
 use vispyr::wal::{Config, Log, Position, Start, WhenFull};
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PAYLOAD: usize = 143_000;
 const SENDERS: usize = 8;

@@ -7,6 +7,8 @@ command -v cargo >/dev/null || {
 }
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/vispyr
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
-scripts/need gcc make libc6-dev libsqlite3-dev pkg-config python3 python3-pip patchelf binutils
+scripts/need gcc make libc6-dev libsqlite3-dev libzstd-dev pkg-config python3 python3-pip patchelf binutils
 DUCKDB_LIB_DIR=$(scripts/duckdb)
 export DUCKDB_LIB_DIR
+# The system's zstd: half a minute of compiling less.
+export ZSTD_SYS_USE_PKG_CONFIG=1
