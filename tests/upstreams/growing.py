@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.request
 
 import harness
 import holdings
@@ -60,7 +59,7 @@ def refused(site, results):
     for name, signals in (("tempo", ["traces"]), ("pyroscope", ["profiles"]), ("otelcol-tls", ["traces", "metrics", "logs"])):
         if not site.get(name):
             continue
-        waiting = {line["signal"]: line["waiting_items"] for line in destinations(site, name)}
+        waiting = site.waiting(name)
         results.check(f"{name}, config wrong: its data waits", [s for s in signals if not waiting.get(s)], [])
     # Tempo says "come back later" to who names no tenant, so its own words must be there.
     log = (site.vispyr.folder / "log").read_text(errors="replace")
@@ -68,16 +67,6 @@ def refused(site, results):
         if site.get(name):
             lines = [line for line in log.splitlines() if f'destination="{name}"' in line and words in line]
             results.check(f"{name}, config wrong: the log says so", len(lines), lambda n: n > 0)
-
-
-def destinations(site, name):
-    """What the collector says of a destination, by signal."""
-    web = f"http://{site.vispyr.addresses['web']}/api/v1/status"
-    status = servers.Server.ask(urllib.request.Request(web), 10)
-    for one in status["signals"]:
-        for destination in one["log"]["destinations"]:
-            if destination["name"] == name:
-                yield {"signal": one["signal"], **destination}
 
 
 def put_right(site, results):

@@ -65,6 +65,17 @@ class Site:
         with urllib.request.urlopen(f"http://{self.vispyr.addresses['web']}/metrics", timeout=10) as answer:
             return answer.read().decode()
 
+    def waiting(self, name):
+        """Items that wait for a destination, by signal."""
+        web = f"http://{self.vispyr.addresses['web']}/api/v1/status"
+        status = servers.Server.ask(urllib.request.Request(web), 10)
+        return {
+            one["signal"]: destination["waiting_items"]
+            for one in status["signals"]
+            for destination in one["log"]["destinations"]
+            if destination["name"] == name
+        }
+
     def get(self, name):
         """A server, if it is there."""
         return self.servers.get(name)

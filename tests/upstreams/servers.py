@@ -106,6 +106,12 @@ class Server:
         except ValueError:
             return body.decode(errors="replace")
 
+    def become(self, kind, command):
+        """Another program takes over port and data."""
+        self.stop()
+        self.__class__, self.command = kind, command
+        self.start()
+
     def pause(self):
         os.killpg(self.process.pid, signal.SIGSTOP)
 
@@ -162,6 +168,13 @@ class Prometheus(Server):
 
     def query(self, query, at):
         return self.get("/api/v1/query", timeout=60, query=query, time=f"{at:.4f}")["data"]["result"]
+
+
+class DebianPrometheus(Prometheus):
+    """Debian's build."""
+
+    def arguments(self):
+        return [argument for argument in super().arguments() if argument != "--web.enable-otlp-receiver"]
 
 
 class Tempo(Server):
