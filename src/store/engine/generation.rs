@@ -112,10 +112,12 @@ fn view(table: Table, extent: Extent<'_>) -> String {
         .map(|file| quoted_path(&extent.sealed.join(&file.path)))
         .collect();
     if !files.is_empty() {
-        parts.push(format!(
-            "SELECT {columns} FROM read_parquet([{}], union_by_name = true, hive_partitioning = false)",
-            files.join(", ")
-        ));
+        // All files of a table have the same columns, so that the first one tells them. With
+        // `union_by_name` every query would put the schemas of all files together again: four
+        // times as long for one trace in 28 files. A version that adds a column will have to give
+        // older files a scan of their own.
+        let files = files.join(", ");
+        parts.push(format!("SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false)"));
     }
     if parts.is_empty() {
         parts.push(format!("SELECT {columns} FROM {}", table.empty_relation()));
