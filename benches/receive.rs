@@ -127,7 +127,7 @@ async fn vispyr_server(listener: TcpListener, stop: CancellationToken) {
         telemetry: Telemetry::new(),
     };
     let logs = pipeline.logs.clone();
-    otlp_grpc::serve(listener, otlp_grpc::Config::default(), pipeline, stop).await;
+    otlp_grpc::serve(listener, pipeline, stop).await;
     tokio::task::spawn_blocking(move || Signal::ALL.map(|signal| logs.of(signal).close())).await.unwrap();
 }
 

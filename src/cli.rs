@@ -1,7 +1,8 @@
-//! The command line: one file a subcommand, each with its arguments and a `run`.
+//! The command line: one file a subcommand, each with its arguments and a `run`; `collector` and
+//! `store` take nothing of their own.
 
 pub mod check;
-pub mod collector;
+mod collector;
 pub mod dead_letters;
 pub mod demo;
 pub mod engine;
@@ -9,14 +10,13 @@ pub mod serve;
 mod server;
 pub mod sql;
 pub mod status;
-pub mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::app::Settings;
+use crate::app::{self, Roles, Settings};
 use crate::config::Config;
 use crate::telemetry::log;
 use crate::telemetry::recent::Recent;
@@ -35,13 +35,13 @@ enum Command {
     /// Run everything: the collector, and the store as its child process
     Serve(serve::Args),
     /// Run the collector alone: receivers, logs, exporters, web page
-    Collector(collector::Args),
+    Collector(Service),
     /// Run the store alone: DuckDB and its SQL interface
-    Store(store::Args),
+    Store(Service),
     /// Ask a running store
     Sql(sql::Args),
     /// Show rates, lag, disk and last errors of a running collector on one screen
-    Status(status::Args),
+    Status(collector::Asked),
     /// Show what destinations refused for good, send it again, or let it go
     DeadLetters(dead_letters::Args),
     /// Read the config and report every mistake in it
@@ -50,7 +50,7 @@ enum Command {
     Demo(demo::Args),
     /// The process that owns DuckDB; the store starts it
     #[command(hide = true)]
-    Engine(engine::Args),
+    Engine(Service),
 }
 
 impl Arguments {
@@ -59,8 +59,8 @@ impl Arguments {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(args) => serve::run(args),
-            Command::Collector(args) => collector::run(args),
-            Command::Store(args) => store::run(args),
+            Command::Collector(args) => app::run(args.start()?, Roles::COLLECTOR).map(|()| ExitCode::SUCCESS),
+            Command::Store(args) => app::run(args.start()?, Roles::STORE).map(|()| ExitCode::SUCCESS),
             Command::Sql(args) => sql::run(args),
             Command::Status(args) => status::run(args),
             Command::DeadLetters(args) => dead_letters::run(args),
@@ -83,15 +83,17 @@ pub struct Place {
     pub data_dir: Option<PathBuf>,
 }
 
-/// How a server writes its own log.
+/// What every server takes.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Logging {
+pub struct Service {
+    #[command(flatten)]
+    place: Place,
     /// Overrides log.level: error, warn, info, debug, trace, off; or by module
     #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    log_level: Option<String>,
     /// Overrides log.format
     #[arg(long, value_name = "FORMAT")]
-    pub log_format: Option<log::Format>,
+    log_format: Option<log::Format>,
 }
 
 impl Place {
@@ -121,17 +123,18 @@ impl Place {
     }
 }
 
-impl Logging {
-    /// Lays the command line over the config and starts the log.
-    pub fn start(&self, settings: &mut Settings) -> anyhow::Result<()> {
+impl Service {
+    /// Reads the config, lays the command line over it and starts the log.
+    fn start(self) -> anyhow::Result<Settings> {
+        let mut settings = self.place.settings()?;
         let log = &mut settings.config.log;
-        if let Some(level) = &self.log_level {
-            log.level.clone_from(level);
+        if let Some(level) = self.log_level {
+            log.level = level;
         }
         if let Some(format) = self.log_format {
             log.format = format;
         }
         settings.recent = log::start(log).map_err(|message| anyhow::anyhow!("--log-level: {message}"))?;
-        Ok(())
+        Ok(settings)
     }
 }

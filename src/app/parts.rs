@@ -253,21 +253,21 @@ impl Parts {
             Pipeline { logs, admission, telemetry, door }
         };
         let shutdown = || self.receivers.shutdown.clone();
-        let config = config.receivers.clone();
         if let Some((listener, door)) = ports.take("otlp_grpc") {
-            let serve = receivers::otlp_grpc::serve(listener, config.otlp_grpc, pipeline(door), shutdown());
+            let serve = receivers::otlp_grpc::serve(listener, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the otlp_grpc receiver", serve);
         }
         if let Some((listener, door)) = ports.take("otlp_http") {
-            let serve = receivers::otlp_http::serve(listener, config.otlp_http, pipeline(door), shutdown());
+            let serve =
+                receivers::otlp_http::serve(listener, config.receivers.otlp_http.clone(), pipeline(door), shutdown());
             self.spawn(&self.receivers, "the otlp_http receiver", serve);
         }
         if let Some((listener, door)) = ports.take("remote_write") {
-            let serve = receivers::remote_write::serve(listener, config.remote_write, pipeline(door), shutdown());
+            let serve = receivers::remote_write::serve(listener, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the remote_write receiver", serve);
         }
         if let Some((listener, door)) = ports.take("pyroscope") {
-            let serve = receivers::pyroscope::serve(listener, config.pyroscope, pipeline(door), shutdown());
+            let serve = receivers::pyroscope::serve(listener, pipeline(door), shutdown());
             self.spawn(&self.receivers, "the pyroscope receiver", serve);
         }
         admission

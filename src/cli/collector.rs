@@ -1,23 +1,72 @@
-//! `vispyr collector`: receivers, logs, exporters and the web page, without the store.
+//! Asking a running collector at its web port: for the commands that do.
 
-use std::process::ExitCode;
+use std::time::Duration;
 
-use super::{Logging, Place};
-use crate::app::{self, Roles};
+use anyhow::bail;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
 
-/// Arguments.
+use super::Place;
+use super::server::{Server, Shown, hint};
+
+/// What every such command takes.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct Asked {
     #[command(flatten)]
     place: Place,
+    /// Where the collector's web port is, HOST:PORT or a URL, instead of looking it up in the data
+    /// directory
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// The answer as JSON
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
-    logging: Logging,
+    shown: Shown,
 }
 
-/// Runs until it is told to stop.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut settings = args.place.settings()?;
-    args.logging.start(&mut settings)?;
-    app::run(settings, Roles::COLLECTOR)?;
-    Ok(ExitCode::SUCCESS)
+/// A collector's web port.
+#[derive(Debug)]
+pub struct Collector {
+    server: Server,
+    patience: Duration,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Collector {
+    /// The one whose address is given, or the one that runs on the data directory. `patience`: how
+    /// long an answer may take.
+    pub fn find(asked: &Asked, patience: Duration) -> anyhow::Result<Self> {
+        let server = match &asked.address {
+            Some(address) => Server::named(address, &asked.shown)?,
+            None => Server::local(&asked.place.settings()?, "web", &asked.shown)?,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Collector { server, patience, runtime })
+    }
+
+    /// Asks, and reads the whole answer, whatever its status.
+    pub fn ask(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+        let request = Request::builder().method(method).uri("/").body(Full::default())?;
+        let answer = async { tokio::time::timeout(self.patience, self.server.ask(path, request)).await };
+        let server = &self.server;
+        match self.runtime.block_on(answer) {
+            Ok(Ok(answer)) if answer.status == StatusCode::UNAUTHORIZED => {
+                bail!("{}; {}", String::from_utf8_lossy(&answer.body).trim_end(), hint(answer.status))
+            }
+            Ok(Ok(answer)) => Ok(Answer { status: answer.status, body: answer.body }),
+            Ok(Err(error)) => bail!("no collector answers on {server} ({error:#}); `vispyr serve` starts one"),
+            Err(_) => bail!("the collector on {server} does not answer within {} s", self.patience.as_secs()),
+        }
+    }
 }

@@ -1,41 +1,26 @@
 //! `vispyr dead-letters`: what destinations refused for good, on a running collector.
 
-mod ask;
 mod shown;
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use self::ask::{Answer, Collector};
-use super::Place;
-use super::server::Shown;
+use super::collector::{Answer, Asked, Collector};
+
+/// How long the collector may take: it waits itself for the destination.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every one of them takes.
-#[derive(Debug, clap::Args)]
-struct Asked {
-    #[command(flatten)]
-    place: Place,
-    /// Where the collector's web port is, HOST:PORT or a URL, instead of looking it up in the data
-    /// directory
-    #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
-    /// The answer as JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    shown: Shown,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -93,7 +78,7 @@ struct Which {
 
 /// Exit code 1 if a letter that was named is not there, or did not go where it was sent.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let find = |asked: &Asked| Collector::find(&asked.place, asked.address.as_deref(), &asked.shown);
+    let find = |asked: &Asked| Collector::find(asked, PATIENCE);
     match args.command {
         Command::List { destination, asked } => list(&find(&asked)?, destination.as_deref(), asked.json),
         Command::Show { id, raw: true, asked } => raw(&find(&asked)?, &id),

@@ -2,23 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::{Logging, Place};
+use super::Service;
 use crate::store::engine::{EXIT_FINAL, EngineError};
 
-/// Arguments.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    logging: Logging,
-}
-
 /// Runs the engine until it is told to stop or its parent is gone.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut settings = args.place.settings()?;
-    args.logging.start(&mut settings)?;
-    match crate::app::run_engine(settings) {
+pub fn run(args: Service) -> anyhow::Result<ExitCode> {
+    match crate::app::run_engine(args.start()?) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) if error.downcast_ref::<EngineError>().is_some_and(EngineError::is_final) => {
             tracing::error!(%error, "the store cannot start");

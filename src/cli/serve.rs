@@ -2,16 +2,14 @@
 
 use std::process::ExitCode;
 
-use super::{Logging, Place};
+use super::Service;
 use crate::app::{self, Roles};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    logging: Logging,
+    service: Service,
     /// Let a make-believe shop send its telemetry: an hour of history, then live
     #[arg(long)]
     demo: bool,
@@ -19,8 +17,7 @@ pub struct Args {
 
 /// Runs until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut settings = args.place.settings()?;
-    args.logging.start(&mut settings)?;
+    let mut settings = args.service.start()?;
     settings.demo = args.demo;
     app::run(settings, Roles::SERVE)?;
     Ok(ExitCode::SUCCESS)

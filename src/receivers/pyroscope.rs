@@ -55,7 +55,7 @@ impl Default for Config {
 const NAME: &str = "pyroscope";
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
-pub async fn serve(listener: TcpListener, _config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: CancellationToken) {
     let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();

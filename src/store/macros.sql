@@ -99,6 +99,28 @@ WHERE caller.service_name IS DISTINCT FROM called.service_name
 GROUP BY 1, 2
 ORDER BY calls DESC;
 
+-- The functions of these stacks, root first.
+CREATE MACRO stored.paths(stack_ids) AS TABLE
+WITH framed AS (
+    SELECT stack_id, unnest(frame_ids) AS frame_id, generate_subscripts(frame_ids, 1) AS place
+    FROM (
+        SELECT stack_id, any_value(frame_ids) AS frame_ids
+        FROM stored.stacks
+        WHERE stack_id IN (SELECT unnest(stack_ids))
+        GROUP BY stack_id
+    )
+),
+named AS (
+    SELECT frame_id, coalesce(any_value(function), '?') AS function
+    FROM stored.frames
+    WHERE frame_id IN (SELECT frame_id FROM framed)
+    GROUP BY frame_id
+)
+SELECT framed.stack_id, list(coalesce(named.function, '?') ORDER BY framed.place) AS path
+FROM framed
+LEFT JOIN named ON named.frame_id = framed.frame_id
+GROUP BY framed.stack_id;
+
 CREATE MACRO main.flame(service, of_type, from_time, to_time) AS TABLE
 WITH sampled AS MATERIALIZED (
     SELECT stack_id, sum(value)::BIGINT AS value
@@ -109,27 +131,7 @@ WITH sampled AS MATERIALIZED (
         AND time < to_time::TIMESTAMP::TIMESTAMP_NS
     GROUP BY stack_id
 ),
-framed AS (
-    SELECT stack_id, unnest(frame_ids) AS frame_id, generate_subscripts(frame_ids, 1) AS place
-    FROM (
-        SELECT stack_id, any_value(frame_ids) AS frame_ids
-        FROM stored.stacks
-        WHERE stack_id IN (SELECT stack_id FROM sampled)
-        GROUP BY stack_id
-    )
-),
-named AS (
-    SELECT frame_id, coalesce(any_value(function), '?') AS function
-    FROM stored.frames
-    WHERE frame_id IN (SELECT frame_id FROM framed)
-    GROUP BY frame_id
-),
-paths AS MATERIALIZED (
-    SELECT framed.stack_id, list(coalesce(named.function, '?') ORDER BY framed.place) AS path
-    FROM framed
-    LEFT JOIN named ON named.frame_id = framed.frame_id
-    GROUP BY framed.stack_id
-),
+paths AS MATERIALIZED (FROM stored.paths((SELECT list(stack_id) FROM sampled))),
 nodes AS (
     SELECT path[1:depth] AS path, depth, value, depth = len(path) AS is_leaf
     FROM (
@@ -154,27 +156,7 @@ WITH sampled AS MATERIALIZED (
     WHERE span_id = unhex(id)
     GROUP BY profile_type, stack_id
 ),
-framed AS (
-    SELECT stack_id, unnest(frame_ids) AS frame_id, generate_subscripts(frame_ids, 1) AS place
-    FROM (
-        SELECT stack_id, any_value(frame_ids) AS frame_ids
-        FROM stored.stacks
-        WHERE stack_id IN (SELECT stack_id FROM sampled)
-        GROUP BY stack_id
-    )
-),
-named AS (
-    SELECT frame_id, coalesce(any_value(function), '?') AS function
-    FROM stored.frames
-    WHERE frame_id IN (SELECT frame_id FROM framed)
-    GROUP BY frame_id
-),
-paths AS (
-    SELECT framed.stack_id, list(coalesce(named.function, '?') ORDER BY framed.place) AS path
-    FROM framed
-    LEFT JOIN named ON named.frame_id = framed.frame_id
-    GROUP BY framed.stack_id
-)
+paths AS (FROM stored.paths((SELECT list(stack_id) FROM sampled)))
 SELECT sampled.profile_type, paths.path AS stack, sampled.value
 FROM sampled
 LEFT JOIN paths ON paths.stack_id = sampled.stack_id

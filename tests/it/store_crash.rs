@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use vispyr::store::engine::failpoint;
 
-use super::store::{DEADLINE, EngineProcess, LOG, Sender, Source, feed, files};
+use super::store::rig::{DEADLINE, EngineProcess, LOG, Sender, Source, feed, files};
 
 const SPANS: u32 = 50;
 

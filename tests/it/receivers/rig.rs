@@ -69,10 +69,10 @@ impl Rig {
         let mut next = listeners.into_iter();
         let mut next = || next.next().unwrap();
         let (p, s) = (&pipeline, &shutdown);
-        servers.push(tokio::spawn(otlp_grpc::serve(next(), config.otlp_grpc, p.clone(), s.clone())));
+        servers.push(tokio::spawn(otlp_grpc::serve(next(), p.clone(), s.clone())));
         servers.push(tokio::spawn(otlp_http::serve(next(), config.otlp_http, p.clone(), s.clone())));
-        servers.push(tokio::spawn(remote_write::serve(next(), config.remote_write, p.clone(), s.clone())));
-        servers.push(tokio::spawn(pyroscope::serve(next(), config.pyroscope, p.clone(), s.clone())));
+        servers.push(tokio::spawn(remote_write::serve(next(), p.clone(), s.clone())));
+        servers.push(tokio::spawn(pyroscope::serve(next(), p.clone(), s.clone())));
         Rig {
             _folder: folder,
             pipeline,

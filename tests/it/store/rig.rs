@@ -1,0 +1,397 @@
+//! The engine in a process of its own, a collector that feeds it, and what their log holds.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use parking_lot::{Condvar, Mutex};
+use prost::Message;
+use uuid::Uuid;
+use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
+use vispyr::store::Config;
+use vispyr::store::engine::{self, Engine};
+use vispyr::store::protocol::{self, Frame, LogState, Progress, read_frame};
+use vispyr::wal::{Position, Record};
+
+/// Longest wait for anything.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The log of the tests that need only one.
+pub const LOG: Uuid = Uuid::from_u128(0x5e);
+
+const FOLDER: &str = "VISPYR_TEST_ENGINE";
+
+/// Overrides the budget of hot memory.
+pub const HOT_MEMORY: &str = "VISPYR_TEST_HOT_MEMORY";
+
+/// Not a test: the engine process that [`EngineProcess`] starts. Answers SQL from its standard
+/// input, one statement a line, until that ends.
+#[test]
+fn engine_process() {
+    let Ok(data_dir) = std::env::var(FOLDER).map(PathBuf::from) else { return };
+    let mut config = Config::default();
+    if let Ok(bytes) = std::env::var(HOT_MEMORY) {
+        config.hot_memory = bytes.parse().unwrap();
+    }
+    let engine = match Engine::open(&config, &data_dir) {
+        Ok(engine) => engine,
+        Err(e) => {
+            println!("\n=refused {e}");
+            return;
+        }
+    };
+    let server = engine.serve(&config.ingest_socket(&data_dir)).unwrap();
+    println!("\n=ready");
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let answer = match line.as_str() {
+            ".start_flush" => {
+                let engine = engine.clone();
+                std::thread::spawn(move || engine.flush());
+                Ok("asked".to_owned())
+            }
+            ".flush" => engine.flush().map(|()| "flushed".to_owned()),
+            ".stats" => Ok(serde_json::to_string(&engine.stats()).unwrap()),
+            sql => query(&engine, sql).map_err(|e| e.to_string()),
+        };
+        match answer {
+            Ok(text) => println!("\n={text}"),
+            Err(e) => println!("\n=error {}", e.replace('\n', " ")),
+        }
+    }
+    server.stop();
+    engine.close();
+}
+
+fn query(engine: &Arc<Engine>, sql: &str) -> Result<String, duckdb::Error> {
+    let db = engine.connect()?;
+    let mut statement = db.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut text = String::new();
+    while let Some(row) = rows.next()? {
+        let columns = row.as_ref().column_count();
+        let values: Result<Vec<String>, _> = (0..columns)
+            .map(|n| row.get::<_, duckdb::types::Value>(n).map(|v| format!("{v:?}").replace('\n', " ")))
+            .collect();
+        text.push_str(&values?.join(","));
+        text.push(';');
+    }
+    Ok(text)
+}
+
+/// The engine in a process of its own.
+pub struct EngineProcess {
+    data_dir: PathBuf,
+    child: Child,
+    stdin: ChildStdin,
+    answers: Receiver<String>,
+}
+
+impl EngineProcess {
+    /// Starts it and waits until it is ready.
+    pub fn start(data_dir: &Path, env: &[(&str, &str)]) -> Self {
+        Self::try_start(data_dir, env).unwrap()
+    }
+
+    /// Starts it; an error is why it refused to.
+    pub fn try_start(data_dir: &Path, env: &[(&str, &str)]) -> Result<Self, String> {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "store::rig::engine_process", "--nocapture", "--test-threads=1"]);
+        command.env(FOLDER, data_dir).envs(env.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (said, answers) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if let Some(answer) = line.strip_prefix('=')
+                    && said.send(answer.to_owned()).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        let engine = EngineProcess { data_dir: data_dir.to_owned(), child, stdin, answers };
+        match engine.answers.recv_timeout(DEADLINE) {
+            Ok(answer) if answer == "ready" => Ok(engine),
+            Ok(answer) => Err(answer),
+            Err(e) => Err(format!("no answer: {e}")),
+        }
+    }
+
+    /// The answer to a statement or command; `None` if the engine ended.
+    pub fn try_ask(&mut self, sql: &str) -> Option<String> {
+        writeln!(self.stdin, "{sql}").ok()?;
+        match self.answers.recv_timeout(DEADLINE) {
+            Ok(answer) => Some(answer),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no answer to {sql}"),
+        }
+    }
+
+    /// The answer to a statement that must succeed.
+    pub fn ask(&mut self, sql: &str) -> String {
+        let answer = self.try_ask(sql).unwrap_or_else(|| panic!("the engine ended at {sql}"));
+        assert!(!answer.starts_with("error"), "{sql}: {answer}");
+        answer
+    }
+
+    /// A count.
+    pub fn count(&mut self, sql: &str) -> u64 {
+        number(&self.ask(sql))
+    }
+
+    /// Spans, different spans, and different traces.
+    pub fn spans(&mut self) -> (u64, u64) {
+        let answer = self.ask("SELECT count(*), count(DISTINCT trace_id || span_id) FROM spans");
+        let (all, different) = answer.split_once(',').unwrap();
+        (number(all), number(different))
+    }
+
+    /// The engine's own figures.
+    pub fn stats(&mut self) -> engine::stats::Stats {
+        serde_json::from_str(&self.ask(".stats")).unwrap()
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        Config::default().ingest_socket(&self.data_dir)
+    }
+
+    /// Its sealed files, as paths below `sealed/`, with those that are half written.
+    pub fn files(&self) -> Vec<String> {
+        files(&self.data_dir.join("store/sealed"))
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has died of SIGKILL.
+    pub fn wait_for_sigkill(&mut self) {
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(9), "{status}");
+    }
+
+    /// Has it end in order.
+    pub fn stop(mut self) {
+        drop(std::mem::replace(&mut self.stdin, dead_stdin()));
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for EngineProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn dead_stdin() -> ChildStdin {
+    let mut child = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    child.wait().unwrap();
+    stdin
+}
+
+fn number(text: &str) -> u64 {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no number: {text}"))
+}
+
+/// Every file below a folder.
+pub fn files(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                found.push(path.strip_prefix(dir).unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What a log holds at a position: always the same, as a log does.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    pub log: Uuid,
+    /// Spans in each record.
+    pub spans: u32,
+    /// Start of the spans of record 0; each further record is a millisecond later.
+    pub start: u64,
+}
+
+impl Source {
+    pub fn new(spans: u32) -> Self {
+        // Well inside one hour, whenever the test runs.
+        let hour = 3_600_000_000_000;
+        Source { log: LOG, spans, start: (now_nanos() / hour - 1) * hour + hour / 4 }
+    }
+
+    pub fn record(&self, position: u64) -> Record {
+        let attribute = |key: &str, value| KeyValue {
+            key: key.into(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        };
+        let span = |n: u32| Span {
+            trace_id: u128::from(position + 1).to_be_bytes().to_vec(),
+            span_id: u64::from(n + 1).to_be_bytes().to_vec(),
+            name: format!("operation {}", n % 7),
+            kind: 2,
+            start_time_unix_nano: self.start + position * 1_000_000,
+            end_time_unix_nano: self.start + position * 1_000_000 + u64::from(n) * 1000,
+            attributes: vec![
+                attribute("http.route", any_value::Value::StringValue(format!("/route/{}", n % 11))),
+                attribute("n", any_value::Value::IntValue(n.into())),
+            ],
+            ..Span::default()
+        };
+        let service = any_value::Value::StringValue("test".into());
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(Resource {
+                    attributes: vec![attribute("service.name", service)],
+                    ..Resource::default()
+                }),
+                scope_spans: vec![ScopeSpans { spans: (0..self.spans).map(span).collect(), ..ScopeSpans::default() }],
+                ..ResourceSpans::default()
+            }],
+        };
+        traces(position, self.spans, request.encode_to_vec().into())
+    }
+}
+
+/// A record of the traces' log.
+pub fn traces(position: u64, items: u32, payload: Bytes) -> Record {
+    Record {
+        position: Position(position),
+        batch: Batch {
+            signal: Signal::Traces,
+            format: Format::Otlp,
+            compression: Compression::Identity,
+            items,
+            decoded_size: payload.len() as u64,
+            received: now_nanos(),
+            meta: Meta::default(),
+            payload,
+        },
+    }
+}
+
+/// What the engine has told a sender.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    pub visible: u64,
+    pub sealed: u64,
+    pub aside: BTreeMap<u64, String>,
+    pub over: bool,
+}
+
+/// The collector's end of the link, for the traces' log alone.
+pub struct Sender {
+    stream: UnixStream,
+    heard: Arc<(Mutex<Heard>, Condvar)>,
+    pub progress: Progress,
+}
+
+impl Sender {
+    /// Connects, as a log that goes up to `next`.
+    pub fn connect(engine: &EngineProcess, log: Uuid, next: u64) -> Self {
+        Self::try_connect(&engine.data_dir, log, next).unwrap()
+    }
+
+    /// The same, if there is an engine.
+    pub fn try_connect(data_dir: &Path, log: Uuid, next: u64) -> Option<Self> {
+        let mut stream = UnixStream::connect(Config::default().ingest_socket(data_dir)).ok()?;
+        let none = |n| LogState { id: Uuid::from_u128(n), oldest: Position(0), next: Position(0) };
+        let traces = LogState { id: log, oldest: Position(0), next: Position(next) };
+        let hello = Frame::Hello { version: protocol::VERSION, logs: [traces, none(1), none(2), none(3)] };
+        stream.write_all(&hello.encode()).ok()?;
+        let mut from = BufReader::new(stream.try_clone().unwrap());
+        let progress = match read_frame(&mut from).ok()?? {
+            Frame::Welcome(progress) => progress,
+            other => panic!("{other:?}"),
+        };
+        let progress = progress[0];
+        let first = Heard { visible: progress.sealed.0, sealed: progress.sealed.0, ..Heard::default() };
+        let heard = Arc::new((Mutex::new(first), Condvar::new()));
+        let hears = heard.clone();
+        std::thread::spawn(move || {
+            loop {
+                let frame = read_frame(&mut from);
+                let mut heard = hears.0.lock();
+                match frame {
+                    Ok(Some(Frame::Visible(Signal::Traces, p))) => heard.visible = p.0,
+                    Ok(Some(Frame::Sealed(Signal::Traces, p))) => heard.sealed = p.0,
+                    Ok(Some(Frame::SetAside(Signal::Traces, p, why))) => _ = heard.aside.insert(p.0, why),
+                    Ok(Some(other)) => panic!("{other:?}"),
+                    Ok(None) | Err(_) => heard.over = true,
+                }
+                hears.1.notify_all();
+                if heard.over {
+                    return;
+                }
+            }
+        });
+        Some(Sender { stream, heard, progress })
+    }
+
+    /// Sends a record; false if the engine is gone.
+    pub fn send(&mut self, record: Record) -> bool {
+        self.stream.write_all(&Frame::Record(record).encode()).is_ok()
+    }
+
+    /// Waits for what the engine tells; answers false if it ended before.
+    pub fn wait(&self, condition: impl Fn(&Heard) -> bool) -> bool {
+        let deadline = Instant::now() + DEADLINE;
+        let mut heard = self.heard.0.lock();
+        while !condition(&heard) {
+            if heard.over {
+                return false;
+            }
+            assert!(!self.heard.1.wait_until(&mut heard, deadline).timed_out(), "waited too long, heard {heard:?}");
+        }
+        true
+    }
+
+    pub fn heard(&self) -> Heard {
+        self.heard.0.lock().clone()
+    }
+}
+
+/// Sends what the engine wants up to `next`, and waits until all of it is visible. False if the
+/// engine ended before.
+pub fn feed(engine: &EngineProcess, source: &Source, next: u64) -> bool {
+    let mut sender = Sender::connect(engine, source.log, next);
+    for position in sender.progress.wanted.0..next {
+        // As the exporter does: no more in flight than a window.
+        if position % 64 == 0 && !sender.wait(|h| h.visible + 256 >= position) {
+            return false;
+        }
+        if !sender.send(source.record(position)) {
+            return false;
+        }
+    }
+    sender.wait(|h| h.visible >= next)
+}
