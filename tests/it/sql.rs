@@ -189,9 +189,13 @@ mod harm {
     use std::time::{Duration, Instant};
 
     use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use crate::harness::{Answer, Options, Vispyr, get, post};
 
+    /// How an answer in chunks ends.
+    const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
     const CRASHES: &str = "SELECT DISTINCT row([range]::INTEGER[1]) FROM range(3)";
     const IGNORES_ITS_INTERRUPT: &str = "SELECT levenshtein(repeat('a', 400000), repeat('b', 400000))";
     const TAKES_MEMORY: &str = "SELECT damerau_levenshtein(repeat('a', 40000), repeat('b', 40000))";
@@ -229,6 +233,16 @@ mod harm {
         vispyr.ask(statement, "application/json").await
     }
 
+    /// Waits until a statement runs.
+    async fn runs(vispyr: &Vispyr) {
+        vispyr
+            .wait("a statement runs", || async {
+                let stats = get(&vispyr.url("sql", "/stats")).await.ok()?;
+                (stats.json()["queries_running"].as_u64()? > 0).then_some(())
+            })
+            .await;
+    }
+
     fn error(answer: &Answer) -> String {
         answer.json()["error"].as_str().unwrap_or_default().to_owned()
     }
@@ -255,12 +269,7 @@ mod harm {
                     "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
                 ),
                 async {
-                    vispyr
-                        .wait("the other statement runs", || async {
-                            let stats = get(&vispyr.url("sql", "/stats")).await.ok()?;
-                            (stats.json()["queries_running"].as_u64()? > 0).then_some(())
-                        })
-                        .await;
+                    runs(&vispyr).await;
                     ask(&vispyr, &format!("  {CRASHES};")).await
                 }
             );
@@ -298,6 +307,56 @@ mod harm {
             vispyr.wait_count("SELECT 1", 1).await;
         })
         .await;
+    }
+
+    /// An answer of 100 MB.
+    const LONG: &str = "SELECT repeat('x', 1000) FROM range(100000)";
+
+    /// Asks, and reads nothing.
+    async fn asked(vispyr: &Vispyr, statement: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(vispyr.address("sql")).await.unwrap();
+        let length = statement.len();
+        let request = format!("POST /api/v1/sql HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{statement}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// What is left of an answer, up to where the connection ends.
+    async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+        // A reset is as good an end.
+        let _ = read.expect("the connection ends");
+        rest
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_that_never_reads_has_its_time_and_then_others_go_on() {
+        let vispyr = Vispyr::start(Options::config("[sql]\nconcurrency = 1\ntime_limit = \"1s\"")).await;
+        while_ingesting(&vispyr, async {
+            let mut never_reads = asked(&vispyr, LONG).await;
+            runs(&vispyr).await;
+            vispyr
+                .wait("others are answered", || async {
+                    let answer = ask(&vispyr, "SELECT 1").await;
+                    (answer.status == 200).then_some(())
+                })
+                .await;
+            let rest = rest(&mut never_reads).await;
+            assert!(rest.len() < 90_000_000 && !rest.ends_with(LAST_CHUNK), "{} bytes", rest.len());
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_that_breaks_off_does_not_look_whole() {
+        let vispyr = Vispyr::serve().await;
+        let mut reads = asked(&vispyr, LONG).await;
+        reads.read_exact(&mut vec![0; 2 << 20]).await.unwrap();
+        vispyr.kill9_engine();
+        let rest = rest(&mut reads).await;
+        assert!(rest.len() < 90_000_000 && !rest.ends_with(LAST_CHUNK), "{} bytes", rest.len());
+        vispyr.wait_count("SELECT 1", 1).await;
     }
 }
 
