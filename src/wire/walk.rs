@@ -102,8 +102,8 @@ struct Walk<T> {
 
 /// Whether `content` is a `KeyValue` as nearly all senders write it, and a valid one: a key, then a
 /// value that is a string, a number or a bool, both shorter than 128 bytes and in ASCII. Attributes
-/// are most of OTLP, and this takes a third of the time that the walk takes for their two messages.
-/// What is not of this form may be valid all the same.
+/// are most of OTLP: with them in one step a span of 512 costs 74 ns instead of 131. What is not of
+/// this form may be valid all the same.
 #[inline]
 fn is_plain_attribute(content: &[u8]) -> bool {
     let [KEY, key @ 0..=0x7f, rest @ ..] = content else { return false };
