@@ -55,6 +55,11 @@ impl Collector {
         Ok(Collector { server, patience, runtime })
     }
 
+    /// Where it is, for messages.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Asks, and reads the whole answer, whatever its status.
     pub fn ask(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
         let request = Request::builder().method(method).uri("/").body(Full::default())?;

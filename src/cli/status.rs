@@ -17,8 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks and shows.
 pub fn run(asked: Asked) -> anyhow::Result<ExitCode> {
-    let answer = Collector::find(&asked, PATIENCE)?.ask(Method::GET, "/api/v1/status")?;
-    ensure!(answer.status == StatusCode::OK, "it answers {}, so it is something else", answer.status);
+    let collector = Collector::find(&asked, PATIENCE)?;
+    let answer = collector.ask(Method::GET, "/api/v1/status")?;
+    let (server, status) = (collector.server(), answer.status);
+    ensure!(status == StatusCode::OK, "no collector answers on {server}: {status}, so it is something else");
     let mut out = std::io::stdout().lock();
     if asked.json {
         let value: serde_json::Value = serde_json::from_slice(&answer.body).context("the answer is no JSON")?;

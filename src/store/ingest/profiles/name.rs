@@ -97,6 +97,7 @@ mod tests {
             ("off_cpu".to_owned(), off, 1)
         );
     }
+
     #[test]
     fn folded_stacks_are_called_as_pyroscope_calls_them() {
         let called = |kind| {
