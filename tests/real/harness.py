@@ -202,11 +202,24 @@ def run(arguments, what, seconds=300, **options):
 
 
 def free_port():
+    """Below those that the system gives to outgoing connections, one of which would else take it
+    before its server does; and each only once."""
+    import random
     import socket
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    while True:
+        port = random.randrange(16_000, 32_000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in HANDED_OUT:
+            HANDED_OUT.add(port)
+            return port
+
+
+HANDED_OUT = set()
 
 
 def wait_for(what, condition, seconds=30):
