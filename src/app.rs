@@ -1,4 +1,4 @@
-//! Builds the parts, starts them in order, stops them in order.
+//! Builds the services, starts them in order, stops them in order.
 //!
 //! Order of start: the data directory is locked, all ports are bound, the logs are recovered, the
 //! store comes up, then exporters and receivers, then `READY=1`. A store that is slow holds the
@@ -7,28 +7,28 @@
 //! the logs are closed; each within its share of ten seconds.
 
 mod addresses;
-mod admission_figures;
+mod admission_metrics;
 mod data_dir;
 mod dead_letters;
-mod destination_figures;
+mod destination_metrics;
 mod destinations;
-mod door_figures;
+mod door_metrics;
 mod engine_process;
 mod entrances;
 mod exporting;
 mod greeting;
-mod kept;
 mod lag;
 mod listeners;
-mod log_figures;
-mod parts;
+mod log_metrics;
 mod reload;
 mod run_file;
+mod services;
 mod shop;
 mod state;
 mod status;
+mod storage;
 mod store_client;
-mod store_figures;
+mod store_metrics;
 mod store_start;
 mod supervisor;
 mod view;
@@ -51,7 +51,7 @@ use supervisor::Told;
 use crate::config::Config;
 use crate::telemetry::recent::Recent;
 
-/// How long all of the parts together may take to stop; a little is left for what may hang then.
+/// How long all of the services together may take to stop; a little is left for what may hang then.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 /// What runs in this process.
@@ -104,12 +104,12 @@ pub fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let mut signals = supervisor::Signals::new().context("cannot take over signals")?;
-    let mut parts = tokio::select! {
-        parts = parts::Parts::start(&settings, roles) => parts?,
+    let mut services = tokio::select! {
+        services = services::Services::start(&settings, roles) => services?,
         signal = signals.stop() => anyhow::bail!("{signal} before everything had started"),
     };
     supervisor::ready();
-    greeting::print(&settings, roles, &parts.opened());
+    greeting::print(&settings, roles, &services.opened());
     let failed = loop {
         tokio::select! {
             told = signals.told() => match told {
@@ -120,7 +120,7 @@ async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
                 Told::Reload => {
                     supervisor::reloading();
                     tokio::select! {
-                        changed = parts.reload() => supervisor::reloaded(changed),
+                        changed = services.reload() => supervisor::reloaded(changed),
                         signal = signals.stop() => {
                             tracing::info!(signal, "stopping");
                             break None;
@@ -128,7 +128,7 @@ async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
                     }
                 }
             },
-            part = parts.ended() => {
+            part = services.ended() => {
                 tracing::error!(part, "ended by itself, stopping");
                 break Some(part);
             }
@@ -136,8 +136,8 @@ async fn serve(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     };
     supervisor::stopping();
     tokio::select! {
-        () = parts.stop(STOP_WITHIN) => tracing::info!("stopped"),
-        () = tokio::time::sleep(STOP_WITHIN) => tracing::error!("not all parts stopped in time"),
+        () = services.stop(STOP_WITHIN) => tracing::info!("stopped"),
+        () = tokio::time::sleep(STOP_WITHIN) => tracing::error!("not all services stopped in time"),
         signal = signals.stop() => tracing::warn!(signal, "told again, stopping at once"),
     }
     match failed {

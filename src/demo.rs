@@ -4,12 +4,12 @@
 //! | module | what |
 //! |---|---|
 //! | `load` | how many requests come when, what goes wrong when |
-//! | `shop`, `trip` | the services, and what a request does on its way through them |
+//! | `shop`, `request_trace` | the services, and what a request does on its way through them |
 //! | `traces`, `metrics`, `instruments`, `span_metrics`, `logs`, `logs_json` | the same in OpenTelemetry's words |
 //! | `host`, `database` | remote write 1.0 and 2.0 |
 //! | `stacks`, `profiler`, `pprof`, `otlp_profiles` | profiles |
 //! | `world` | all of them at one point of time |
-//! | `parcel`, `attempt`, `send`, [`report`] | handing over, trying again, keeping account |
+//! | `payload`, `attempt`, `send`, [`report`] | handing over, trying again, keeping account |
 //!
 //! The shop has a clock of its own that runs a few seconds behind, so that every span has ended
 //! when it is sent. History is the same clock set back and run as fast as the receivers take it.
@@ -24,16 +24,16 @@ mod logs;
 mod logs_json;
 mod metrics;
 mod otlp_profiles;
-mod parcel;
+mod payload;
 mod pprof;
 mod profiler;
 pub mod report;
+mod request_trace;
 mod send;
 mod shop;
 mod span_metrics;
 mod stacks;
 mod traces;
-mod trip;
 mod world;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -163,8 +163,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Report, 
         world.live(second);
         second += 1;
         let catching_up = second + BEHIND + 2 < now();
-        for (lane, parcel) in agenda.due(&mut world, second, catching_up) {
-            sender.send(lane, parcel).await;
+        for (lane, payload) in agenda.due(&mut world, second, catching_up) {
+            sender.send(lane, payload).await;
         }
         if catching_up && told.elapsed() > Duration::from_secs(5) {
             told = Instant::now();
@@ -172,8 +172,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Report, 
         }
         tokio::task::yield_now().await;
     }
-    for (lane, parcel) in agenda.rest(&mut world, second) {
-        sender.send(lane, parcel).await;
+    for (lane, payload) in agenda.rest(&mut world, second) {
+        sender.send(lane, payload).await;
     }
     let mut report = sender.finish(GRACE).await;
     report.seed = config.seed;

@@ -4,9 +4,9 @@
 //! acknowledged, each destination has forwarded, rejected or skipped, is waiting for, or has dropped
 //! or set aside.
 
-pub mod figures;
 pub mod health;
 pub mod log;
+pub mod metrics;
 pub mod process;
 pub mod recent;
 pub mod text;
@@ -190,7 +190,7 @@ impl Telemetry {
         }
     }
 
-    /// Adds metrics of another part, such as a collector that reads a log's figures when scraped;
+    /// Adds metrics of another part, such as a collector that reads a log's metrics when scraped;
     /// `vispyr_` is put before their names.
     pub fn with_registry(&self, add: impl FnOnce(&mut Registry)) {
         add(self.inner.registry.lock().sub_registry_with_prefix(PREFIX));

@@ -295,7 +295,7 @@ impl Log {
         self.handle.shared.remove(destination)
     }
 
-    /// Figures for `/metrics` and `vispyr status`. Exact; reads at most one small index file a
+    /// Metrics for `/metrics` and `vispyr status`. Exact; reads at most one small index file a
     /// destination, and only when that has come to another segment since.
     pub fn stats(&self) -> Stats {
         self.handle.shared.stats()

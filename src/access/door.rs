@@ -65,7 +65,7 @@ pub enum AcceptError {
 
 /// What a door has seen, for `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
+pub struct Metrics {
     /// Requests with wrong credentials, or without any.
     pub denied: u64,
     /// Connections that ended before TLS was agreed on, strays included.
@@ -148,8 +148,8 @@ impl Door {
     }
 
     /// What it has seen.
-    pub fn figures(&self) -> Figures {
-        Figures {
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
             denied: self.inner.denied.load(Ordering::Relaxed),
             failed_handshakes: self.inner.failed_handshakes.load(Ordering::Relaxed),
             certificate_expires: self.inner.locks.read().expires,

@@ -72,7 +72,7 @@ impl sql::http::Engine for EngineView {
     fn stats(&self) -> Value {
         let mut stats = serde_json::to_value(self.engine.stats()).unwrap_or_default();
         if let Value::Object(fields) = &mut stats {
-            fields.insert("sql".to_owned(), serde_json::to_value(self.service.figures()).unwrap_or_default());
+            fields.insert("sql".to_owned(), serde_json::to_value(self.service.metrics()).unwrap_or_default());
             fields.insert("pid".to_owned(), json!(std::process::id()));
             fields.insert("process".to_owned(), serde_json::to_value(Usage::own()).unwrap_or_default());
         }

@@ -23,7 +23,7 @@ pub struct Status {
     pub signals: Vec<SignalStatus>,
     /// Room where the data is.
     pub disk: Disk,
-    /// The engine's own figures, or why there are none.
+    /// The engine's own metrics, or why there are none.
     pub store: serde_json::Value,
     /// Resident memory of this process.
     pub resident_bytes: u64,

@@ -1,4 +1,4 @@
-//! Asks the engine for its figures over its query socket: for `/metrics`, `vispyr status` and the
+//! Asks the engine for its metrics over its query socket: for `/metrics`, `vispyr status` and the
 //! watchdog, in the collector as well as in the store front.
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::store::engine::stats::Stats;
-use crate::store::sql::Figures;
+use crate::store::sql::Metrics;
 use crate::telemetry::process::Usage;
 
 /// A scrape must not wait for a store that hangs.
@@ -25,13 +25,13 @@ pub struct EngineStats {
     /// What the process takes.
     pub process: Usage,
     /// Statements.
-    pub sql: Figures,
+    pub sql: Metrics,
     /// Rows, files, times.
     #[serde(flatten)]
     pub stats: Stats,
 }
 
-/// The engine's figures, fetched when asked for.
+/// The engine's metrics, fetched when asked for.
 #[derive(Debug)]
 pub struct StoreClient {
     socket: PathBuf,
@@ -44,7 +44,7 @@ impl StoreClient {
         StoreClient { socket, latest: Mutex::new(None) }
     }
 
-    /// Asks for the figures now.
+    /// Asks for the metrics now.
     pub async fn fetch(&self) -> Result<EngineStats, String> {
         let result = match tokio::time::timeout(PATIENCE, self.get("/stats")).await {
             Ok(result) => result,

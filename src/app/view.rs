@@ -162,7 +162,7 @@ impl View for AppView {
     fn metrics(&self) -> BoxFuture<'_, String> {
         async {
             if let Some(store) = &self.store {
-                // Not there: then the figures say so.
+                // Not there: then the metrics say so.
                 let _ = store.fetch().await;
             }
             self.telemetry.encode()

@@ -21,7 +21,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::parcel::{HttpMessage, Message, Parcel, Receiver};
+use super::payload::{HttpMessage, Message, Payload, Receiver};
 use super::{Endpoint, Endpoints, Error};
 use crate::access::Pass;
 
@@ -103,10 +103,10 @@ impl Clients {
     }
 
     /// Tries once.
-    pub async fn attempt(&self, parcel: &Parcel) -> Outcome {
+    pub async fn attempt(&self, payload: &Payload) -> Outcome {
         let channel = self.channel.clone();
         let gzip = CompressionEncoding::Gzip;
-        let answer = match &parcel.message {
+        let answer = match &payload.message {
             Message::Traces(request) => {
                 let mut client = TraceServiceClient::new(channel).send_compressed(gzip);
                 let answer = client.export(self.call(request)).await;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Clients, Outcome};
 use super::load::mix;
-use super::parcel::Parcel;
+use super::payload::Payload;
 use super::report::Report;
 
 /// A request is given up after this long, as the agent does.
@@ -46,7 +46,7 @@ impl Lane {
 /// The lanes.
 #[derive(Debug)]
 pub struct Sender {
-    lanes: Vec<(Lane, Vec<mpsc::Sender<Parcel>>, usize)>,
+    lanes: Vec<(Lane, Vec<mpsc::Sender<Payload>>, usize)>,
     workers: JoinSet<()>,
     stop: CancellationToken,
     report: Arc<Mutex<Report>>,
@@ -61,14 +61,14 @@ impl Sender {
         let mut workers = JoinSet::new();
         let lanes = Lane::ALL.map(|(lane, width)| {
             let queues = (0..width).map(|_| {
-                let (queue, parcels) = mpsc::channel(QUEUE);
+                let (queue, payloads) = mpsc::channel(QUEUE);
                 let worker = Worker {
                     clients: clients.clone(),
                     report: Arc::clone(&report),
                     give_up: give_up.clone(),
                     trouble: false,
                 };
-                workers.spawn(worker.run(parcels));
+                workers.spawn(worker.run(payloads));
                 queue
             });
             (lane, queues.collect(), 0)
@@ -77,8 +77,8 @@ impl Sender {
     }
 
     /// Hands a request over; waits while the lane is full. What finds no place is lost.
-    pub async fn send(&mut self, lane: Lane, parcel: Parcel) {
-        self.report.lock().sent(&parcel.counts);
+    pub async fn send(&mut self, lane: Lane, payload: Payload) {
+        self.report.lock().sent(&payload.counts);
         let Some((_, queues, turn)) = self.lanes.iter_mut().find(|(of, _, _)| *of == lane) else { return };
         *turn = (*turn + 1) % queues.len();
         let place = tokio::select! {
@@ -87,8 +87,8 @@ impl Sender {
             () = self.stop.cancelled() => None,
         };
         match place {
-            Some(place) => place.send(parcel),
-            None => self.report.lock().settle(&parcel.counts, |tally, n| tally.lost += n),
+            Some(place) => place.send(payload),
+            None => self.report.lock().settle(&payload.counts, |tally, n| tally.lost += n),
         }
     }
 
@@ -112,80 +112,80 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, mut parcels: mpsc::Receiver<Parcel>) {
-        while let Some(parcel) = parcels.recv().await {
-            self.deliver(parcel).await;
+    async fn run(mut self, mut payloads: mpsc::Receiver<Payload>) {
+        while let Some(payload) = payloads.recv().await {
+            self.deliver(payload).await;
         }
     }
 
-    async fn deliver(&mut self, parcel: Parcel) {
+    async fn deliver(&mut self, payload: Payload) {
         let begin = Instant::now();
         for attempt in 0_u32.. {
             let outcome = tokio::select! {
-                outcome = self.clients.attempt(&parcel) => outcome,
-                () = self.give_up.cancelled() => return self.lose(&parcel),
+                outcome = self.clients.attempt(&payload) => outcome,
+                () = self.give_up.cancelled() => return self.lose(&payload),
             };
             match outcome {
-                Outcome::Accepted { rejected } => return self.accepted(&parcel, rejected),
-                Outcome::Refused { why } => return self.refused(&parcel, why),
+                Outcome::Accepted { rejected } => return self.accepted(&payload, rejected),
+                Outcome::Refused { why } => return self.refused(&payload, why),
                 Outcome::Again { why, after } => {
                     if !self.trouble {
-                        tracing::warn!(what = parcel.kind, error = why, "the receiver does not take it, trying again");
+                        tracing::warn!(what = payload.kind, error = why, "the receiver does not take it, trying again");
                         self.trouble = true;
                     }
-                    self.retried(&parcel, why);
+                    self.retried(&payload, why);
                     let pause = after.unwrap_or_else(|| pause(attempt, begin));
                     if begin.elapsed() + pause > GIVE_UP {
-                        return self.lose(&parcel);
+                        return self.lose(&payload);
                     }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        () = self.give_up.cancelled() => return self.lose(&parcel),
+                        () = self.give_up.cancelled() => return self.lose(&payload),
                     }
                 }
             }
         }
     }
 
-    fn accepted(&mut self, parcel: &Parcel, rejected: u64) {
+    fn accepted(&mut self, payload: &Payload, rejected: u64) {
         if std::mem::take(&mut self.trouble) {
-            tracing::info!(what = parcel.kind, "the receiver takes it again");
+            tracing::info!(what = payload.kind, "the receiver takes it again");
         }
         let mut report = self.report.lock();
-        report.settle(&parcel.counts, |tally, n| tally.acknowledged += n);
+        report.settle(&payload.counts, |tally, n| tally.acknowledged += n);
         // The rejected items are of the kind that is counted first.
-        if let Some((item, _)) = parcel.counts.first()
+        if let Some((item, _)) = payload.counts.first()
             && rejected > 0
         {
             let tally = report.items.entry(item).or_default();
             tally.rejected += rejected;
             tally.acknowledged = tally.acknowledged.saturating_sub(rejected);
         }
-        let requests = report.requests.entry(parcel.kind).or_default();
+        let requests = report.requests.entry(payload.kind).or_default();
         requests.acknowledged += 1;
-        requests.bytes += parcel.message.size();
+        requests.bytes += payload.message.size();
     }
 
-    fn retried(&self, parcel: &Parcel, why: String) {
+    fn retried(&self, payload: &Payload, why: String) {
         let mut report = self.report.lock();
-        let requests = report.requests.entry(parcel.kind).or_default();
+        let requests = report.requests.entry(payload.kind).or_default();
         requests.retries += 1;
         requests.last_error = Some(why);
     }
 
-    fn refused(&self, parcel: &Parcel, why: String) {
-        tracing::warn!(what = parcel.kind, error = why, "the receiver refuses it");
+    fn refused(&self, payload: &Payload, why: String) {
+        tracing::warn!(what = payload.kind, error = why, "the receiver refuses it");
         let mut report = self.report.lock();
-        report.settle(&parcel.counts, |tally, n| tally.refused += n);
-        let requests = report.requests.entry(parcel.kind).or_default();
+        report.settle(&payload.counts, |tally, n| tally.refused += n);
+        let requests = report.requests.entry(payload.kind).or_default();
         requests.refused += 1;
         requests.last_error = Some(why);
     }
 
-    fn lose(&self, parcel: &Parcel) {
+    fn lose(&self, payload: &Payload) {
         let mut report = self.report.lock();
-        report.settle(&parcel.counts, |tally, n| tally.lost += n);
-        report.requests.entry(parcel.kind).or_default().lost += 1;
+        report.settle(&payload.counts, |tally, n| tally.lost += n);
+        report.requests.entry(payload.kind).or_default().lost += 1;
     }
 }
 

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::load::Conditions;
-use super::trip::Trip;
+use super::request_trace::RequestTrace;
 
 /// The services of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -185,12 +185,12 @@ impl Shop {
 
     /// One request and, after an order, its handling, which is a trace of its own.
     pub fn visit(&mut self, at: u64, conditions: Conditions) -> Vec<Visit> {
-        let mut trip = Trip::new(&mut self.rng, conditions);
-        trip.go(at);
-        let publish = trip.published();
-        let visit = trip.arrive();
+        let mut trace = RequestTrace::new(&mut self.rng, conditions);
+        trace.go(at);
+        let publish = trace.published();
+        let visit = trace.arrive();
         let Some(publish) = publish else { return vec![visit] };
-        let handled = Trip::new(&mut self.rng, conditions).handle_order(publish, visit.trace_id);
+        let handled = RequestTrace::new(&mut self.rng, conditions).handle_order(publish, visit.trace_id);
         vec![visit, handled]
     }
 }

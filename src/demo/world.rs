@@ -7,7 +7,7 @@ use super::load::{Conditions, Load, mix};
 use super::logs::Lines;
 use super::metrics::ShopMetrics;
 use super::otlp_profiles;
-use super::parcel::{Message, Parcel};
+use super::payload::{Message, Payload};
 use super::pprof::{self, Builder};
 use super::profiler::Profiler;
 use super::send::Lane;
@@ -18,7 +18,7 @@ use super::traces::Spans;
 const SECOND: u64 = 1_000_000_000;
 
 /// A request and the lane that it takes.
-pub type Due = (Lane, Parcel);
+pub type Due = (Lane, Payload);
 
 /// The shop, its host and everything that watches them.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl World {
         if spans.count > 0 {
             let counts = vec![("spans", spans.count), ("error_spans", spans.errors), ("traces", spans.traces)];
             let message = Message::Traces(spans.into_request());
-            due.push((Lane::Traces, Parcel { kind: "traces, OTLP gRPC", message, counts }));
+            due.push((Lane::Traces, Payload { kind: "traces, OTLP gRPC", message, counts }));
         }
         for (service, lines) in Service::ALL.into_iter().zip(&mut self.lines) {
             let count = lines.count();
@@ -98,15 +98,15 @@ impl World {
             }
             let request = lines.take();
             // Each service has another way to send its log, so that every door is used.
-            let parcel = match service {
-                Service::Storefront => Parcel::logs_json(&request, count),
-                Service::Checkout => Parcel::logs_protobuf(&request, count),
+            let payload = match service {
+                Service::Storefront => Payload::logs_json(&request, count),
+                Service::Checkout => Payload::logs_protobuf(&request, count),
                 Service::Catalog | Service::Payments => {
                     let counts = vec![("log_records", count)];
-                    Parcel { kind: "logs, OTLP gRPC", message: Message::Logs(request), counts }
+                    Payload { kind: "logs, OTLP gRPC", message: Message::Logs(request), counts }
                 }
             };
-            due.push((Lane::Logs, parcel));
+            due.push((Lane::Logs, payload));
         }
         due
     }
@@ -116,22 +116,22 @@ impl World {
         let now = second * SECOND;
         let requests = std::mem::take(&mut self.requests);
         vec![
-            (Lane::Metrics, Parcel::metrics("metrics, OTLP gRPC", self.metrics.collect(now))),
-            (Lane::Metrics, Parcel::metrics("span metrics, OTLP gRPC", self.span_metrics.collect(now))),
-            (Lane::RemoteWrite, Parcel::remote_write_1(&self.host.scrape(now, requests))),
-            (Lane::RemoteWrite, Parcel::remote_write_2(&self.database.scrape(now))),
+            (Lane::Metrics, Payload::metrics("metrics, OTLP gRPC", self.metrics.collect(now))),
+            (Lane::Metrics, Payload::metrics("span metrics, OTLP gRPC", self.span_metrics.collect(now))),
+            (Lane::RemoteWrite, Payload::remote_write_1(&self.host.scrape(now, requests))),
+            (Lane::RemoteWrite, Payload::remote_write_2(&self.database.scrape(now))),
         ]
     }
 
     /// The host's metadata, which comes by itself once a minute.
     pub fn metadata(&self) -> Due {
-        (Lane::RemoteWrite, Parcel::remote_write_1(&host::metadata()))
+        (Lane::RemoteWrite, Payload::remote_write_1(&host::metadata()))
     }
 
     /// The stale markers of what ends with the demo.
     pub fn farewell(&mut self, second: u64) -> Option<Due> {
         let request = self.host.farewell(second * SECOND + SECOND / 2)?;
-        Some((Lane::RemoteWrite, Parcel::remote_write_1(&request)))
+        Some((Lane::RemoteWrite, Payload::remote_write_1(&request)))
     }
 
     /// The profiles of the time since the last, at a time (unix seconds).
@@ -146,28 +146,28 @@ impl World {
             match service {
                 Service::Storefront => {
                     let wall = pprof::encode(&Builder::wall(&seen, from, to));
-                    due.push(Parcel::ingest_node(service.name(), &wall, count, from, to, Some(100)));
+                    due.push(Payload::ingest_node(service.name(), &wall, count, from, to, Some(100)));
                     let heap = profiler.heap();
                     let count = heap.len() as u64;
                     let heap = pprof::encode(&Builder::heap(&heap, from, to));
-                    due.push(Parcel::ingest_node(service.name(), &heap, count, from, to, None));
+                    due.push(Payload::ingest_node(service.name(), &heap, count, from, to, None));
                 }
                 Service::Checkout => {
                     let cpu = pprof::encode(&Builder::cpu(&seen, from, to));
-                    due.push(Parcel::ingest_go(service.name(), &cpu, count, from, to));
+                    due.push(Payload::ingest_go(service.name(), &cpu, count, from, to));
                 }
                 Service::Catalog => {
                     let cpu = pprof::encode(&Builder::cpu(&seen, from, to));
-                    due.push(Parcel::push(service.name(), format!("{id:016x}"), cpu, count));
+                    due.push(Payload::push(service.name(), format!("{id:016x}"), cpu, count));
                 }
                 Service::Payments => {
                     let id = (u128::from(id) << 64 | u128::from(second)).to_be_bytes();
                     let message = Message::Profiles(otlp_profiles::request(service, id, &seen, from, to));
                     let counts = vec![("profiles", 1), ("profile_samples", count)];
-                    due.push(Parcel { kind: "profiles, OTLP gRPC", message, counts });
+                    due.push(Payload { kind: "profiles, OTLP gRPC", message, counts });
                 }
             }
         }
-        due.into_iter().map(|parcel| (Lane::Profiles, parcel)).collect()
+        due.into_iter().map(|payload| (Lane::Profiles, payload)).collect()
     }
 }

@@ -10,11 +10,11 @@
 //! named in the list and bothers nobody else.
 //!
 //! The ledger counts an item as set aside when it comes here, once. What becomes of it after that
-//! has counters of its own ([`figures`]): it is out of the ledger.
+//! has counters of its own ([`metrics`]): it is out of the ledger.
 
-mod figures;
 mod folder;
 mod letter;
+mod metrics;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
@@ -139,7 +139,7 @@ impl DeadLetters {
                 sending: Mutex::default(),
             }),
         };
-        let collector = figures::LetterFigures(letters.clone());
+        let collector = metrics::LetterMetrics(letters.clone());
         telemetry.with_registry(|registry| registry.register_collector(Box::new(collector)));
         Ok(letters)
     }

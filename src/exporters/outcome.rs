@@ -52,7 +52,7 @@ pub enum Later {
 }
 
 impl Later {
-    /// A word for it in figures.
+    /// A word for it in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Later::Unreachable => "unreachable",
@@ -71,7 +71,7 @@ impl Outcome {
     /// Taken as a whole.
     pub const ACCEPTED: Outcome = Outcome::Accepted { rejected: 0, message: String::new() };
 
-    /// A word for it in figures.
+    /// A word for it in metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Outcome::Accepted { rejected: 0, .. } => "accepted",

@@ -68,7 +68,7 @@ enum SessionError {
     Silent,
 }
 
-/// Whether an engine takes records now, as a figure. Registered once, for whichever store there is.
+/// Whether an engine takes records now, as a metric. Registered once, for whichever store there is.
 pub fn connected(telemetry: &Telemetry) -> Gauge {
     let connected = Gauge::<i64>::default();
     let gauge = connected.clone();

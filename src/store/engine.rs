@@ -10,7 +10,7 @@
 //! | [`lane`], [`decode`] | records wait, and become rows, by signal |
 //! | [`inbox`], [`writer`] | rows are inserted by one thread |
 //! | [`partition`], [`flush`] | a generation becomes files |
-//! | [`board`], [`stats`] | how far the logs have come, and figures |
+//! | [`board`], [`stats`] | how far the logs have come, and metrics |
 //! | [`aside`], [`suspect`] | records that can never be stored, or that kill the engine |
 //! | [`failpoint`] | where a test can have it die |
 //!
@@ -207,7 +207,7 @@ impl Engine {
         self.root.lock().try_clone()
     }
 
-    /// Figures, as of now.
+    /// Metrics, as of now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.shared.counters.snapshot();
         for (signal, lane) in stats.signals.iter_mut().zip(&self.shared.lanes) {

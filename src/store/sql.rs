@@ -28,11 +28,11 @@ pub mod calls;
 pub mod columns;
 pub mod error;
 pub mod execute;
-pub mod figures;
 pub mod format;
 pub mod functions;
 pub mod http;
 pub mod judge;
+pub mod metrics;
 pub mod parse;
 pub mod request;
 pub mod seal;
@@ -41,7 +41,7 @@ pub mod text;
 pub mod value;
 
 pub use error::SqlError;
-pub use figures::Figures;
+pub use metrics::Metrics;
 pub use service::Service;
 
 /// `[sql]`: the SQL interface and its limits.

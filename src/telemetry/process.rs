@@ -5,7 +5,7 @@ use std::fs;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::figures::{Kind, write};
+use super::metrics::{Kind, write};
 
 /// What a process takes now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]

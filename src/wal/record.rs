@@ -171,7 +171,7 @@ impl Header {
     }
 }
 
-/// Where a record is, and what the figures need of it. Kept in memory for the segments that are
+/// Where a record is, and what the metrics need of it. Kept in memory for the segments that are
 /// being written or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {

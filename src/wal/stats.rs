@@ -1,4 +1,4 @@
-//! The figures of a log.
+//! The metrics of a log.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::cursor::Cursor;
 use super::state::{Shared, State, sum};
 use crate::signal::now_nanos;
 
-/// Figures of one log, read at once.
+/// Metrics of one log, read at once.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Stats {
     /// Bytes of all segments on disk.

@@ -376,13 +376,13 @@ fn the_exporter_outlives_the_engine_and_its_ledger_adds_up() {
     let log = logs.of(Signal::Traces);
     wait("all sealed", &mut || log.stats().cursors[0].position == Position(100));
     let text = telemetry.encode();
-    let figure = |name: &str| {
+    let metric = |name: &str| {
         let line = format!("vispyr_{name}_total{{destination=\"store\",signal=\"traces\"}} ");
         text.lines().find_map(|l| l.strip_prefix(line.as_str())?.parse::<u64>().ok()).unwrap_or(0)
     };
-    assert_eq!((figure("forwarded_items"), figure("set_aside_items")), (990, 10), "{text}");
-    assert_eq!((figure("forwarded_requests"), figure("set_aside_requests")), (99, 1));
-    assert!(figure("retried_requests") >= 30, "{text}");
+    assert_eq!((metric("forwarded_items"), metric("set_aside_items")), (990, 10), "{text}");
+    assert_eq!((metric("forwarded_requests"), metric("set_aside_requests")), (99, 1));
+    assert!(metric("retried_requests") >= 30, "{text}");
     assert_eq!(log.stats().cursors[0].lag_items, 0);
     assert_eq!(engine.spans(), (990, 990));
     shutdown.cancel();

@@ -34,7 +34,7 @@ pub struct Shared {
     pub inbox: Arc<Inbox>,
     /// How far the logs have come.
     pub board: Board,
-    /// Figures.
+    /// Metrics.
     pub counters: Counters,
     /// Records that can never be stored.
     pub aside: Folder,

@@ -1,4 +1,4 @@
-//! Figures of the engine, for `/stats`, `vispyr status` and `/metrics`.
+//! Metrics of the engine, for `/stats`, `vispyr status` and `/metrics`.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ pub struct Stats {
     pub signals: Vec<SignalStats>,
 }
 
-/// The figures as they are counted.
+/// The metrics as they are counted.
 #[derive(Debug)]
 pub struct Counters {
     stats: Mutex<Stats>,
@@ -123,7 +123,7 @@ impl Counters {
         counters
     }
 
-    /// A copy of all figures.
+    /// A copy of all metrics.
     pub fn snapshot(&self) -> Stats {
         self.stats.lock().clone()
     }

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// Pause before rows that found no memory are tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// DuckDB is asked for its memory figures no more often than this.
+/// DuckDB is asked for its memory metrics no more often than this.
 const MEASURE: Duration = Duration::from_millis(50);
 
 /// After this many rows it is asked at once.

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /api/v1/sql` | see [`crate::store::sql::http`]; 503 with Retry-After while the engine is away or when it ended over this, 429 for a text that ended it twice |
-//! | `GET /stats` | the engine's figures |
+//! | `GET /stats` | the engine's metrics |
 //! | `GET /-/healthy`, `GET /-/ready` | 200 while the engine answers; asks for no credentials |
 
 use std::convert::Infallible;

@@ -6,7 +6,7 @@
 //! | `GET /api/v1/sql` | ids of the statements that run, with the milliseconds they have run |
 //! | `DELETE /api/v1/sql/ID` | interrupts the statement whose `x-vispyr-query` was ID |
 //! | `GET /-/healthy` | 200 if the instance answers a query |
-//! | `GET /stats` | the engine's figures as JSON |
+//! | `GET /stats` | the engine's metrics as JSON |
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ const HOLD: usize = 1 << 20;
 
 /// What the engine gives beside the statements.
 pub trait Engine: Send + Sync + 'static {
-    /// Figures for `GET /stats`.
+    /// Metrics for `GET /stats`.
     fn stats(&self) -> serde_json::Value;
     /// The instance is spoilt: end the process.
     fn fatal(&self, message: &str);

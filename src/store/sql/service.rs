@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::error::SqlError;
 use super::execute::Run;
-use super::figures::Figures;
 use super::format::{Kind, Summary};
+use super::metrics::Metrics;
 use super::parse::Parser;
 use super::request::Query;
 
@@ -67,7 +67,7 @@ struct Inner {
     turns: Semaphore,
     waiting: Semaphore,
     running: Mutex<HashMap<String, Running>>,
-    figures: Mutex<Figures>,
+    metrics: Mutex<Metrics>,
 }
 
 /// A statement that runs now, and how to stop it.
@@ -114,7 +114,7 @@ impl Service {
                 turns: Semaphore::new(concurrency),
                 waiting: Semaphore::new(concurrency * (1 + WAITING)),
                 running: Mutex::default(),
-                figures: Mutex::default(),
+                metrics: Mutex::default(),
                 config,
             }),
         })
@@ -138,9 +138,9 @@ impl Service {
     }
 
     /// What became of the statements so far.
-    pub fn figures(&self) -> Figures {
+    pub fn metrics(&self) -> Metrics {
         let running = self.running() as u64;
-        Figures { running, ..self.inner.figures.lock().clone() }
+        Metrics { running, ..self.inner.metrics.lock().clone() }
     }
 
     /// Interrupts a statement. False if there is none of that id.
@@ -162,7 +162,7 @@ impl Service {
                 Ok(()) => return,
                 Err(error) => error,
             };
-            service.inner.figures.lock().add(error.outcome(), started.elapsed());
+            service.inner.metrics.lock().add(error.outcome(), started.elapsed());
             // Nobody listens any more if this fails.
             let _ = pieces.send(Piece::Error(error)).await;
         });
@@ -260,7 +260,7 @@ impl Service {
                 (error.outcome(), Piece::Error(error))
             }
         };
-        inner.figures.lock().add(word, started.elapsed());
+        inner.metrics.lock().add(word, started.elapsed());
         let _ = tokio::time::timeout(limit, pieces.send(last)).await;
         Ok(())
     }

@@ -105,7 +105,7 @@ impl Rig {
         batches.remove(0)
     }
 
-    /// A figure of the ledger, summed over its labels but those given.
+    /// A metric of the ledger, summed over its labels but those given.
     pub fn ledger(&self, metric: &str, labels: &[&str]) -> u64 {
         let text = self.pipeline.telemetry.encode();
         let lines = text.lines().filter(|line| {

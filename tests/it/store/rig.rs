@@ -160,7 +160,7 @@ impl EngineProcess {
         (number(all), number(different))
     }
 
-    /// The engine's own figures.
+    /// The engine's own metrics.
     pub fn stats(&mut self) -> engine::stats::Stats {
         serde_json::from_str(&self.ask(".stats")).unwrap()
     }

@@ -6,13 +6,13 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::DeadLetters;
 use super::folder::{Index, Items};
 use crate::signal::Signal;
-use crate::telemetry::figures::{Kind, Sample, write};
+use crate::telemetry::metrics::{Kind, Sample, write};
 
-/// Reads the folders' figures when scraped.
+/// Reads the folders' metrics when scraped.
 #[derive(Debug)]
-pub(super) struct LetterFigures(pub(super) DeadLetters);
+pub(super) struct LetterMetrics(pub(super) DeadLetters);
 
-impl Collector for LetterFigures {
+impl Collector for LetterMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> std::fmt::Result {
         let folders = self.0.inner.folders.lock();
         let by_destination = |value: fn(&Index) -> f64| -> Vec<Sample> {

@@ -6,13 +6,13 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use crate::receivers::Admission;
-use crate::telemetry::figures::{Kind, write};
+use crate::telemetry::metrics::{Kind, write};
 
 /// Reads the limits' use for `/metrics`.
 #[derive(Debug)]
-pub struct AdmissionFigures(pub Arc<Admission>);
+pub struct AdmissionMetrics(pub Arc<Admission>);
 
-impl Collector for AdmissionFigures {
+impl Collector for AdmissionMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> std::fmt::Result {
         let one = |value: f64| [(Vec::new(), value)];
         let e = &mut encoder;

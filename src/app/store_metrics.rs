@@ -1,4 +1,4 @@
-//! The engine's figures in `/metrics`.
+//! The engine's metrics in `/metrics`.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::store_client::StoreClient;
 use crate::store::engine::stats::{SignalStats, TableStats, Timing};
-use crate::telemetry::figures::{Kind, Sample, write};
+use crate::telemetry::metrics::{Kind, Sample, write};
 
 /// Shows what the engine said last.
 #[derive(Debug)]
-pub struct StoreFigures(pub Arc<StoreClient>);
+pub struct StoreMetrics(pub Arc<StoreClient>);
 
-impl Collector for StoreFigures {
+impl Collector for StoreMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> std::fmt::Result {
         let e = &mut encoder;
         let (gauge, counter) = (Kind::Gauge, Kind::Counter);

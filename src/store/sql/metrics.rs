@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Since the engine started.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Figures {
+pub struct Metrics {
     /// Statements by outcome: `ok`, or one of [`super::SqlError::outcome`].
     pub statements: BTreeMap<String, u64>,
     /// Time that they took together, waiting for their turn included, in seconds.
@@ -17,7 +17,7 @@ pub struct Figures {
     pub running: u64,
 }
 
-impl Figures {
+impl Metrics {
     /// One more has ended.
     pub fn add(&mut self, outcome: &str, took: Duration) {
         *self.statements.entry(outcome.to_owned()).or_default() += 1;

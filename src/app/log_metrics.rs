@@ -11,13 +11,13 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::status::Disk;
 use crate::signal::Signal;
-use crate::telemetry::figures::{Kind, Sample, write};
 use crate::telemetry::health::{Condition, Health};
+use crate::telemetry::metrics::{Kind, Sample, write};
 use crate::wal::{CursorStats, Logs, Stats};
 
-/// Reads the logs' figures for `/metrics`.
+/// Reads the logs' metrics for `/metrics`.
 #[derive(Debug)]
-pub struct LogFigures {
+pub struct LogMetrics {
     /// The logs.
     pub logs: Logs,
     /// How the destinations are.
@@ -26,7 +26,7 @@ pub struct LogFigures {
     pub data_dir: PathBuf,
 }
 
-impl Collector for LogFigures {
+impl Collector for LogMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> std::fmt::Result {
         let stats = Signal::ALL.map(|signal| (signal, self.logs.of(signal).stats()));
         let e = &mut encoder;
@@ -41,7 +41,7 @@ impl Collector for LogFigures {
 }
 
 type All = [(Signal, Stats); 4];
-type Figure = fn(&CursorStats) -> f64;
+type Metric = fn(&CursorStats) -> f64;
 
 fn of_logs(e: &mut DescriptorEncoder<'_>, stats: &All) -> std::fmt::Result {
     let by_signal = |value: fn(&Stats) -> f64| {
@@ -81,7 +81,7 @@ fn of_destinations(e: &mut DescriptorEncoder<'_>, stats: &All) -> std::fmt::Resu
     let bytes = by_destination(|c| c.dropped_bytes as f64);
     write(e, counter, "dropped_bytes", &format!("Bytes {dropped}"), bytes)?;
     let behind = "that the destination has not accepted yet";
-    let lags: [(&str, &str, Figure); 4] = [
+    let lags: [(&str, &str, Metric); 4] = [
         ("records", "Records", |c| c.lag_records as f64),
         ("items", "Items", |c| c.lag_items as f64),
         ("bytes", "Payload bytes", |c| c.lag_bytes as f64),
@@ -94,7 +94,7 @@ fn of_destinations(e: &mut DescriptorEncoder<'_>, stats: &All) -> std::fmt::Resu
     Ok(())
 }
 
-impl LogFigures {
+impl LogMetrics {
     fn of_health(&self, e: &mut DescriptorEncoder<'_>, stats: &All) -> std::fmt::Result {
         let by_destination = |value: fn(&Condition) -> bool| {
             let mut samples: Vec<Sample> = Vec::new();

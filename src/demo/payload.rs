@@ -71,7 +71,7 @@ impl Message {
 
 /// A request and what is in it.
 #[derive(Debug, Clone)]
-pub struct Parcel {
+pub struct Payload {
     /// The name under which its requests are counted.
     pub kind: &'static str,
     /// The request.
@@ -80,9 +80,9 @@ pub struct Parcel {
     pub counts: Counts,
 }
 
-impl Parcel {
+impl Payload {
     /// Metrics over gRPC, counted by type.
-    pub fn metrics(kind: &'static str, request: ExportMetricsServiceRequest) -> Parcel {
+    pub fn metrics(kind: &'static str, request: ExportMetricsServiceRequest) -> Payload {
         let mut counts = Counts::new();
         let mut count = |item: &'static str, n: usize| match counts.iter_mut().find(|(known, _)| *known == item) {
             Some((_, total)) => *total += n as u64,
@@ -105,28 +105,28 @@ impl Parcel {
             count(item, points(metric));
             count("exemplars", exemplars);
         }
-        Parcel { kind, message: Message::Metrics(request), counts }
+        Payload { kind, message: Message::Metrics(request), counts }
     }
 
     /// Logs over HTTP as JSON.
-    pub fn logs_json(request: &ExportLogsServiceRequest, count: u64) -> Parcel {
+    pub fn logs_json(request: &ExportLogsServiceRequest, count: u64) -> Payload {
         let body = logs_json::encode(request).into();
-        Parcel::logs_http("logs, OTLP HTTP JSON", vec![("content-type", "application/json".into())], body, count)
+        Payload::logs_http("logs, OTLP HTTP JSON", vec![("content-type", "application/json".into())], body, count)
     }
 
     /// Logs over HTTP as gzipped protobuf.
-    pub fn logs_protobuf(request: &ExportLogsServiceRequest, count: u64) -> Parcel {
+    pub fn logs_protobuf(request: &ExportLogsServiceRequest, count: u64) -> Payload {
         let headers = vec![("content-type", "application/x-protobuf".into()), ("content-encoding", "gzip".into())];
-        Parcel::logs_http("logs, OTLP HTTP protobuf", headers, gzip(&request.encode_to_vec()).into(), count)
+        Payload::logs_http("logs, OTLP HTTP protobuf", headers, gzip(&request.encode_to_vec()).into(), count)
     }
 
-    fn logs_http(kind: &'static str, headers: Vec<(&'static str, String)>, body: Bytes, count: u64) -> Parcel {
+    fn logs_http(kind: &'static str, headers: Vec<(&'static str, String)>, body: Bytes, count: u64) -> Payload {
         let message = HttpMessage { receiver: Receiver::OtlpHttp, path: "/v1/logs".into(), headers, body };
-        Parcel { kind, message: Message::Http(message), counts: vec![("log_records", count)] }
+        Payload { kind, message: Message::Http(message), counts: vec![("log_records", count)] }
     }
 
     /// Remote write 1.0, to the path that the Vispyr agent uses.
-    pub fn remote_write_1(request: &prompb::v1::WriteRequest) -> Parcel {
+    pub fn remote_write_1(request: &prompb::v1::WriteRequest) -> Payload {
         let samples = request.timeseries.iter().map(|series| series.samples.len() as u64).sum();
         let counts = vec![("remote_write_samples", samples), ("remote_write_metadata", request.metadata.len() as u64)];
         let headers = vec![
@@ -135,11 +135,11 @@ impl Parcel {
             ("x-agent-id", "vispyr-demo".into()),
         ];
         let path = "/api/v1/metrics/write";
-        Parcel::remote_write("host metrics, remote write 1.0", path, headers, &request.encode_to_vec(), counts)
+        Payload::remote_write("host metrics, remote write 1.0", path, headers, &request.encode_to_vec(), counts)
     }
 
     /// Remote write 2.0, to Prometheus' own path.
-    pub fn remote_write_2(request: &prompb::v2::Request) -> Parcel {
+    pub fn remote_write_2(request: &prompb::v2::Request) -> Payload {
         let sum =
             |count: fn(&prompb::v2::TimeSeries) -> usize| request.timeseries.iter().map(count).sum::<usize>() as u64;
         let counts = vec![
@@ -151,7 +151,7 @@ impl Parcel {
             ("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request".into()),
             ("x-prometheus-remote-write-version", "2.0.0".into()),
         ];
-        Parcel::remote_write(
+        Payload::remote_write(
             "database metrics, remote write 2.0",
             "/api/v1/write",
             headers,
@@ -166,44 +166,44 @@ impl Parcel {
         mut headers: Vec<(&'static str, String)>,
         body: &[u8],
         counts: Counts,
-    ) -> Parcel {
+    ) -> Payload {
         headers.push(("content-encoding", "snappy".into()));
         // Only bodies over 4 GiB do not fit the format.
         let body = snap::raw::Encoder::new().compress_vec(body).unwrap_or_default().into();
         let message = HttpMessage { receiver: Receiver::RemoteWrite, path: path.into(), headers, body };
-        Parcel { kind, message: Message::Http(message), counts }
+        Payload { kind, message: Message::Http(message), counts }
     }
 
     /// `/ingest` as @pyroscope/nodejs calls it: no format, unix seconds, one multipart field.
-    pub fn ingest_node(app: &str, pprof: &[u8], samples: u64, from: u64, to: u64, sample_rate: Option<u32>) -> Parcel {
+    pub fn ingest_node(app: &str, pprof: &[u8], samples: u64, from: u64, to: u64, sample_rate: Option<u32>) -> Payload {
         let (from, to) = (from / 1_000_000_000, to / 1_000_000_000);
         let mut path = format!("/ingest?from={from}&name={app}%7B%7D&spyName=nodespy&until={to}");
         if let Some(rate) = sample_rate {
             path.push_str(&format!("&sampleRate={rate}"));
         }
-        Parcel::ingest("profiles, /ingest as Node.js", path, &[("profile", pprof)], samples)
+        Payload::ingest("profiles, /ingest as Node.js", path, &[("profile", pprof)], samples)
     }
 
     /// `/ingest` as the Go client calls it: unix nanoseconds, sample types described in JSON.
-    pub fn ingest_go(app: &str, pprof: &[u8], samples: u64, from: u64, to: u64) -> Parcel {
+    pub fn ingest_go(app: &str, pprof: &[u8], samples: u64, from: u64, to: u64) -> Payload {
         let path = format!(
             "/ingest?aggregationType=sum&from={from}&name={app}%7Bhostname%3Ddemo-host%7D\
              &sampleRate=100&spyName=gospy&units=samples&until={to}"
         );
         let config = br#"{"samples":{"units":"samples","display-name":"cpu_samples"},"cpu":{"units":"nanoseconds"}}"#;
         let fields: [(&str, &[u8]); 2] = [("profile", pprof), ("sample_type_config", config)];
-        Parcel::ingest("profiles, /ingest as Go", path, &fields, samples)
+        Payload::ingest("profiles, /ingest as Go", path, &fields, samples)
     }
 
-    fn ingest(kind: &'static str, path: String, fields: &[(&str, &[u8])], samples: u64) -> Parcel {
+    fn ingest(kind: &'static str, path: String, fields: &[(&str, &[u8])], samples: u64) -> Payload {
         let (content_type, body) = multipart(fields);
         let headers = vec![("content-type", content_type)];
         let message = HttpMessage { receiver: Receiver::Pyroscope, path, headers, body: body.into() };
-        Parcel { kind, message: Message::Http(message), counts: pprof_counts(samples) }
+        Payload { kind, message: Message::Http(message), counts: pprof_counts(samples) }
     }
 
     /// `push.v1.PusherService/Push` as the Python client calls it.
-    pub fn push(app: &str, id: String, pprof: Vec<u8>, samples: u64) -> Parcel {
+    pub fn push(app: &str, id: String, pprof: Vec<u8>, samples: u64) -> Payload {
         let label = |(name, value): (&str, &str)| LabelPair { name: name.into(), value: value.into() };
         let labels =
             [("__name__", "process_cpu"), ("service_name", app), ("hostname", "demo-host")].map(label).to_vec();
@@ -215,7 +215,7 @@ impl Parcel {
             headers: vec![("content-type", "application/proto".into()), ("content-encoding", "gzip".into())],
             body: gzip(&request.encode_to_vec()).into(),
         };
-        Parcel { kind: "profiles, push.v1 as Python", message: Message::Http(message), counts: pprof_counts(samples) }
+        Payload { kind: "profiles, push.v1 as Python", message: Message::Http(message), counts: pprof_counts(samples) }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Figures that another part keeps and that are read at the moment of a scrape.
+//! Metrics that another part keeps and that are read at the moment of a scrape.
 
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-/// What a figure is.
+/// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Goes up and down.

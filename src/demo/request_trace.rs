@@ -23,7 +23,7 @@ impl Outcome {
 }
 
 /// A request under way.
-pub struct Trip<'a> {
+pub struct RequestTrace<'a> {
     rng: &'a mut SmallRng,
     conditions: Conditions,
     trace_id: [u8; 16],
@@ -48,11 +48,11 @@ static PROVIDER_TIMEOUT: Exception = Exception {
         \tat shop.payments.Provider.charge(Provider.java:74)\n\tat shop.payments.ChargeService.charge(ChargeService.java:41)",
 };
 
-impl<'a> Trip<'a> {
+impl<'a> RequestTrace<'a> {
     /// A request about to begin.
-    pub fn new(rng: &'a mut SmallRng, conditions: Conditions) -> Trip<'a> {
+    pub fn new(rng: &'a mut SmallRng, conditions: Conditions) -> RequestTrace<'a> {
         let trace_id = rng.random();
-        Trip { rng, conditions, trace_id, activities: Vec::with_capacity(16), cause: None, order: None }
+        RequestTrace { rng, conditions, trace_id, activities: Vec::with_capacity(16), cause: None, order: None }
     }
 
     /// The finished trace.
@@ -69,37 +69,37 @@ impl<'a> Trip<'a> {
     pub fn go(&mut self, at: u64) {
         let product = self.rng.random_range(1..=PRODUCTS);
         match self.rng.random_range(0..100) {
-            0..20 => self.page(at, &HOME, "/".into(), |trip, span, now| {
-                trip.http(Service::Storefront, span, now, &CATALOG_LIST, "/api/products".into(), |trip, span, now| {
-                    trip.cached(span, now, "SELECT", "SELECT id, name, price FROM products WHERE featured", 12)
+            0..20 => self.page(at, &HOME, "/".into(), |trace, span, now| {
+                trace.http(Service::Storefront, span, now, &CATALOG_LIST, "/api/products".into(), |trace, span, now| {
+                    trace.cached(span, now, "SELECT", "SELECT id, name, price FROM products WHERE featured", 12)
                 })
             }),
-            20..55 => self.page(at, &PRODUCT, format!("/products/{product}"), |trip, span, now| {
-                trip.http(
+            20..55 => self.page(at, &PRODUCT, format!("/products/{product}"), |trace, span, now| {
+                trace.http(
                     Service::Storefront,
                     span,
                     now,
                     &CATALOG_ONE,
                     format!("/api/products/{product}"),
-                    |trip, span, now| trip.product(span, now),
+                    |trace, span, now| trace.product(span, now),
                 )
             }),
-            55..70 => self.page(at, &SEARCH, "/search".into(), |trip, span, now| {
-                trip.http(Service::Storefront, span, now, &CATALOG_SEARCH, "/api/search".into(), |trip, span, now| {
-                    trip.search(span, now)
+            55..70 => self.page(at, &SEARCH, "/search".into(), |trace, span, now| {
+                trace.http(Service::Storefront, span, now, &CATALOG_SEARCH, "/api/search".into(), |trace, span, now| {
+                    trace.search(span, now)
                 })
             }),
-            70..83 => self.page(at, &ADD_TO_CART, "/cart/items".into(), |trip, span, now| {
-                let cart = trip.rng.random_range(1000..1016);
+            70..83 => self.page(at, &ADD_TO_CART, "/cart/items".into(), |trace, span, now| {
+                let cart = trace.rng.random_range(1000..1016);
                 let path = format!("/api/carts/{cart}/items");
-                trip.http(Service::Storefront, span, now, &CART_ADD, path, |trip, span, now| {
-                    let end = trip.redis(Service::Checkout, span, now, "HSET", None);
+                trace.http(Service::Storefront, span, now, &CART_ADD, path, |trace, span, now| {
+                    let end = trace.redis(Service::Checkout, span, now, "HSET", None);
                     Outcome::ok(end)
                 })
             }),
-            83..95 => self.page(at, &BUY, "/checkout".into(), |trip, span, now| {
-                trip.http(Service::Storefront, span, now, &ORDER, "/api/orders".into(), |trip, span, now| {
-                    trip.place_order(span, now)
+            83..95 => self.page(at, &BUY, "/checkout".into(), |trace, span, now| {
+                trace.http(Service::Storefront, span, now, &ORDER, "/api/orders".into(), |trace, span, now| {
+                    trace.place_order(span, now)
                 })
             }),
             _ => {
@@ -122,9 +122,9 @@ impl<'a> Trip<'a> {
             now,
             &CATALOG_RESERVE,
             "/api/stock/reserve".into(),
-            |trip, span, now| {
+            |trace, span, now| {
                 let text = "UPDATE stock SET available = available - $1 WHERE product_id = $2";
-                Outcome::ok(trip.sql(Service::Catalog, span, now, ("UPDATE", "stock", text, 1), 3.0, 0.5))
+                Outcome::ok(trace.sql(Service::Catalog, span, now, ("UPDATE", "stock", text, 1), 3.0, 0.5))
             },
         );
         let text = "UPDATE orders SET state = 'accepted' WHERE id = $1";

@@ -1,4 +1,4 @@
-//! The running parts: started in one order, stopped in the other.
+//! The running services: started in one order, stopped in the other.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,20 +13,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::addresses::Opened;
-use super::admission_figures::AdmissionFigures;
+use super::admission_metrics::AdmissionMetrics;
 use super::dead_letters::LetterBox;
-use super::destination_figures::DestinationFigures;
-use super::door_figures::DoorFigures;
+use super::destination_metrics::DestinationMetrics;
+use super::door_metrics::DoorMetrics;
 use super::entrances::{self, Entrances};
 use super::exporting::{Exporting, Surroundings};
 use super::lag::Lag;
-use super::log_figures::LogFigures;
+use super::log_metrics::LogMetrics;
 use super::reload::{Collector, Reload};
 use super::state::State;
 use super::store_client::StoreClient;
-use super::store_figures::StoreFigures;
+use super::store_metrics::StoreMetrics;
 use super::view::AppView;
-use super::{Roles, Settings, data_dir, kept, shop, store_start, watch, watchdog};
+use super::{Roles, Settings, data_dir, shop, storage, store_start, watch, watchdog};
 use crate::access::Doors;
 use crate::config::Config;
 use crate::demo;
@@ -44,7 +44,7 @@ const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_se
 /// How much of the past the shop of `--demo` sends first.
 const DEMO_HISTORY: Duration = Duration::from_secs(3600);
 
-/// Parts that are stopped together.
+/// Services that are stopped together.
 #[derive(Debug, Default)]
 struct Stage {
     shutdown: CancellationToken,
@@ -63,7 +63,7 @@ impl Stage {
 
 /// Everything that runs.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Services {
     /// What listens where.
     pub addresses: BTreeMap<&'static str, SocketAddr>,
     /// How it is locked.
@@ -82,7 +82,7 @@ pub struct Parts {
     ended: mpsc::UnboundedReceiver<&'static str>,
 }
 
-impl Parts {
+impl Services {
     /// Starts everything, in order. An error here is one that a person has to see to.
     pub async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
         let Settings { config, data_dir, .. } = settings;
@@ -91,7 +91,7 @@ impl Parts {
         let with_store = config.store.enabled;
         let mut ports = Entrances::open(settings, roles)?;
         let (ends, ended) = mpsc::unbounded_channel();
-        let mut parts = Parts {
+        let mut services = Services {
             addresses: ports.addresses(),
             doors: ports.doors(),
             data_dir: data_dir.clone(),
@@ -106,85 +106,89 @@ impl Parts {
             ends,
             ended,
         };
-        parts.opened().write(data_dir).context("cannot write run/addresses.json")?;
+        services.opened().write(data_dir).context("cannot write run/addresses.json")?;
 
         let telemetry = Telemetry::new();
         let client = with_store.then(|| Arc::new(StoreClient::new(config.store.query_socket(data_dir))));
         let view = Arc::new(AppView {
-            state: parts.state.clone(),
+            state: services.state.clone(),
             telemetry: telemetry.clone(),
             logs: Mutex::new(None),
             letters: Mutex::new(None),
             exporting: OnceLock::new(),
             store: client.clone(),
-            addresses: parts.addresses.clone(),
+            addresses: services.addresses.clone(),
             data_dir: data_dir.clone(),
             recent: settings.recent.clone(),
             started: Instant::now(),
             samples: Mutex::default(),
         });
         if let Some((listener, door)) = ports.take("web") {
-            let serve = web::serve(listener, door, view.clone(), parts.web.shutdown.clone());
-            parts.spawn(&parts.web, "web", serve);
+            let serve = web::serve(listener, door, view.clone(), services.web.shutdown.clone());
+            services.spawn(&services.web, "web", serve);
         }
-        let kept = if roles.collector {
-            let logs = kept::open_logs(settings).await?;
+        let storage = if roles.collector {
+            let logs = storage::open_logs(settings).await?;
             telemetry.with_registry(|registry| {
-                registry.register_collector(Box::new(LogFigures {
+                registry.register_collector(Box::new(LogMetrics {
                     logs: logs.clone(),
                     health: telemetry.health().clone(),
                     data_dir: data_dir.clone(),
                 }));
-                registry.register_collector(Box::new(DoorFigures(parts.doors.clone())));
+                registry.register_collector(Box::new(DoorMetrics(services.doors.clone())));
                 if let Some(client) = &client {
-                    registry.register_collector(Box::new(StoreFigures(client.clone())));
+                    registry.register_collector(Box::new(StoreMetrics(client.clone())));
                 }
             });
             *view.logs.lock() = Some(logs.clone());
-            let letters = kept::open_letters(settings, &telemetry).await?;
+            let letters = storage::open_letters(settings, &telemetry).await?;
             let letters = LetterBox::new(letters);
             *view.letters.lock() = Some(letters.clone());
-            parts.logs = Some(logs.clone());
+            services.logs = Some(logs.clone());
             Some((logs, letters))
         } else {
             None
         };
-        parts.state.done("logs");
+        services.state.done("logs");
         if roles.store && with_store {
             store_start::check(settings).await?;
-            parts.start_store(settings, &mut ports)?;
+            services.start_store(settings, &mut ports)?;
         }
         let store_is_up = match &client {
             Some(client) => tokio::select! {
                 up = store_start::wait_for(client, STORE_PATIENCE[0]) => up,
-                part = parts.ended() => anyhow::bail!("{part} ended by itself"),
+                part = services.ended() => anyhow::bail!("{part} ended by itself"),
             },
             None => true,
         };
         let mut collector = None;
-        if let Some((logs, letters)) = kept {
-            let exporting = parts.start_exporters(settings, &logs, &telemetry, &letters).await?;
+        if let Some((logs, letters)) = storage {
+            let exporting = services.start_exporters(settings, &logs, &telemetry, &letters).await?;
             view.set_exporting(exporting.clone());
-            let admission = parts.start_receivers(config, &mut ports, logs.clone(), &telemetry);
+            let admission = services.start_receivers(config, &mut ports, logs.clone(), &telemetry);
             collector = Some(Collector { exporting, admission, letters: letters.letters().clone() });
             if settings.demo {
-                parts.start_demo()?;
+                services.start_demo()?;
             }
-            let shutdown = parts.web.shutdown.clone();
+            let shutdown = services.web.shutdown.clone();
             let lag = Lag::new(logs, telemetry.health().clone());
             tokio::spawn(async move { shutdown.run_until_cancelled(watch::run(view, lag)).await });
         }
-        parts.reload = Some(Reload::new(settings, roles, parts.doors.clone(), collector));
-        parts.state.done("receivers");
+        services.reload = Some(Reload::new(settings, roles, services.doors.clone(), collector));
+        services.state.done("receivers");
         if !store_is_up
             && let Some(client) = &client
             && !store_start::wait_for(client, STORE_PATIENCE[1]).await
         {
             tracing::warn!("the store does not answer yet; what arrives is kept in the logs");
         }
-        parts.state.done("store");
-        tokio::spawn(watchdog::run(parts.logs.clone(), client.filter(|_| roles.store), parts.web.shutdown.clone()));
-        Ok(parts)
+        services.state.done("store");
+        tokio::spawn(watchdog::run(
+            services.logs.clone(),
+            client.filter(|_| roles.store),
+            services.web.shutdown.clone(),
+        ));
+        Ok(services)
     }
 
     /// What is written down for those who look for us.
@@ -232,8 +236,8 @@ impl Parts {
         });
         let exporters = exporters::with_store(&config.exporters, config.store.enabled);
         exporting.apply(&exporters).await.context("cannot start the exporters")?;
-        let figures = Box::new(DestinationFigures(exporting.clone()));
-        telemetry.with_registry(|registry| registry.register_collector(figures));
+        let metrics = Box::new(DestinationMetrics(exporting.clone()));
+        telemetry.with_registry(|registry| registry.register_collector(metrics));
         letters.send_through(Arc::new(exporting.clone()));
         Ok(exporting)
     }
@@ -246,8 +250,8 @@ impl Parts {
         telemetry: &Telemetry,
     ) -> Arc<Admission> {
         let admission = Arc::new(Admission::new(config.admission.clone()));
-        let figures = Box::new(AdmissionFigures(admission.clone()));
-        telemetry.with_registry(|registry| registry.register_collector(figures));
+        let metrics = Box::new(AdmissionMetrics(admission.clone()));
+        telemetry.with_registry(|registry| registry.register_collector(metrics));
         let pipeline = |door| {
             let (logs, admission, telemetry) = (logs.clone(), admission.clone(), telemetry.clone());
             Pipeline { logs, admission, telemetry, door }
