@@ -6,12 +6,12 @@
 //! | [`home`] | the store's folder: lock, version, what a crash left |
 //! | [`instance`] | opening DuckDB |
 //! | [`generation`] | hot tables, and the views over them and the sealed files |
-//! | [`link`] | the server of `ingest.sock` |
-//! | [`lane`], [`decode`] | records wait, and become rows, by signal |
-//! | [`inbox`], [`writer`] | rows are inserted by one thread |
+//! | [`ingest_server`] | the server of `ingest.sock` |
+//! | [`ingest_queue`], [`decode`] | records wait, and become rows, by signal |
+//! | [`writer_queue`], [`writer`] | rows are inserted by one thread |
 //! | [`partition`], [`flush`] | a generation becomes files |
-//! | [`board`], [`stats`] | how far the logs have come, and metrics |
-//! | [`aside`], [`suspect`] | records that can never be stored, or that kill the engine |
+//! | [`progress`], [`stats`] | how far the logs have come, and metrics |
+//! | [`quarantine`], [`crash_records`] | records that can never be stored, or that kill the engine |
 //! | [`failpoint`] | where a test can have it die |
 //!
 //! Threads: one decodes for each signal, one inserts, one seals, two serve each connection.
@@ -27,35 +27,35 @@ use duckdb::Connection;
 use parking_lot::{Condvar, Mutex};
 use tokio_util::sync::CancellationToken;
 
-use self::board::Board;
 use self::flush::Sealer;
 use self::generation::{Extent, Generation};
 use self::home::{Home, HomeError};
-use self::inbox::{Command, Inbox};
 use self::instance::InstanceError;
+use self::progress::LogProgress;
 use self::shared::Shared;
 use self::stats::{Counters, Stats};
 use self::writer::Writer;
+use self::writer_queue::{Command, WriterQueue};
 use crate::signal::Signal;
 use crate::store::Config;
 use crate::store::catalog::{Catalog, CatalogError, File};
 
-pub mod aside;
-pub mod board;
+pub mod crash_records;
 pub mod decode;
 pub mod failpoint;
 pub mod flush;
 pub mod generation;
 pub mod home;
-pub mod inbox;
+pub mod ingest_queue;
+pub mod ingest_server;
 pub mod instance;
-pub mod lane;
-pub mod link;
 pub mod partition;
+pub mod progress;
+pub mod quarantine;
 pub mod shared;
 pub mod stats;
-pub mod suspect;
 pub mod writer;
+pub mod writer_queue;
 
 /// Stack of the threads that call DuckDB: it recurses over expressions and nested values.
 const STACK: usize = 16 << 20;
@@ -160,11 +160,11 @@ impl Engine {
             sealed_dir: home.sealed(),
             counters: Counters::new(version, config.hot_memory.as_u64(), &files, missing),
             files: Mutex::new(files),
-            lanes: Default::default(),
-            inbox: Arc::new(Inbox::default()),
-            board: Board::new(catalog.positions()?),
-            aside: aside::Folder::new(home.aside()),
-            suspects: suspect::Suspects::open(home.dir()),
+            ingest_queues: Default::default(),
+            writer_queue: Arc::new(WriterQueue::default()),
+            progress: LogProgress::new(catalog.positions()?),
+            quarantine: quarantine::Folder::new(home.aside()),
+            crash_records: crash_records::CrashRecords::open(home.dir()),
         });
         let engine = Engine {
             shared,
@@ -188,7 +188,8 @@ impl Engine {
             vec![spawn("insert", move || writer.run())?, spawn("seal", move || sealer.run(&for_sealer, &stop))?];
         for signal in Signal::ALL {
             let shared = self.shared.clone();
-            let work = move || decode::run(signal, &shared.lanes[signal as usize], &shared.inbox, number);
+            let work =
+                move || decode::run(signal, &shared.ingest_queues[signal as usize], &shared.writer_queue, number);
             threads.push(spawn(&format!("decode-{signal}"), work)?);
         }
         self.threads.lock().append(&mut threads);
@@ -196,22 +197,22 @@ impl Engine {
     }
 
     /// Serves the ingest protocol on a unix socket.
-    pub fn serve(&self, socket: &Path) -> Result<link::Server, EngineError> {
-        link::Server::start(bind(socket)?, self.shared.clone())
+    pub fn serve(&self, socket: &Path) -> Result<ingest_server::Server, EngineError> {
+        ingest_server::Server::start(bind(socket)?, self.shared.clone())
     }
 
     /// A fresh connection: it sees all views, and shares memory and threads with the others. After
     /// a start it waits for what the log brings back, so that a restart takes time and not rows.
     pub fn connect(&self) -> Result<Connection, duckdb::Error> {
-        self.shared.board.wait_for_replay();
+        self.shared.progress.wait_for_replay();
         self.root.lock().try_clone()
     }
 
     /// Metrics, as of now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.shared.counters.snapshot();
-        for (signal, lane) in stats.signals.iter_mut().zip(&self.shared.lanes) {
-            signal.waiting_bytes = lane.waiting() as u64;
+        for (signal, queue) in stats.signals.iter_mut().zip(&self.shared.ingest_queues) {
+            signal.waiting_bytes = queue.waiting() as u64;
         }
         stats
     }
@@ -221,7 +222,7 @@ impl Engine {
     pub fn flush(&self) -> Result<(), String> {
         let (reply, answer) = std::sync::mpsc::channel();
         let gone = || "the engine is ending".to_owned();
-        if !self.shared.inbox.command(Command::Flush(reply)) {
+        if !self.shared.writer_queue.command(Command::Flush(reply)) {
             return Err(gone());
         }
         answer.recv().unwrap_or_else(|_| Err(gone()))
@@ -230,9 +231,9 @@ impl Engine {
     /// Ends all threads. What is not sealed stays in the logs.
     pub fn close(&self) {
         self.stop.stop();
-        self.shared.inbox.command(Command::Stop);
-        for lane in &self.shared.lanes {
-            lane.close();
+        self.shared.writer_queue.command(Command::Stop);
+        for queue in &self.shared.ingest_queues {
+            queue.close();
         }
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {

@@ -11,10 +11,10 @@
 //! | module | what |
 //! |---|---|
 //! | [`child`] | starting the engine, again and again, and ending it |
-//! | [`watch`] | time and memory, seen from outside |
+//! | [`monitor`] | time and memory, seen from outside |
 //! | [`proxy`] | HTTP in, HTTP out |
-//! | [`link`] | one request to the engine |
-//! | [`killers`] | statements that ended the engine before |
+//! | [`engine_client`] | one request to the engine |
+//! | [`crash_statements`] | statements that ended the engine before |
 //! | [`state`] | what these share |
 
 use std::path::PathBuf;
@@ -28,11 +28,11 @@ use crate::access::Door;
 use crate::store::sql;
 
 pub mod child;
-pub mod killers;
-pub mod link;
+pub mod crash_statements;
+pub mod engine_client;
+pub mod monitor;
 pub mod proxy;
 pub mod state;
-pub mod watch;
 
 pub use child::EngineCommand;
 
@@ -74,12 +74,12 @@ pub async fn run(
 ) {
     let state = Arc::new(State::new(config));
     let mut supervised = tokio::spawn(child::supervise(Arc::clone(&state), engine, shutdown.clone()));
-    let watched = tokio::spawn(watch::watch(Arc::clone(&state), shutdown.clone()));
+    let monitored = tokio::spawn(monitor::run(Arc::clone(&state), shutdown.clone()));
     let ended = tokio::select! {
         () = proxy::serve(listener, door, Arc::clone(&state), shutdown) => supervised.await,
         ended = &mut supervised => ended,
     };
-    watched.abort();
+    monitored.abort();
     if ended.is_err() {
         tracing::error!("the supervisor of the engine panicked");
     }

@@ -6,30 +6,30 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::inbox::{Delivery, Inbox, Rows};
-use super::lane::{Lane, Work};
+use super::ingest_queue::{IngestQueue, Work};
+use super::writer_queue::{DecoderOutput, Rows, WriterQueue};
 use crate::signal::Signal;
 use crate::store::ingest::{Decoder, Limits};
 use crate::wal::{Position, Record};
 
-/// Works until the lane or the inbox is closed. `generation` is the one that is open now.
-pub fn run(signal: Signal, lane: &Lane, inbox: &Arc<Inbox>, mut generation: u64) {
+/// Works until one of the two queues is closed. `generation` is the one that is open now.
+pub fn run(signal: Signal, records: &IngestQueue, writer: &Arc<WriterQueue>, mut generation: u64) {
     let mut decoder = Decoder::new(Limits::default());
     let mut last = None;
     loop {
-        let delivery = match lane.take(generation, last) {
+        let output = match records.take(generation, last) {
             Work::Close => return,
             Work::Generation(next) => {
                 decoder.new_generation();
                 generation = next;
-                Delivery::Switched(signal, next)
+                DecoderOutput::Switched(signal, next)
             }
             Work::Records(log, records) => {
                 last = Some(Instant::now());
-                Delivery::Rows(Box::new(decode(&mut decoder, signal, generation, log, records)))
+                DecoderOutput::Rows(Box::new(decode(&mut decoder, signal, generation, log, records)))
             }
         };
-        if !inbox.deliver(delivery) {
+        if !writer.push(output) {
             return;
         }
     }

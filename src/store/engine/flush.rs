@@ -20,10 +20,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::failpoint;
 use super::generation::{self, Generation};
-use super::inbox::Command;
 use super::instance::quoted_path;
 use super::partition::{self, Partition};
 use super::shared::Shared;
+use super::writer_queue::Command;
 use crate::signal::now_nanos;
 use crate::store::catalog::{Catalog, CatalogError, File};
 use crate::store::schema::Table;
@@ -113,13 +113,13 @@ impl Sealer {
                     stats.flush_failures += 1;
                     stats.flush_error = Some(why.clone());
                 });
-                self.shared.inbox.command(Command::SealFailed(why));
+                self.shared.writer_queue.command(Command::SealFailed(why));
                 if stop.wait(pause) {
                     return;
                 }
                 pause = (pause * 2).min(LAST_PAUSE);
             }
-            self.shared.inbox.command(Command::Sealed(job.old.positions));
+            self.shared.writer_queue.command(Command::Sealed(job.old.positions));
         }
     }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::aside::Folder;
-use super::board::Board;
+use super::crash_records::CrashRecords;
 use super::generation::Extent;
-use super::inbox::Inbox;
+use super::ingest_queue::IngestQueue;
 use super::instance::is_fatal;
-use super::lane::Lane;
+use super::progress::LogProgress;
+use super::quarantine::Folder;
 use super::stats::Counters;
-use super::suspect::Suspects;
+use super::writer_queue::WriterQueue;
 use crate::store::Config;
 use crate::store::catalog::File;
 
@@ -29,17 +29,17 @@ pub struct Shared {
     /// The sealed files that the views are over.
     pub files: Mutex<Vec<File>>,
     /// The ways in, in the order of [`crate::signal::Signal::ALL`].
-    pub lanes: [Lane; 4],
+    pub ingest_queues: [IngestQueue; 4],
     /// The way to the writer.
-    pub inbox: Arc<Inbox>,
+    pub writer_queue: Arc<WriterQueue>,
     /// How far the logs have come.
-    pub board: Board,
+    pub progress: LogProgress,
     /// Metrics.
     pub counters: Counters,
     /// Records that can never be stored.
-    pub aside: Folder,
+    pub quarantine: Folder,
     /// Records that killed the engine.
-    pub suspects: Suspects,
+    pub crash_records: CrashRecords,
 }
 
 impl Shared {

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 
-use super::board::Aside;
+use super::crash_records::Range;
 use super::failpoint;
 use super::flush::Job;
 use super::generation::{self, Generation};
-use super::inbox::{Command, Delivery, Event, FlushReply, Rows};
 use super::instance::{hot_bytes, is_fatal, is_out_of_memory};
+use super::progress::Aside;
 use super::shared::Shared;
-use super::suspect::Range;
+use super::writer_queue::{Command, DecoderOutput, Event, FlushReply, Rows};
 use crate::signal::Signal;
 use crate::store::ingest::{Chunk, Decoder, Limits};
 use crate::store::schema::Table;
@@ -67,12 +67,12 @@ impl Writer {
             let room = self.has_room();
             let welcome = self.stash.is_empty() && room || self.next.is_some();
             let patience = if self.stash.is_empty() && room { TICK } else { RETRY };
-            match self.shared.inbox.next(welcome, patience) {
-                Event::Delivery(Delivery::Rows(rows)) => self.stash.push_back(rows),
-                Event::Delivery(Delivery::Switched(signal, number)) => self.switched(signal, number),
+            match self.shared.writer_queue.next(welcome, patience) {
+                Event::Decoded(DecoderOutput::Rows(rows)) => self.stash.push_back(rows),
+                Event::Decoded(DecoderOutput::Switched(signal, number)) => self.switched(signal, number),
                 Event::Command(Command::Flush(reply)) => self.asking.push(reply),
                 Event::Command(Command::Sealed(positions)) => {
-                    self.shared.board.sealed(&positions);
+                    self.shared.progress.sealed(&positions);
                     self.sealing = false;
                     self.answer(&Ok(()));
                     self.measure(true);
@@ -93,7 +93,7 @@ impl Writer {
             self.measure(false);
             self.begin_switch_if_due();
         }
-        self.shared.inbox.close();
+        self.shared.writer_queue.close();
     }
 
     /// Whether rows may be inserted: always, but while a generation is being sealed only up to
@@ -157,8 +157,8 @@ impl Writer {
         }
         failpoint::reach("after_switch");
         tracing::debug!(generation = next.number, hot_bytes = self.hot_bytes, "new generation");
-        for lane in &self.shared.lanes {
-            lane.set_generation(next.number);
+        for queue in &self.shared.ingest_queues {
+            queue.set_generation(next.number);
         }
         self.waiting.append(&mut self.asking);
         self.next = Some((next, Signal::ALL.to_vec()));
@@ -193,7 +193,7 @@ impl Writer {
             _ => &self.open,
         };
         let range = rows.range();
-        let suspect = self.shared.suspects.has(range);
+        let suspect = self.shared.crash_records.has(range);
         let tried = (!suspect).then(|| self.noted(range, || insert_all(&self.db, target, &rows.chunks)));
         let (inserted, mut refused) = match tried {
             None => self.insert_singly(target, &rows),
@@ -209,7 +209,7 @@ impl Writer {
             }
         };
         if suspect {
-            self.shared.suspects.clear(range);
+            self.shared.crash_records.clear(range);
         }
         refused.extend(rows.undecodable.iter().cloned());
         let target = match &mut self.next {
@@ -222,7 +222,7 @@ impl Writer {
         }
         self.account(&rows, &inserted, refused, started.elapsed());
         failpoint::reach("after_insert");
-        self.shared.board.visible(rows.log, rows.signal, rows.upto);
+        self.shared.progress.visible(rows.log, rows.signal, rows.upto);
         Ok(())
     }
 
@@ -239,22 +239,22 @@ impl Writer {
             let record = rows.records.iter().find(|r| r.position == position);
             let lost = record.map_or(0, |r| u64::from(r.batch.items));
             if let Some(record) = record {
-                self.shared.aside.keep(record, &reason);
+                self.shared.quarantine.keep(record, &reason);
             }
             (records, items) = (records.saturating_sub(1), items.saturating_sub(lost));
             tracing::warn!(signal = %rows.signal, position = position.0, items = lost, reason, "record set aside");
             self.shared.counters.undecodable(rows.signal, lost, &reason);
-            self.shared.board.set_aside(Aside { log: rows.log, signal: rows.signal, position, reason });
+            self.shared.progress.set_aside(Aside { log: rows.log, signal: rows.signal, position, reason });
         }
         self.shared.counters.inserted(rows.signal, records, items, inserted, took);
     }
 
     /// Notes what is being inserted, in case it ends the process.
     fn noted<T>(&self, range: Range, insert: impl FnOnce() -> T) -> T {
-        self.shared.suspects.begin(range);
+        self.shared.crash_records.begin(range);
         failpoint::reach_position(range.from.0, range.upto.0);
         let result = insert();
-        self.shared.suspects.end();
+        self.shared.crash_records.end();
         result
     }
 
@@ -267,7 +267,7 @@ impl Writer {
                 continue;
             }
             let one = Range { from: record.position, upto: Position(record.position.0 + 1), ..rows.range() };
-            if self.shared.suspects.is_convicted(one) {
+            if self.shared.crash_records.is_poison(one) {
                 refused.push((record.position, "inserting it has ended the engine again and again".to_owned()));
                 continue;
             }

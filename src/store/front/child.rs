@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::link;
+use super::engine_client;
 use super::state::{Engine, Kill, State};
 use crate::store::engine::EXIT_FINAL;
 
@@ -106,7 +106,7 @@ async fn live(
     let ready = async {
         let started = Instant::now();
         loop {
-            let answer = link::ask(state, link::get("/-/healthy"), Duration::from_secs(1)).await;
+            let answer = engine_client::ask(state, engine_client::get("/-/healthy"), Duration::from_secs(1)).await;
             if answer.is_some_and(|answer| answer.status().is_success()) {
                 return started.elapsed();
             }

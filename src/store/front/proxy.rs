@@ -22,8 +22,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::killers::fingerprint;
-use super::link;
+use super::crash_statements::fingerprint;
+use super::engine_client;
 use super::state::{Engine, Kill, State, Statement};
 use crate::access::{Door, dismiss};
 use crate::store::sql::SqlError;
@@ -104,7 +104,7 @@ async fn answer(request: Request<Incoming>, door: Door, state: Arc<State>) -> Re
     }
     Ok(match (request.method(), request.uri().path()) {
         (&Method::POST, "/api/v1/sql") => sql(request, &state).await,
-        (&Method::GET, "/stats") => match link::ask(&state, link::get("/stats"), PATIENCE).await {
+        (&Method::GET, "/stats") => match engine_client::ask(&state, engine_client::get("/stats"), PATIENCE).await {
             Some(answer) => {
                 let (parts, body) = answer.into_parts();
                 Response::from_parts(parts, http_body_util::Full::new(body).map_err(|e| match e {}).boxed_unsync())
@@ -164,7 +164,7 @@ async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
     // Only to know the text; what is wrong with it, the engine says.
     let text = Query::read(&parts.headers, &body).map(|query| query.sql).unwrap_or_default();
     let key = fingerprint(&text);
-    if let Some(left) = state.killers.lock().refused(key) {
+    if let Some(left) = state.crash_statements.lock().refused(key) {
         return refused(left);
     }
     let number = match state.wait_up(PATIENCE).await {
@@ -176,7 +176,7 @@ async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
     state.running.lock().insert(id.clone(), statement);
     let listed = Listed { state: Arc::clone(state), id: id.clone() };
 
-    match link::send(state, link::statement(&parts.headers, body, &id)).await {
+    match engine_client::send(state, engine_client::statement(&parts.headers, body, &id)).await {
         Ok(response) => {
             if response.headers().contains_key(FATAL) {
                 let why = "a statement spoilt the database instance; the engine was started again".to_owned();
@@ -184,7 +184,7 @@ async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
                 // Off the list only when the supervisor has blamed it.
                 let _ = state.end_of(number, Duration::from_secs(5)).await;
             } else if response.status().is_success() {
-                state.killers.lock().forgive(key);
+                state.crash_statements.lock().forgive(key);
             }
             response.map(|body| forward(body, listed))
         }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::Config;
-use super::killers::{Killers, fingerprint};
+use super::crash_statements::{CrashStatements, fingerprint};
 
 /// Characters of a statement that go to the journal.
 const LOGGED: usize = 16 << 10;
@@ -63,7 +63,7 @@ pub struct State {
     /// Statements that run now, by id.
     pub running: Mutex<HashMap<String, Statement>>,
     /// Statements that ended the engine before.
-    pub killers: Mutex<Killers>,
+    pub crash_statements: Mutex<CrashStatements>,
     kills: mpsc::UnboundedSender<Kill>,
     /// For the supervisor, which takes it.
     pub kill_requests: Mutex<Option<mpsc::UnboundedReceiver<Kill>>>,
@@ -78,7 +78,7 @@ impl State {
             config,
             engine: watch::Sender::new(engine),
             running: Mutex::default(),
-            killers: Mutex::default(),
+            crash_statements: Mutex::default(),
             kills,
             kill_requests: Mutex::new(Some(requests)),
         }
@@ -124,10 +124,10 @@ impl State {
     /// The engine has ended: what ran goes to the journal, and who is to blame is remembered.
     pub fn blame(&self, why: &str, suspects: &[String]) {
         let running = self.running.lock();
-        let mut killers = self.killers.lock();
+        let mut crash_statements = self.crash_statements.lock();
         for (id, statement) in running.iter() {
             let suspect = suspects.is_empty() || suspects.contains(id);
-            let deaths = if suspect { killers.record(fingerprint(&statement.text)) } else { 0 };
+            let deaths = if suspect { crash_statements.record(fingerprint(&statement.text)) } else { 0 };
             let text: String = statement.text.chars().take(LOGGED).collect();
             let ran_ms = u64::try_from(statement.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::error!(statement = text, why, suspect, deaths, ran_ms, "statement ended with the engine");

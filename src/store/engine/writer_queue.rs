@@ -1,5 +1,5 @@
-//! What reaches the writer: rows from the decoding threads, which wait while it is busy, and
-//! commands, which never wait.
+//! The queue before the writer. It takes rows from the decoding threads, which wait while the
+//! writer is busy, and commands, which never wait.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
-use super::suspect::Range;
+use super::crash_records::Range;
 use crate::signal::Signal;
 use crate::store::catalog::Positions;
 use crate::store::ingest::Chunk;
@@ -46,7 +46,7 @@ impl Rows {
 
 /// What a decoding thread says.
 #[derive(Debug)]
-pub enum Delivery {
+pub enum DecoderOutput {
     /// These are to be inserted.
     Rows(Box<Rows>),
     /// All that comes from this signal from now on belongs to the generation.
@@ -73,38 +73,38 @@ pub enum Command {
 #[derive(Debug)]
 pub enum Event {
     /// From a decoding thread.
-    Delivery(Delivery),
+    Decoded(DecoderOutput),
     /// From elsewhere.
     Command(Command),
     /// Nothing came for as long as it was willing to wait.
     Nothing,
 }
 
-/// The writer's inbox.
+/// What waits for the writer.
 #[derive(Debug, Default)]
-pub struct Inbox {
+pub struct WriterQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    deliveries: VecDeque<Delivery>,
+    outputs: VecDeque<DecoderOutput>,
     commands: VecDeque<Command>,
     closed: bool,
 }
 
-impl Inbox {
-    /// Hands over a delivery; waits while there are enough. Answers whether it was taken.
-    pub fn deliver(&self, delivery: Delivery) -> bool {
+impl WriterQueue {
+    /// Hands over what a decoding thread has; waits while there is enough. Answers whether it was taken.
+    pub fn push(&self, output: DecoderOutput) -> bool {
         let mut state = self.state.lock();
-        while state.deliveries.len() >= MAX_WAITING && !state.closed {
+        while state.outputs.len() >= MAX_WAITING && !state.closed {
             self.changed.wait(&mut state);
         }
         if state.closed {
             return false;
         }
-        state.deliveries.push_back(delivery);
+        state.outputs.push_back(output);
         self.changed.notify_all();
         true
     }
@@ -125,20 +125,20 @@ impl Inbox {
         let mut state = self.state.lock();
         state.closed = true;
         state.commands.clear();
-        state.deliveries.clear();
+        state.outputs.clear();
         self.changed.notify_all();
     }
 
-    /// The next event, commands first; deliveries only if they are `welcome`.
+    /// The next event, commands first; decoded rows only if they are `welcome`.
     pub fn next(&self, welcome: bool, patience: Duration) -> Event {
         let mut state = self.state.lock();
         for waited in [false, true] {
             if let Some(command) = state.commands.pop_front() {
                 return Event::Command(command);
             }
-            if welcome && let Some(delivery) = state.deliveries.pop_front() {
+            if welcome && let Some(output) = state.outputs.pop_front() {
                 self.changed.notify_all();
-                return Event::Delivery(delivery);
+                return Event::Decoded(output);
             }
             if !waited {
                 self.changed.wait_for(&mut state, patience);

@@ -23,11 +23,11 @@ pub fn fingerprint(text: &str) -> u128 {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Killers {
+pub struct CrashStatements {
     strikes: HashMap<u128, (u32, Instant)>,
 }
 
-impl Killers {
+impl CrashStatements {
     /// The engine ended while this statement ran. Returns how often that has happened.
     pub fn record(&mut self, fingerprint: u128) -> u32 {
         self.strikes.retain(|_, (_, last)| last.elapsed() < REFUSED_FOR);
@@ -61,25 +61,25 @@ mod tests {
 
     #[test]
     fn the_second_time_is_one_too_many() {
-        let mut killers = Killers::default();
+        let mut crash_statements = CrashStatements::default();
         let (a, b) = (fingerprint("SELECT  1;\n"), fingerprint("SELECT 2"));
         assert_eq!(a, fingerprint(" SELECT 1 "));
         assert_ne!(a, b);
-        assert_eq!(killers.record(a), 1);
-        assert_eq!(killers.refused(a), None);
-        assert_eq!(killers.record(a), 2);
-        assert!(killers.refused(a).is_some_and(|left| left > Duration::from_secs(500)));
-        assert_eq!(killers.refused(b), None);
-        killers.forgive(a);
-        assert_eq!(killers.refused(a), None);
+        assert_eq!(crash_statements.record(a), 1);
+        assert_eq!(crash_statements.refused(a), None);
+        assert_eq!(crash_statements.record(a), 2);
+        assert!(crash_statements.refused(a).is_some_and(|left| left > Duration::from_secs(500)));
+        assert_eq!(crash_statements.refused(b), None);
+        crash_statements.forgive(a);
+        assert_eq!(crash_statements.refused(a), None);
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut killers = Killers::default();
+        let mut crash_statements = CrashStatements::default();
         for i in 0..5000 {
-            killers.record(i);
+            crash_statements.record(i);
         }
-        assert!(killers.strikes.len() <= REMEMBERED);
+        assert!(crash_statements.strikes.len() <= REMEMBERED);
     }
 }

@@ -19,7 +19,7 @@ use crate::wal::Position;
 /// Processes that a record may end before it is set aside.
 pub const DEATHS: u32 = 3;
 
-/// Suspects remembered at most.
+/// Ranges remembered at most.
 const MAX: usize = 100;
 
 /// Records of one log, from the first to before the last.
@@ -46,38 +46,38 @@ impl Range {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Suspect {
+struct CrashRange {
     range: Range,
     deaths: u32,
 }
 
 /// The notes of one store.
 #[derive(Debug)]
-pub struct Suspects {
+pub struct CrashRecords {
     note: PathBuf,
     list: PathBuf,
-    suspects: Mutex<Vec<Suspect>>,
+    ranges: Mutex<Vec<CrashRange>>,
 }
 
-impl Suspects {
+impl CrashRecords {
     /// Reads what the last process left. What cannot be read or written counts as no suspicion:
     /// this is a help, and must not be a reason to fail.
     pub fn open(dir: &Path) -> Self {
         let (note, list) = (dir.join("inserting"), dir.join("suspects.json"));
-        let mut suspects: Vec<Suspect> = read(&list).unwrap_or_default();
+        let mut ranges: Vec<CrashRange> = read(&list).unwrap_or_default();
         if let Some(range) = read::<Range>(&note) {
             tracing::warn!(signal = %range.signal, from = range.from.0, upto = range.upto.0,
                 "the engine ended while it inserted these records");
-            match suspects.iter_mut().find(|s| s.range == range) {
+            match ranges.iter_mut().find(|s| s.range == range) {
                 Some(known) => known.deaths += 1,
-                None => suspects.push(Suspect { range, deaths: 1 }),
+                None => ranges.push(CrashRange { range, deaths: 1 }),
             }
-            let surplus = suspects.len().saturating_sub(MAX);
-            suspects.drain(..surplus);
-            write(&list, &suspects);
+            let surplus = ranges.len().saturating_sub(MAX);
+            ranges.drain(..surplus);
+            write(&list, &ranges);
         }
         let _ = fs::remove_file(&note);
-        Suspects { note, list, suspects: Mutex::new(suspects) }
+        CrashRecords { note, list, ranges: Mutex::new(ranges) }
     }
 
     /// These are about to be inserted.
@@ -92,19 +92,19 @@ impl Suspects {
 
     /// Whether any of these was being inserted when a process ended.
     pub fn has(&self, range: Range) -> bool {
-        self.suspects.lock().iter().any(|s| s.range.overlaps(&range))
+        self.ranges.lock().iter().any(|s| s.range.overlaps(&range))
     }
 
     /// Whether this one record has ended too many.
-    pub fn is_convicted(&self, one: Range) -> bool {
-        self.suspects.lock().iter().any(|s| s.range.is_one() && s.deaths >= DEATHS && s.range.overlaps(&one))
+    pub fn is_poison(&self, one: Range) -> bool {
+        self.ranges.lock().iter().any(|s| s.range.is_one() && s.deaths >= DEATHS && s.range.overlaps(&one))
     }
 
-    /// All of these are done: those that harmed nobody are no longer suspects.
+    /// All of these are done: those that harmed nobody are no longer suspected.
     pub fn clear(&self, range: Range) {
-        let mut suspects = self.suspects.lock();
-        suspects.retain(|s| !s.range.overlaps(&range) || (s.range.is_one() && s.deaths >= DEATHS));
-        write(&self.list, &*suspects);
+        let mut ranges = self.ranges.lock();
+        ranges.retain(|s| !s.range.overlaps(&range) || (s.range.is_one() && s.deaths >= DEATHS));
+        write(&self.list, &*ranges);
     }
 }
 
@@ -129,23 +129,23 @@ mod tests {
     }
 
     #[test]
-    fn one_record_is_convicted_after_three_deaths_and_its_neighbours_are_cleared() {
+    fn one_record_is_poison_after_three_deaths_and_its_neighbours_are_cleared() {
         let dir = tempfile::tempdir().unwrap();
-        Suspects::open(dir.path()).begin(range(0, 10));
-        let suspects = Suspects::open(dir.path());
-        assert!(suspects.has(range(9, 12)) && !suspects.has(range(10, 12)) && !suspects.is_convicted(range(4, 5)));
+        CrashRecords::open(dir.path()).begin(range(0, 10));
+        let records = CrashRecords::open(dir.path());
+        assert!(records.has(range(9, 12)) && !records.has(range(10, 12)) && !records.is_poison(range(4, 5)));
         for _ in 0..DEATHS {
-            let suspects = Suspects::open(dir.path());
-            assert!(!suspects.is_convicted(range(4, 5)));
-            suspects.begin(range(3, 4));
-            suspects.end();
-            suspects.begin(range(4, 5));
+            let records = CrashRecords::open(dir.path());
+            assert!(!records.is_poison(range(4, 5)));
+            records.begin(range(3, 4));
+            records.end();
+            records.begin(range(4, 5));
         }
-        let suspects = Suspects::open(dir.path());
-        assert!(suspects.is_convicted(range(4, 5)) && !suspects.is_convicted(range(3, 4)));
-        suspects.clear(range(0, 10));
-        assert!(!suspects.has(range(0, 4)) && suspects.is_convicted(range(4, 5)));
-        assert!(Suspects::open(dir.path()).is_convicted(range(4, 5)));
+        let records = CrashRecords::open(dir.path());
+        assert!(records.is_poison(range(4, 5)) && !records.is_poison(range(3, 4)));
+        records.clear(range(0, 10));
+        assert!(!records.has(range(0, 4)) && records.is_poison(range(4, 5)));
+        assert!(CrashRecords::open(dir.path()).is_poison(range(4, 5)));
     }
 
     #[test]
@@ -153,6 +153,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("inserting"), "{").unwrap();
         fs::write(dir.path().join("suspects.json"), "[1]").unwrap();
-        assert!(!Suspects::open(dir.path()).has(range(0, 100)));
+        assert!(!CrashRecords::open(dir.path()).has(range(0, 100)));
     }
 }

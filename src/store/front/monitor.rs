@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::link;
+use super::engine_client;
 use super::state::{Engine, Kill, State};
 
 /// How often memory is looked at while statements run: a single call can take a gigabyte in a
@@ -19,8 +19,8 @@ const RELIEF: Duration = Duration::from_millis(1500);
 /// How long the engine may not answer at all.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Watches until `shutdown`.
-pub async fn watch(state: Arc<State>, shutdown: CancellationToken) {
+/// Runs until `shutdown`.
+pub async fn run(state: Arc<State>, shutdown: CancellationToken) {
     let memory = memory(&state);
     let time = time(&state);
     let health = health(&state);
@@ -92,7 +92,7 @@ async fn memory(state: &State) {
                 limit_mib = limit >> 20,
                 "memory over the limit, interrupting"
             );
-            link::interrupt(state, &id, "memory over the limit (sql.memory_limit)").await;
+            engine_client::interrupt(state, &id, "memory over the limit (sql.memory_limit)").await;
         }
     }
 }
@@ -107,7 +107,7 @@ async fn time(state: &State) {
             continue;
         }
         // A client that reads slowly keeps a statement on our list that the engine is done with.
-        let running = link::running(state).await;
+        let running = engine_client::running(state).await;
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let suspects: Vec<String> = match &running {
             Some(running) => running.iter().filter(|(_, ms)| **ms > limit_ms).map(|(id, _)| id.clone()).collect(),
@@ -135,7 +135,7 @@ async fn health(state: &State) {
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let Some((number, _)) = up(state) else { continue };
-        let answer = link::ask(state, link::get("/-/healthy"), SILENCE).await;
+        let answer = engine_client::ask(state, engine_client::get("/-/healthy"), SILENCE).await;
         if answer.is_none() && up(state).is_some_and(|(now, _)| now == number) {
             let why = format!("the engine did not answer for {} s and was started again", SILENCE.as_secs());
             state.kill(Kill { why, suspects: Vec::new(), number });

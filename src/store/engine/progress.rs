@@ -1,4 +1,5 @@
-//! How far each log has come, for whoever waits to hear of it.
+//! How far the records of each log have come: visible to queries, sealed, set aside.
+//! Threads wait here for a change.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ pub struct Aside {
 
 /// Cursors of all logs that were ever seen.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct LogProgress {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -58,11 +59,11 @@ enum Replay {
     Done,
 }
 
-impl Board {
-    /// The board of an engine that starts: what is sealed is visible.
+impl LogProgress {
+    /// At the start of an engine: what is sealed is visible.
     pub fn new(sealed: Positions) -> Self {
         let state = State { visible: sealed.clone(), sealed, ..State::default() };
-        Board { state: Mutex::new(state), changed: Condvar::new() }
+        LogProgress { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The logs connect, in the order of [`Signal::ALL`]. Answers up to where each is sealed, no

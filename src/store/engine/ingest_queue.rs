@@ -1,7 +1,7 @@
-//! The way in of one signal: records wait here, in the order of the log, for its decoding thread.
+//! Records of one signal wait here, in the order of the log, for the signal's decoding thread.
 //!
-//! A lane also hands the thread the news that a new generation has begun. Everything that the
-//! thread gives out before it has said so belongs to the old one.
+//! The queue also tells the thread when a new generation has begun. Everything that the thread
+//! gives out before it has confirmed that belongs to the old generation.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ pub enum Work {
 
 /// The waiting records of one signal.
 #[derive(Debug, Default)]
-pub struct Lane {
+pub struct IngestQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -57,7 +57,7 @@ struct State {
     closed: bool,
 }
 
-impl Lane {
+impl IngestQueue {
     /// A connection brings this log. Answers which record is wanted next, given that everything
     /// before `sealed` of it is in sealed files.
     pub fn attach(&self, log: LogState, sealed: Position) -> Position {
@@ -192,51 +192,51 @@ mod tests {
 
     #[test]
     fn duplicates_go_and_gaps_stay() {
-        let lane = Lane::default();
-        assert_eq!(lane.attach(log(1, 9), Position(3)), Position(3));
+        let queue = IngestQueue::default();
+        assert_eq!(queue.attach(log(1, 9), Position(3)), Position(3));
         for n in [2, 3, 3, 5, 4, 6] {
-            lane.push(Uuid::from_u128(1), record(n, 1));
+            queue.push(Uuid::from_u128(1), record(n, 1));
         }
-        lane.push(Uuid::from_u128(2), record(7, 1));
-        assert_eq!(positions(lane.take(0, None)), (1, vec![3, 5, 6]));
-        assert_eq!(lane.waiting(), 0);
-        assert_eq!(lane.attach(log(1, 9), Position(3)), Position(7), "what is in memory is not wanted again");
+        queue.push(Uuid::from_u128(2), record(7, 1));
+        assert_eq!(positions(queue.take(0, None)), (1, vec![3, 5, 6]));
+        assert_eq!(queue.waiting(), 0);
+        assert_eq!(queue.attach(log(1, 9), Position(3)), Position(7), "what is in memory is not wanted again");
     }
 
     #[test]
     fn another_log_begins_at_its_own_position() {
-        let lane = Lane::default();
-        lane.attach(log(1, 9), Position(0));
-        lane.push(Uuid::from_u128(1), record(8, 1));
-        assert_eq!(lane.attach(log(2, 4), Position(0)), Position(0));
-        lane.push(Uuid::from_u128(2), record(0, 1));
-        assert_eq!(positions(lane.take(0, None)), (1, vec![8]));
-        assert_eq!(positions(lane.take(0, None)), (2, vec![0]));
+        let queue = IngestQueue::default();
+        queue.attach(log(1, 9), Position(0));
+        queue.push(Uuid::from_u128(1), record(8, 1));
+        assert_eq!(queue.attach(log(2, 4), Position(0)), Position(0));
+        queue.push(Uuid::from_u128(2), record(0, 1));
+        assert_eq!(positions(queue.take(0, None)), (1, vec![8]));
+        assert_eq!(positions(queue.take(0, None)), (2, vec![0]));
     }
 
     #[test]
     fn a_log_that_lost_its_end_is_taken_from_there() {
-        let lane = Lane::default();
-        assert_eq!(lane.attach(log(1, 4), Position(9)), Position(4));
-        lane.push(Uuid::from_u128(1), record(4, 1));
-        assert_eq!(positions(lane.take(0, None)), (1, vec![4]));
+        let queue = IngestQueue::default();
+        assert_eq!(queue.attach(log(1, 4), Position(9)), Position(4));
+        queue.push(Uuid::from_u128(1), record(4, 1));
+        assert_eq!(positions(queue.take(0, None)), (1, vec![4]));
     }
 
     #[test]
     fn batches_are_bounded_and_a_new_generation_goes_first() {
-        let lane = Lane::default();
-        lane.attach(log(1, 9), Position(0));
+        let queue = IngestQueue::default();
+        queue.attach(log(1, 9), Position(0));
         for n in 0..5 {
-            lane.push(Uuid::from_u128(1), record(n, 9000));
+            queue.push(Uuid::from_u128(1), record(n, 9000));
         }
-        lane.set_generation(2);
-        assert!(matches!(lane.take(1, None), Work::Generation(2)));
-        assert_eq!(positions(lane.take(2, Some(Instant::now()))).1, [0, 1], "full, hence at once");
-        assert_eq!(positions(lane.take(2, None)).1, [2, 3]);
+        queue.set_generation(2);
+        assert!(matches!(queue.take(1, None), Work::Generation(2)));
+        assert_eq!(positions(queue.take(2, Some(Instant::now()))).1, [0, 1], "full, hence at once");
+        assert_eq!(positions(queue.take(2, None)).1, [2, 3]);
         let before = Instant::now();
-        assert_eq!(positions(lane.take(2, Some(before))).1, [4]);
+        assert_eq!(positions(queue.take(2, Some(before))).1, [4]);
         assert!(before.elapsed() >= PACE, "not full, hence paced");
-        lane.close();
-        assert!(matches!(lane.take(2, None), Work::Close));
+        queue.close();
+        assert!(matches!(queue.take(2, None), Work::Close));
     }
 }

@@ -113,10 +113,10 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
         Some(_) => return Err(ProtocolError::Value("opening")),
         None => return Ok(()),
     };
-    let sealed = shared.board.attach(&logs);
+    let sealed = shared.progress.attach(&logs);
     let progress = Signal::ALL.map(|signal| {
         let n = signal as usize;
-        Progress { wanted: shared.lanes[n].attach(logs[n], sealed[n]), sealed: sealed[n] }
+        Progress { wanted: shared.ingest_queues[n].attach(logs[n], sealed[n]), sealed: sealed[n] }
     });
     to.write_all(&Frame::Welcome(progress).encode())?;
     tracing::info!(wanted = ?progress.map(|p| p.wanted.0), "collector connected");
@@ -142,7 +142,7 @@ fn receive(shared: &Shared, from: &mut impl std::io::Read, logs: &[LogState; 4])
     while let Some(frame) = read_frame(from)? {
         let Frame::Record(record) = frame else { return Err(ProtocolError::Value("frame of a collector")) };
         let signal = record.batch.signal as usize;
-        shared.lanes[signal].push(logs[signal].id, record);
+        shared.ingest_queues[signal].push(logs[signal].id, record);
     }
     Ok(())
 }
@@ -160,15 +160,15 @@ fn tell(
     let mut told: [(Position, Position); 4] = progress.map(|p| (p.sealed, p.sealed));
     let mut version = 0;
     while !over.load(Ordering::Acquire) {
-        version = shared.board.wait(version, PATIENCE);
+        version = shared.progress.wait(version, PATIENCE);
         let mut news = Vec::new();
-        for aside in shared.board.take_aside() {
+        for aside in shared.progress.take_aside() {
             if logs[aside.signal as usize].id == aside.log {
                 news.extend_from_slice(&Frame::SetAside(aside.signal, aside.position, aside.reason).encode());
             }
         }
         for (signal, told) in Signal::ALL.into_iter().zip(&mut told) {
-            let now = shared.board.cursors(logs[signal as usize].id, signal);
+            let now = shared.progress.cursors(logs[signal as usize].id, signal);
             if now.0 != told.0 {
                 news.extend_from_slice(&Frame::Visible(signal, now.0).encode());
             }
