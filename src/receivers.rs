@@ -11,7 +11,7 @@
 //! | `connection` | accepting connections, HTTP/1 or 2, timeouts, draining |
 //! | `body` | a request's body in one piece, with as few copies as possible |
 //! | `compression` | inflating within a limit |
-//! | `intake` | check, append, keep the ledger |
+//! | `ingest` | check, append, keep the ledger |
 //! | `refusal` | why a request was not taken, as gRPC and as HTTP status |
 //! | `reply` | response bodies |
 //!
@@ -26,7 +26,7 @@ mod compression;
 mod connection;
 mod cors;
 mod gate;
-mod intake;
+mod ingest;
 mod otlp;
 pub mod otlp_grpc;
 pub mod otlp_http;

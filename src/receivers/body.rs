@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::admission::{Admission, Reservation};
-use super::intake::{Deadline, Tally};
+use super::ingest::{Deadline, Tally};
 use super::refusal::Refusal;
 
 /// Largest capacity taken on a client's word alone.

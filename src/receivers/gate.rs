@@ -4,7 +4,7 @@
 use http::{Method, Request};
 
 use super::Pipeline;
-use super::intake::Tally;
+use super::ingest::Tally;
 use super::refusal::Refusal;
 use crate::signal::Signal;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::intake::{Check, Checked};
+use super::ingest::{Check, Checked};
 use super::refusal::Refusal;
 use crate::signal::Signal;
 use crate::wire;

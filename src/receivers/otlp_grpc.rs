@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::{self, Deadline, Intake, Tally};
+use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Pipeline, body, connection, gate, otlp};
@@ -154,15 +154,15 @@ async fn export(
     };
     let read = read.await;
     let (received, compression) = tally.settle(read)?;
-    let intake = Intake {
+    let ingest = Ingest {
         signal,
         format: Format::Otlp,
         compression,
-        limit: intake::limit(pipeline),
+        limit: ingest::limit(pipeline),
         meta: Meta::default(),
         check: otlp::check(signal),
     };
-    intake::take(pipeline, received, intake, deadline, tally).await.map(|_| ())
+    ingest::take(pipeline, received, ingest, deadline, tally).await.map(|_| ())
 }
 
 /// Reads the one message of a unary call, without its prefix, and whether it is compressed.
@@ -177,7 +177,7 @@ async fn message(
         let length = u32::from_be_bytes(length.try_into().ok()?);
         usize::try_from(length).ok()?.checked_add(PREFIX)
     };
-    let limit = intake::limit(pipeline).saturating_add(PREFIX);
+    let limit = ingest::limit(pipeline).saturating_add(PREFIX);
     let mut received = body::read(incoming, limit, &pipeline.admission, deadline, tally, expected).await?;
     tally.bytes = tally.bytes.saturating_sub(PREFIX as u64);
     let bytes = &mut received.bytes;

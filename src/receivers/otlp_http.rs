@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_types::pb;
 
 use super::cors::Cors;
-use super::intake::{self, Deadline, Intake, Tally};
+use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Pipeline, body, connection, gate, otlp};
@@ -176,16 +176,16 @@ async fn export(
     tally: Tally,
 ) -> Result<(), Refusal> {
     let deadline = Deadline::ours(pipeline);
-    let limit = intake::limit(pipeline);
+    let limit = ingest::limit(pipeline);
     let compression = content_encoding(request.headers());
     let (compression, received, tally) =
-        intake::receive(compression, request.into_body(), limit, deadline, pipeline, tally).await?;
+        ingest::receive(compression, request.into_body(), limit, deadline, pipeline, tally).await?;
     let check = match encoding {
         Encoding::Protobuf => otlp::check(signal),
         Encoding::Json => otlp::translate(signal, limit),
     };
-    let intake = Intake { signal, format: Format::Otlp, compression, limit, meta: Meta::default(), check };
-    intake::take(pipeline, received, intake, deadline, tally).await.map(|_| ())
+    let ingest = Ingest { signal, format: Format::Otlp, compression, limit, meta: Meta::default(), check };
+    ingest::take(pipeline, received, ingest, deadline, tally).await.map(|_| ())
 }
 
 /// The compression of an HTTP body. One at most: nobody sends several, and each would have to be

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::{self, Check, Checked, Deadline, Intake, Tally};
+use super::ingest::{self, Check, Checked, Deadline, Ingest, Tally};
 use super::otlp_http::media_type;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
@@ -177,11 +177,11 @@ async fn write(
     tally: Tally,
 ) -> Result<Checked, Refusal> {
     let deadline = Deadline::ours(pipeline);
-    let limit = intake::limit(pipeline).min(MAX_SIZE);
+    let limit = ingest::limit(pipeline).min(MAX_SIZE);
     let version = version.and_then(|version| snappy(request.headers()).map(|()| version));
     let (version, received, tally) =
-        intake::receive(version, request.into_body(), limit, deadline, pipeline, tally).await?;
-    let intake = Intake {
+        ingest::receive(version, request.into_body(), limit, deadline, pipeline, tally).await?;
+    let ingest = Ingest {
         signal: Signal::Metrics,
         format: version.format(),
         compression: Compression::SnappyBlock,
@@ -189,7 +189,7 @@ async fn write(
         meta: Meta::default(),
         check: version.check(),
     };
-    intake::take(pipeline, received, intake, deadline, tally).await
+    ingest::take(pipeline, received, ingest, deadline, tally).await
 }
 
 /// The body is a snappy block, whether or not the header says so (1.0 senders may leave it out).

@@ -5,7 +5,7 @@ use hyper::body::Incoming;
 
 use super::{NAME, profile, refused};
 use crate::receivers::Pipeline;
-use crate::receivers::intake::{self, Check, Checked, Deadline, Intake, Tally};
+use crate::receivers::ingest::{self, Check, Checked, Deadline, Ingest, Tally};
 use crate::receivers::otlp_http::content_encoding;
 use crate::receivers::refusal::Refusal;
 use crate::receivers::reply::{self, Reply};
@@ -31,7 +31,7 @@ fn status(refusal: &Refusal) -> StatusCode {
 
 async fn accept(request: Request<Incoming>, pipeline: &Pipeline, tally: Tally) -> Result<(), Refusal> {
     let deadline = Deadline::ours(pipeline);
-    let limit = intake::limit(pipeline);
+    let limit = ingest::limit(pipeline);
     let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let meta = Meta {
         query: request.uri().query().unwrap_or_default().to_owned(),
@@ -43,10 +43,10 @@ async fn accept(request: Request<Incoming>, pipeline: &Pipeline, tally: Tally) -
         Ok((compression, parameters))
     });
     let ((compression, parameters), received, tally) =
-        intake::receive(known, request.into_body(), limit, deadline, pipeline, tally).await?;
+        ingest::receive(known, request.into_body(), limit, deadline, pipeline, tally).await?;
     let check = check(parameters, meta.content_type.clone(), limit);
-    let intake = Intake { signal: Signal::Profiles, format: Format::PyroscopeIngest, compression, limit, meta, check };
-    intake::take(pipeline, received, intake, deadline, tally).await.map(|_| ())
+    let ingest = Ingest { signal: Signal::Profiles, format: Format::PyroscopeIngest, compression, limit, meta, check };
+    ingest::take(pipeline, received, ingest, deadline, tally).await.map(|_| ())
 }
 
 fn check(parameters: Parameters, content_type: String, limit: usize) -> Check {

@@ -11,7 +11,7 @@ use prost::Message as _;
 use super::{NAME, profile, refused};
 use crate::receivers::Pipeline;
 use crate::receivers::admission::Reservation;
-use crate::receivers::intake::{self, Check, Checked, Deadline, Intake, Tally};
+use crate::receivers::ingest::{self, Check, Checked, Deadline, Ingest, Tally};
 use crate::receivers::otlp_http::{content_encoding, media_type};
 use crate::receivers::refusal::Refusal;
 use crate::receivers::reply::{self, Reply};
@@ -61,10 +61,10 @@ async fn accept(
     tally: Tally,
 ) -> Result<(), Refusal> {
     let deadline = Deadline::ours(pipeline);
-    let limit = intake::limit(pipeline);
+    let limit = ingest::limit(pipeline);
     let known = json.and_then(|json| Ok((json, content_encoding(request.headers())?)));
     let ((json, compression), received, tally) =
-        intake::receive(known, request.into_body(), limit, deadline, pipeline, tally).await?;
+        ingest::receive(known, request.into_body(), limit, deadline, pipeline, tally).await?;
     let check: Check = Box::new(move |decoded, room| {
         if !json {
             return check(decoded, limit, room);
@@ -80,8 +80,8 @@ async fn accept(
         Ok(checked)
     });
     let meta = Meta::default();
-    let intake = Intake { signal: Signal::Profiles, format: Format::PyroscopePush, compression, limit, meta, check };
-    intake::take(pipeline, received, intake, deadline, tally).await.map(|_| ())
+    let ingest = Ingest { signal: Signal::Profiles, format: Format::PyroscopePush, compression, limit, meta, check };
+    ingest::take(pipeline, received, ingest, deadline, tally).await.map(|_| ())
 }
 
 /// Checks a request and every profile in it.

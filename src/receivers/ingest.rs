@@ -142,7 +142,7 @@ pub(crate) struct Checked {
 pub(crate) type Check = Box<dyn FnOnce(&[u8], &mut Reservation) -> Result<Checked, Refusal> + Send>;
 
 /// How a body is to be understood.
-pub(crate) struct Intake {
+pub(crate) struct Ingest {
     /// Which log.
     pub(crate) signal: Signal,
     /// What the payload is once decompressed.
@@ -161,12 +161,12 @@ pub(crate) struct Intake {
 pub(crate) async fn take(
     pipeline: &Pipeline,
     received: Received,
-    intake: Intake,
+    ingest: Ingest,
     deadline: Deadline,
     mut tally: Tally,
 ) -> Result<Checked, Refusal> {
     let Received { bytes, mut room } = received;
-    let Intake { signal, format, compression, limit, meta, check } = intake;
+    let Ingest { signal, format, compression, limit, meta, check } = ingest;
     let size = compression::size_hint(compression, &bytes);
     let inline = size <= INLINE && (compression == Compression::Identity || bytes.len() <= INLINE_COMPRESSED);
     let look = {
