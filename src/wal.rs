@@ -33,10 +33,10 @@
 //! | `00000000000000000042.log` | a segment, named by its first position; records, nothing else ([`record`]) |
 //! | `00000000000000000042.idx` | where its records are, once it is closed; a shortcut, made anew when missing ([`segment`]) |
 //! | `cursors` | every destination's cursor ([`cursor`]) |
-//! | `corrupt/` | what was damaged, for people to look at ([`aside`]) |
+//! | `corrupt/` | what was damaged, for people to look at ([`quarantine`]) |
 //!
-//! - Two threads a log: the writer ([`writer`]: group commit, failing disks; [`room`]: the budget) and the
-//!   keeper ([`keeper`]: cursor file, deletion). Destinations come and go while it runs
+//! - Two threads a log: the writer ([`writer`]: group commit, failing disks; [`quota`]: the budget on disk) and the
+//!   cursor flusher ([`cursor_flusher`]: cursor file, deletion). Destinations come and go while it runs
 //!   ([`destinations`]). Async code only queues and waits.
 //! - At start the torn end is cut; damage before a good record is stepped over ([`recovery`],
 //!   [`scan`]).
@@ -47,16 +47,16 @@
 //! - Nothing is preallocated: `benches/wal.rs` finds no gain in it (0.98 to 1.34 times the time of
 //!   growing files, on ext4).
 
-mod aside;
 mod cursor;
+mod cursor_flusher;
 mod destinations;
 mod files;
-mod keeper;
+mod quarantine;
 mod queue;
+mod quota;
 mod reader;
 mod record;
 mod recovery;
-mod room;
 mod scan;
 mod segment;
 mod state;
@@ -218,13 +218,13 @@ impl Log {
                 .spawn(body)
                 .map_err(files::io("cannot start a thread for the log in", &shared.dir))
         };
-        keeper::sweep(&shared);
+        cursor_flusher::sweep(&shared);
         let writer = writer::Writer::new(shared.clone());
-        let keeping = shared.clone();
+        let flushing = shared.clone();
         // 15 characters of a thread's name are shown.
         let threads = [
             spawn(format!("wal-{signal}"), Box::new(move || writer.run()))?,
-            spawn(format!("keep-{signal}"), Box::new(move || keeper::run(&keeping)))?,
+            spawn(format!("flush-{signal}"), Box::new(move || cursor_flusher::run(&flushing)))?,
         ];
         Ok(Log { handle: Arc::new(Handle { shared, threads: Mutex::new(Some(threads)) }) })
     }
@@ -310,12 +310,12 @@ impl Log {
 
 impl Handle {
     fn close(&self) {
-        let Some([writer, keeper]) = self.threads.lock().take() else { return };
+        let Some([writer, flusher]) = self.threads.lock().take() else { return };
         self.shared.queue.close();
         // A thread that panicked has said so itself.
         let _ = writer.join();
-        self.shared.keeper.close();
-        let _ = keeper.join();
+        self.shared.flusher.close();
+        let _ = flusher.join();
     }
 }
 

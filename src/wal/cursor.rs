@@ -134,7 +134,7 @@ pub(super) struct Saved {
 pub(super) enum Loaded {
     /// There is none.
     Missing,
-    /// It is not readable; moved aside.
+    /// It is not readable; kept as `cursors.damaged`.
     Damaged,
     /// Written by a newer version.
     Newer(u32),

@@ -21,16 +21,16 @@ pub(super) struct Wake {
 
 #[derive(Debug, Default)]
 struct Wanted {
-    keep: bool,
+    flush: bool,
     close: bool,
 }
 
 impl Wake {
     /// A cursor has moved.
-    pub(super) fn keep(&self) {
+    pub(super) fn request(&self) {
         let mut wanted = self.wanted.lock();
-        if !wanted.keep {
-            wanted.keep = true;
+        if !wanted.flush {
+            wanted.flush = true;
             self.changed.notify_one();
         }
     }
@@ -44,11 +44,11 @@ impl Wake {
     /// Waits for work, and for `due` unless closing. True: it is the last time.
     fn wait(&self, due: Instant) -> bool {
         let mut wanted = self.wanted.lock();
-        while !wanted.keep && !wanted.close {
+        while !wanted.flush && !wanted.close {
             self.changed.wait(&mut wanted);
         }
         while !wanted.close && !self.changed.wait_until(&mut wanted, due).timed_out() {}
-        wanted.keep = false;
+        wanted.flush = false;
         wanted.close
     }
 }
@@ -57,11 +57,11 @@ impl Wake {
 pub(super) fn run(shared: &Arc<Shared>) {
     let mut due = Instant::now();
     loop {
-        let last = shared.keeper.wait(due);
+        let last = shared.flusher.wait(due);
         if let Err(error) = save(shared) {
             tracing::warn!(signal = %shared.signal, %error, "cannot write the cursors");
             if !last {
-                shared.keeper.keep();
+                shared.flusher.request();
             }
         }
         sweep(shared);
@@ -74,7 +74,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
 
 /// Writes the cursor file; durable when it returns.
 pub(super) fn save(shared: &Shared) -> std::io::Result<()> {
-    let _alone = shared.keeping.lock();
+    let _alone = shared.flushing.lock();
     let saved = shared.state.lock().saved();
     saved.store(&shared.dir)
 }
@@ -82,7 +82,7 @@ pub(super) fn save(shared: &Shared) -> std::io::Result<()> {
 /// Deletes the closed segments that every destination has passed. Without destinations they stay
 /// until the budget needs the room. Answers how many.
 pub(super) fn sweep(shared: &Shared) -> usize {
-    let _alone = shared.keeping.lock();
+    let _alone = shared.flushing.lock();
     for count in 0.. {
         let first = {
             let mut state = shared.state.lock();

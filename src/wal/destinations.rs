@@ -8,7 +8,7 @@
 
 use super::cursor::{Cursor, CursorId};
 use super::state::{Shared, State};
-use super::{CursorStats, Position, Start, keeper};
+use super::{CursorStats, Position, Start, cursor_flusher};
 use crate::signal::now_nanos;
 
 impl State {
@@ -65,15 +65,15 @@ impl Shared {
         };
         // First the file: a cursor must not point at what is gone.
         self.persist();
-        keeper::sweep(self);
+        cursor_flusher::sweep(self);
         Some(left)
     }
 
     fn persist(&self) {
-        if let Err(error) = keeper::save(self) {
-            // A full disk, mostly. The keeper tries again until it has gone well.
+        if let Err(error) = cursor_flusher::save(self) {
+            // A full disk, mostly. The cursor flusher tries again until it has gone well.
             tracing::warn!(signal = %self.signal, %error, "cannot write the cursors, trying again");
-            self.keeper.keep();
+            self.flusher.request();
         }
     }
 }

@@ -22,6 +22,6 @@ pub(super) fn keep(dir: &Path, segment: u64, offset: u64, bytes: &[u8]) {
         fs::write(&path, &bytes[..bytes.len().min(MAX_BYTES)])
     };
     if let Err(error) = write() {
-        tracing::warn!(path = %path.display(), %error, "cannot keep a damaged record aside");
+        tracing::warn!(path = %path.display(), %error, "cannot copy a damaged record into the quarantine");
     }
 }

@@ -1,11 +1,11 @@
-//! Room for what comes: the budget (`max_size`, `when_full`), and a disk that is full.
+//! The quota of a log: its budget on disk (`max_size`, `when_full`), and a disk that is full.
 
 use std::io;
 
 use super::queue::Pending;
 use super::segment::{self, Entries};
 use super::writer::Writer;
-use super::{AppendError, WhenFull, keeper};
+use super::{AppendError, WhenFull, cursor_flusher};
 
 impl Writer {
     /// Makes room for the group within the budget; answers those for whom there is none.
@@ -56,13 +56,13 @@ impl Writer {
                 } else {
                     Entries::default()
                 };
-                // The keeper may have deleted it meanwhile.
+                // The cursor flusher may have deleted it meanwhile.
                 if state.closed.front().is_none_or(|front| front.first != first) {
                     continue;
                 }
                 let dropped = state.drop_oldest(&entries);
                 drop(state);
-                self.shared.keeper.keep();
+                self.shared.flusher.request();
                 if let Some(dropped) = dropped {
                     if end > passed {
                         let records = dropped.totals.records;
@@ -82,7 +82,7 @@ impl Writer {
 
     /// The disk is full: deletes at once what nobody waits for. False if there is nothing.
     pub(super) fn free_space(&self) -> bool {
-        if keeper::sweep(&self.shared) > 0 {
+        if cursor_flusher::sweep(&self.shared) > 0 {
             return true;
         }
         let mut state = self.shared.state.lock();

@@ -13,7 +13,7 @@ use super::cursor::CursorId;
 use super::record::{Entry, HEADER, Header};
 use super::segment::{self, Entries};
 use super::state::{Plan, Shared, choose};
-use super::{Position, Record, WalError, aside, files};
+use super::{Position, Record, WalError, files, quarantine};
 
 /// Reads one log for one destination. Reading does not move the cursor; [`Reader::commit`] does.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Reader {
     /// may be a little old. Does nothing once the destination was removed from the log.
     pub fn commit(&self, position: Position) {
         if self.shared.state.lock().commit(self.cursor, position.0) {
-            self.shared.keeper.keep();
+            self.shared.flusher.request();
         }
     }
 }
@@ -156,7 +156,7 @@ impl Shared {
         let position = entries.last().map_or(position, |last| last.position + 1);
         let first = self.state.lock().active.first;
         let found = Found { records, damaged, position, open: None };
-        self.set_aside(first, &found.damaged);
+        self.quarantine(first, &found.damaged);
         Ok(found)
     }
 
@@ -192,7 +192,7 @@ impl Shared {
         let chosen = choose(&open.entries, position, max_bytes);
         let (records, damaged) = self.read(&open.file, chosen).map_err(files::io("cannot read", &path))?;
         let position = chosen.last().map_or(open.limit, |last| last.position + 1);
-        self.set_aside(first, &damaged);
+        self.quarantine(first, &damaged);
         Ok(Found { records, damaged, position, open: Some(open) })
     }
 
@@ -225,12 +225,12 @@ impl Shared {
         Ok((records, damaged))
     }
 
-    fn set_aside(&self, segment: u64, damaged: &[(Entry, Bytes)]) {
+    fn quarantine(&self, segment: u64, damaged: &[(Entry, Bytes)]) {
         for (entry, raw) in damaged {
             if self.state.lock().damage(entry) {
                 let position = entry.position;
                 tracing::error!(signal = %self.signal, segment, position, items = entry.items, "damaged record skipped");
-                aside::keep(&self.dir, segment, u64::from(entry.offset), raw);
+                quarantine::keep(&self.dir, segment, u64::from(entry.offset), raw);
             }
         }
     }

@@ -15,7 +15,7 @@ use super::record::Entry;
 use super::scan::{Damage, ScanError, scan};
 use super::segment::{self, Totals};
 use super::state::{Active, Closed, Shared, State};
-use super::{Config, Start, WalError, aside, files, writer};
+use super::{Config, Start, WalError, files, quarantine, writer};
 use crate::signal::Signal;
 
 const ID: &str = "id";
@@ -126,8 +126,8 @@ pub(super) fn open(
         state: Mutex::new(state),
         grown: watch::channel(next).0,
         queue: Default::default(),
-        keeper: Default::default(),
-        keeping: Default::default(),
+        flusher: Default::default(),
+        flushing: Default::default(),
         #[cfg(test)]
         faults: Default::default(),
     };
@@ -186,7 +186,7 @@ fn read_closed(dir: &Path, salt: u64, first: u64, limit: u64, signal: Signal) ->
     let index = segment::write_index(dir, first, salt, &totals, &found.entries);
     tracing::info!(%signal, segment = first, records = totals.records, written = index.is_ok(), "segment's index made anew");
     for damage in &found.damaged {
-        set_aside(dir, signal, first, &file, damage);
+        quarantine_damage(dir, signal, first, &file, damage);
     }
     Ok((totals, found.damaged.len() as u64))
 }
@@ -212,7 +212,7 @@ fn read_last(dir: &Path, salt: u64, first: u64, signal: Signal) -> Result<(Activ
         // torn one was not.
         if damage.range.start < found.end || damage.whole {
             corrupt += 1;
-            set_aside(dir, signal, first, &file, damage);
+            quarantine_damage(dir, signal, first, &file, damage);
         }
     }
     let length = file.metadata().map_err(files::io("cannot read", &path))?.len();
@@ -223,11 +223,11 @@ fn read_last(dir: &Path, salt: u64, first: u64, signal: Signal) -> Result<(Activ
     Ok((Active { first, file: Arc::new(file), length: found.end, entries: found.entries }, corrupt))
 }
 
-fn set_aside(dir: &Path, signal: Signal, segment: u64, file: &File, damage: &Damage) {
+fn quarantine_damage(dir: &Path, signal: Signal, segment: u64, file: &File, damage: &Damage) {
     let (offset, bytes) = (damage.range.start, damage.range.end - damage.range.start);
     tracing::error!(%signal, segment, offset, bytes, "damaged record skipped");
     let mut raw = vec![0; usize::try_from(bytes).unwrap_or(0).min(16 << 20)];
     if let Ok(read) = files::read_at(file, &mut raw, offset) {
-        aside::keep(dir, segment, offset, &raw[..read]);
+        quarantine::keep(dir, segment, offset, &raw[..read]);
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::cursor::{Cursor, CursorId, Cursors, Saved};
-use super::keeper::Wake;
+use super::cursor_flusher::Wake;
 use super::queue::Queue;
 use super::record::Entry;
 use super::segment::{self, Entries, Totals};
@@ -34,10 +34,10 @@ pub(super) struct Shared {
     /// The next position, for readers to wait on.
     pub(super) grown: watch::Sender<u64>,
     pub(super) queue: Queue,
-    pub(super) keeper: Wake,
+    pub(super) flusher: Wake,
     /// Held while the cursor file is written, so that an older state never replaces a newer one,
     /// and while segments are deleted, so that who waits for that finds them gone.
-    pub(super) keeping: Mutex<()>,
+    pub(super) flushing: Mutex<()>,
     #[cfg(test)]
     pub(super) faults: super::writer::Faults,
 }

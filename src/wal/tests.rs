@@ -14,7 +14,7 @@ mod appending;
 mod damage;
 mod destinations;
 mod ledger;
-mod room;
+mod quota;
 
 fn batch(size: usize, seed: u64) -> Batch {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

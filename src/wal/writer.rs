@@ -270,7 +270,7 @@ impl Writer {
         }
         drop(state);
         self.index(old.first, &totals, &entries);
-        self.shared.keeper.keep();
+        self.shared.flusher.request();
         Ok(())
     }
 
