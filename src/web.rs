@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::{self, Door};
 use crate::telemetry::text::TextFormat;
 
-pub use dead_letters::{Answer, Letters, PATH as DEAD_LETTERS, Problem, Raw as RawLetter};
+pub use dead_letters::{Answer, DeadLetterApi, PATH as DEAD_LETTERS, Problem, Raw as RawDeadLetter};
 pub use page::Link;
 
 /// Connections at a time: people and scrapers, not senders.
@@ -69,7 +69,7 @@ pub trait View: Send + Sync + 'static {
     /// What `vispyr status` shows.
     fn status(&self) -> BoxFuture<'_, serde_json::Value>;
     /// What destinations refused for good, once it is read.
-    fn letters(&self) -> Option<Arc<dyn Letters>>;
+    fn letters(&self) -> Option<Arc<dyn DeadLetterApi>>;
     /// Where else to look.
     fn links(&self) -> Vec<Link>;
 }

@@ -14,7 +14,7 @@
 //! | `descriptor`, `otlp` | the messages, as tables |
 //! | `walk`, `path`, `primitive` | the walk, the path of a fault, varints and UTF-8 |
 //! | `remote_write`, `pprof`, `push` | what these formats ask beyond being well formed |
-//! | `halves` | splitting a payload that a destination refuses |
+//! | `split` | splitting a payload that a destination refuses |
 //! | `downgrade` | remote write 2.0 as 1.0 |
 //! | `ids` | spans with ids that are kept, but counted |
 //! | [`ingest`] | the query and the body of Pyroscope's `/ingest` |
@@ -25,7 +25,6 @@ mod descriptor;
 mod downgrade;
 mod error;
 mod fields;
-mod halves;
 mod ids;
 mod otlp;
 mod path;
@@ -33,6 +32,7 @@ mod pprof;
 mod primitive;
 mod push;
 mod remote_write;
+mod split;
 mod walk;
 
 pub mod ingest;
@@ -48,11 +48,11 @@ use crate::signal::Signal;
 use descriptor::Counter;
 pub use downgrade::remote_write_v2_to_v1;
 pub use error::{Reason, WireError};
-pub use halves::halves;
 pub use ids::spans_with_invalid_ids;
 pub use pprof::check_pprof;
 pub use push::check_push_request;
 pub use remote_write::{RemoteWriteSummary, check_remote_write_v1, check_remote_write_v2};
+pub use split::split;
 
 /// What a payload may not exceed.
 #[derive(Debug)]

@@ -10,31 +10,31 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::view::time;
-use crate::exporters::dead_letters::{DeadLetters, Head, Letter, LetterError, LetterId, Resend, Retried};
+use crate::exporters::dead_letters::{DeadLetter, DeadLetterError, DeadLetterId, DeadLetters, Head, Resend, Retried};
 use crate::signal::Batch;
-use crate::web::{Answer, Letters, Problem, RawLetter};
+use crate::web::{Answer, DeadLetterApi, Problem, RawDeadLetter};
 
-/// The letters, and the way on which they are sent again.
+/// The dead letters, and the way on which they are sent again.
 #[derive(Clone)]
-pub struct LetterBox {
+pub struct DeadLetterService {
     letters: DeadLetters,
     /// The exporters, once they are there.
     resend: Arc<OnceLock<Arc<dyn Resend>>>,
 }
 
-impl std::fmt::Debug for LetterBox {
+impl std::fmt::Debug for DeadLetterService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LetterBox").field("letters", &self.letters).finish_non_exhaustive()
+        f.debug_struct("DeadLetterService").field("letters", &self.letters).finish_non_exhaustive()
     }
 }
 
-impl LetterBox {
+impl DeadLetterService {
     /// Letters that nobody can send yet.
     pub fn new(letters: DeadLetters) -> Self {
-        LetterBox { letters, resend: Arc::default() }
+        DeadLetterService { letters, resend: Arc::default() }
     }
 
-    /// The letters themselves.
+    /// The dead letters themselves.
     pub fn letters(&self) -> &DeadLetters {
         &self.letters
     }
@@ -45,7 +45,7 @@ impl LetterBox {
         let _ = self.resend.set(exporters);
     }
 
-    async fn read(&self, id: &str) -> Result<(LetterId, Head, Batch), Problem> {
+    async fn read(&self, id: &str) -> Result<(DeadLetterId, Head, Batch), Problem> {
         let id = parse(id)?;
         let (letters, of) = (self.letters.clone(), id.clone());
         let read = tokio::task::spawn_blocking(move || letters.read(&of)).await;
@@ -53,7 +53,7 @@ impl LetterBox {
         Ok((id, head, batch))
     }
 
-    async fn send(&self, id: &LetterId) -> Result<Retried, Problem> {
+    async fn send(&self, id: &DeadLetterId) -> Result<Retried, Problem> {
         match self.resend.get() {
             Some(exporters) => Ok(self.letters.retry(id, exporters.as_ref()).await?),
             None => Err(Problem {
@@ -63,20 +63,20 @@ impl LetterBox {
         }
     }
 
-    async fn let_go(&self, id: LetterId) -> Result<Letter, Problem> {
+    async fn let_go(&self, id: DeadLetterId) -> Result<DeadLetter, Problem> {
         let letters = self.letters.clone();
         let dropped = tokio::task::spawn_blocking(move || letters.drop_letter(&id)).await;
         Ok(dropped.map_err(|error| failed(error.to_string()))??)
     }
 
-    fn of(&self, destination: &str) -> Vec<Letter> {
+    fn of(&self, destination: &str) -> Vec<DeadLetter> {
         let mut letters = self.letters.list();
         letters.retain(|letter| letter.id.destination() == destination);
         letters
     }
 }
 
-impl Letters for LetterBox {
+impl DeadLetterApi for DeadLetterService {
     fn list(&self, destination: Option<&str>) -> Value {
         let letters = match destination {
             Some(destination) => self.of(destination),
@@ -99,10 +99,10 @@ impl Letters for LetterBox {
         .boxed()
     }
 
-    fn raw<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<RawLetter, Problem>> {
+    fn raw<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<RawDeadLetter, Problem>> {
         async move {
             let (_, head, batch) = self.read(id).await?;
-            Ok(RawLetter { format: head.format, compression: head.compression, payload: batch.payload })
+            Ok(RawDeadLetter { format: head.format, compression: head.compression, payload: batch.payload })
         }
         .boxed()
     }
@@ -167,7 +167,7 @@ impl Letters for LetterBox {
     }
 }
 
-fn parse(id: &str) -> Result<LetterId, Problem> {
+fn parse(id: &str) -> Result<DeadLetterId, Problem> {
     id.parse().map_err(|_| Problem { status: StatusCode::NOT_FOUND, message: format!("no dead letter {id}") })
 }
 
@@ -175,18 +175,18 @@ fn failed(message: String) -> Problem {
     Problem { status: StatusCode::INTERNAL_SERVER_ERROR, message }
 }
 
-impl From<LetterError> for Problem {
-    fn from(error: LetterError) -> Self {
+impl From<DeadLetterError> for Problem {
+    fn from(error: DeadLetterError) -> Self {
         let status = match &error {
-            LetterError::Unknown(_) => StatusCode::NOT_FOUND,
-            LetterError::Busy(_) => StatusCode::CONFLICT,
-            LetterError::Damaged { .. } | LetterError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            DeadLetterError::Unknown(_) => StatusCode::NOT_FOUND,
+            DeadLetterError::Busy(_) => StatusCode::CONFLICT,
+            DeadLetterError::Damaged { .. } | DeadLetterError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem { status, message: error.to_string() }
     }
 }
 
-fn describe(letter: &Letter) -> Value {
+fn describe(letter: &DeadLetter) -> Value {
     match &letter.head {
         Ok(head) => describe_head(&letter.id, head),
         Err(reason) => json!({
@@ -198,7 +198,7 @@ fn describe(letter: &Letter) -> Value {
     }
 }
 
-fn describe_head(id: &LetterId, head: &Head) -> Value {
+fn describe_head(id: &DeadLetterId, head: &Head) -> Value {
     json!({
         "id": id.to_string(),
         "destination": head.destination,

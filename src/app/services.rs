@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::addresses::Opened;
 use super::admission_metrics::AdmissionMetrics;
-use super::dead_letters::LetterBox;
+use super::dead_letters::DeadLetterService;
 use super::destination_metrics::DestinationMetrics;
 use super::door_metrics::DoorMetrics;
 use super::entrances::{self, Entrances};
@@ -142,7 +142,7 @@ impl Services {
             });
             *view.logs.lock() = Some(logs.clone());
             let letters = storage::open_letters(settings, &telemetry).await?;
-            let letters = LetterBox::new(letters);
+            let letters = DeadLetterService::new(letters);
             *view.letters.lock() = Some(letters.clone());
             services.logs = Some(logs.clone());
             Some((logs, letters))
@@ -222,7 +222,7 @@ impl Services {
         settings: &Settings,
         logs: &Logs,
         telemetry: &Telemetry,
-        letters: &LetterBox,
+        letters: &DeadLetterService,
     ) -> anyhow::Result<Exporting> {
         let config = &settings.config;
         let exporting = Exporting::new(Surroundings {

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::dead_letters::LetterBox;
+use super::dead_letters::DeadLetterService;
 use super::exporting::Exporting;
 use super::state::State;
 use super::status::{Destination, Disk, LogStatus, Rate, SignalStatus, Status};
@@ -21,7 +21,7 @@ use crate::telemetry::process::Usage;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::{SignalTotals, Telemetry};
 use crate::wal::{CursorStats, Logs};
-use crate::web::{Letters, Link, View};
+use crate::web::{DeadLetterApi, Link, View};
 
 /// How often the counters are noted for the rate of the last minute.
 pub const SAMPLE_EVERY: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub struct AppView {
     /// The logs, once they are open.
     pub logs: Mutex<Option<Logs>>,
     /// What destinations refused, once it is read.
-    pub letters: Mutex<Option<LetterBox>>,
+    pub letters: Mutex<Option<DeadLetterService>>,
     /// The exporters, once they run.
     pub exporting: OnceLock<Exporting>,
     /// The store, if the collector feeds one.
@@ -174,8 +174,8 @@ impl View for AppView {
         async { serde_json::to_value(self.gather().await).unwrap_or_default() }.boxed()
     }
 
-    fn letters(&self) -> Option<Arc<dyn Letters>> {
-        self.letters.lock().clone().map(|letters| Arc::new(letters) as Arc<dyn Letters>)
+    fn letters(&self) -> Option<Arc<dyn DeadLetterApi>> {
+        self.letters.lock().clone().map(|letters| Arc::new(letters) as Arc<dyn DeadLetterApi>)
     }
 
     fn links(&self) -> Vec<Link> {

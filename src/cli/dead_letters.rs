@@ -1,6 +1,6 @@
 //! `vispyr dead-letters`: what destinations refused for good, on a running collector.
 
-mod shown;
+mod render;
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
@@ -62,7 +62,7 @@ enum Command {
     },
 }
 
-/// Which letters are meant.
+/// Which dead letters are meant.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Which {
@@ -76,7 +76,7 @@ struct Which {
     all: bool,
 }
 
-/// Exit code 1 if a letter that was named is not there, or did not go where it was sent.
+/// Exit code 1 if a dead letter that was named is not there, or did not go where it was sent.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let find = |asked: &Asked| Collector::find(asked, PATIENCE);
     match args.command {
@@ -93,12 +93,12 @@ fn list(collector: &Collector, destination: Option<&str>, as_json: bool) -> anyh
     if as_json {
         return print_json(&json!({ "letters": letters }));
     }
-    print(&shown::list(&letters))
+    print(&render::list(&letters))
 }
 
 fn show(collector: &Collector, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     let letter = collector.ask(Method::GET, &path(id, ""))?.ok()?;
-    if as_json { print_json(&letter) } else { print(&shown::letter(&letter)) }
+    if as_json { print_json(&letter) } else { print(&render::letter(&letter)) }
 }
 
 fn raw(collector: &Collector, id: &str) -> anyhow::Result<ExitCode> {
@@ -127,7 +127,7 @@ fn retry(collector: &Collector, which: &Which, as_json: bool) -> anyhow::Result<
         let told = match answer.status {
             StatusCode::OK => {
                 let answer = answer.ok()?;
-                let told = shown::accepted(id, &answer);
+                let told = render::accepted(id, &answer);
                 accepted.push(answer);
                 told
             }
@@ -200,7 +200,7 @@ fn letters(collector: &Collector, destination: Option<&str>) -> anyhow::Result<V
     }
 }
 
-/// The path of a letter. What a person typed may be anything.
+/// The path of a dead letter. What a person typed may be anything.
 fn path(id: &str, rest: &str) -> String {
     let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
     format!("/api/v1/dead-letters/{id}{rest}")

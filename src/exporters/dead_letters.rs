@@ -3,17 +3,17 @@
 //!
 //! # The decision
 //!
-//! One folder a destination (`DATA/dead-letters/<destination>/`), one file a letter ([`letter`]):
-//! a head of JSON that `head -3` shows, with its checksum, then the payload as it was. A letter is
+//! One folder a destination (`DATA/dead-letters/<destination>/`), one file a letter ([`dead_letter`]):
+//! a head of JSON that `head -3` shows, with its checksum, then the payload as it was. A dead letter is
 //! synced before [`DeadLetters::keep`] returns, since the log forgets the record after that. The
-//! folder is bounded ([`folder`]): the oldest letters go, and are counted. What is damaged is
+//! folder is bounded ([`folder`]): the oldest dead letters go, and are counted. What is damaged is
 //! named in the list and bothers nobody else.
 //!
 //! The ledger counts an item as set aside when it comes here, once. What becomes of it after that
 //! has counters of its own ([`metrics`]): it is out of the ledger.
 
+mod dead_letter;
 mod folder;
-mod letter;
 mod metrics;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -32,13 +32,13 @@ use self::folder::{Folder, Index, Items, MAX_LETTERS};
 use crate::signal::{Batch, Signal, now_nanos};
 use crate::telemetry::Telemetry;
 
-pub use self::letter::{Head, Letter, LetterId};
+pub use self::dead_letter::{DeadLetter, DeadLetterId, Head};
 
 /// Settings (`[dead_letters]`).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// What one destination's letters may take on disk; the oldest go first. The newest one stays
+    /// What one destination's dead letters may take on disk; the oldest go first. The newest one stays
     /// whatever its size.
     pub max_size: ByteSize,
 }
@@ -56,25 +56,25 @@ pub trait Resend: Send + Sync + 'static {
     fn send<'a>(&'a self, destination: &'a str, batch: Batch) -> BoxFuture<'a, Retried>;
 }
 
-/// What became of a letter that was sent again.
+/// What became of a dead letter that was sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Retried {
-    /// The destination took it, and the letter is gone. It may have rejected some of the items.
+    /// The destination took it, and the dead letter is gone. It may have rejected some of the items.
     Accepted {
         /// Items that the destination rejected by its own word.
         rejected: u64,
         /// What it said about them.
         message: String,
     },
-    /// It was refused once more; the letter stays, with this reason.
+    /// It was refused once more; the dead letter stays, with this reason.
     Refused(String),
-    /// The destination could not say; the letter stays, with this reason.
+    /// The destination could not say; the dead letter stays, with this reason.
     Later(String),
 }
 
-/// Why something could not be done with a letter.
+/// Why something could not be done with a dead letter.
 #[derive(Debug, thiserror::Error)]
-pub enum LetterError {
+pub enum DeadLetterError {
     /// There is none of this id (any more).
     #[error("no dead letter {0}")]
     Unknown(String),
@@ -82,24 +82,24 @@ pub enum LetterError {
     #[error("dead letter {id} is damaged: {reason}")]
     Damaged {
         /// Which.
-        id: LetterId,
+        id: DeadLetterId,
         /// What is wrong with it.
         reason: String,
     },
     /// Somebody else sends it again at this moment.
     #[error("dead letter {0} is being sent already")]
-    Busy(LetterId),
+    Busy(DeadLetterId),
     /// A file operation failed.
     #[error("dead letter {id}: {source}")]
     Io {
         /// Which.
-        id: LetterId,
+        id: DeadLetterId,
         /// The system's answer.
         source: io::Error,
     },
 }
 
-/// The letters of all destinations. Cheap to clone, one for the process.
+/// The dead letters of all destinations. Cheap to clone, one for the process.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     inner: Arc<Inner>,
@@ -111,15 +111,15 @@ struct Inner {
     max_size: Mutex<u64>,
     folders: Mutex<BTreeMap<String, Arc<Folder>>>,
     /// Those that are being sent now.
-    sending: Mutex<Vec<LetterId>>,
+    sending: Mutex<Vec<DeadLetterId>>,
 }
 
 impl DeadLetters {
-    /// Reads the heads of all letters in `dir`, which is made when the first letter comes. Blocks.
+    /// Reads the heads of all dead letters in `dir`, which is made when the first dead letter comes. Blocks.
     ///
     /// # Errors
     ///
-    /// The folder cannot be read. Damaged letters are no error.
+    /// The folder cannot be read. Damaged dead letters are no error.
     pub fn open(dir: PathBuf, max_size: ByteSize, telemetry: &Telemetry) -> io::Result<Self> {
         let mut folders = BTreeMap::new();
         for name in folder::list(&dir)? {
@@ -139,12 +139,12 @@ impl DeadLetters {
                 sending: Mutex::default(),
             }),
         };
-        let collector = metrics::LetterMetrics(letters.clone());
+        let collector = metrics::DeadLetterMetrics(letters.clone());
         telemetry.with_registry(|registry| registry.register_collector(Box::new(collector)));
         Ok(letters)
     }
 
-    /// Another bound, from the next letter on.
+    /// Another bound, from the next dead letter on.
     pub fn set_max_size(&self, max_size: ByteSize) {
         *self.inner.max_size.lock() = max_size.as_u64();
     }
@@ -155,7 +155,7 @@ impl DeadLetters {
     /// # Errors
     ///
     /// It could not be written (a full disk, mostly): the caller still has it.
-    pub fn keep(&self, destination: &str, batch: &Batch, reason: &str) -> io::Result<LetterId> {
+    pub fn keep(&self, destination: &str, batch: &Batch, reason: &str) -> io::Result<DeadLetterId> {
         let max_size = *self.inner.max_size.lock();
         let folder = self.folder(destination)?;
         let id = folder.add(batch, reason, now_nanos())?;
@@ -165,56 +165,56 @@ impl DeadLetters {
         Ok(id)
     }
 
-    /// All letters, of each destination the oldest first.
-    pub fn list(&self) -> Vec<Letter> {
+    /// All dead letters, of each destination the oldest first.
+    pub fn list(&self) -> Vec<DeadLetter> {
         let folders: Vec<_> = self.inner.folders.lock().values().cloned().collect();
         folders.iter().flat_map(|folder| folder.index.lock().letters().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// Number of letters of a destination and signal.
+    /// Number of dead letters of a destination and signal.
     pub fn count(&self, destination: &str, signal: Signal) -> u64 {
         let folder = self.inner.folders.lock().get(destination).cloned();
-        let of_signal = |letter: &&Letter| letter.head.as_ref().is_ok_and(|head| head.signal == signal);
+        let of_signal = |letter: &&DeadLetter| letter.head.as_ref().is_ok_and(|head| head.signal == signal);
         folder.map_or(0, |folder| folder.index.lock().letters().filter(of_signal).count() as u64)
     }
 
-    /// A letter and what is in it. Blocks.
+    /// A dead letter and what is in it. Blocks.
     ///
     /// # Errors
     ///
     /// There is none, or it cannot be read.
-    pub fn read(&self, id: &LetterId) -> Result<(Head, Batch), LetterError> {
+    pub fn read(&self, id: &DeadLetterId) -> Result<(Head, Batch), DeadLetterError> {
         let folder = self.known(id)?;
-        // Nothing is locked while it reads: a letter's file is replaced, never changed.
-        let path = folder.path(id).ok_or_else(|| LetterError::Unknown(id.to_string()))?;
-        match letter::read(&path) {
+        // Nothing is locked while it reads: a dead letter's file is replaced, never changed.
+        let path = folder.path(id).ok_or_else(|| DeadLetterError::Unknown(id.to_string()))?;
+        match dead_letter::read(&path) {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(reason)) => Err(LetterError::Damaged { id: id.clone(), reason }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LetterError::Unknown(id.to_string())),
-            Err(source) => Err(LetterError::Io { id: id.clone(), source }),
+            Ok(Err(reason)) => Err(DeadLetterError::Damaged { id: id.clone(), reason }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DeadLetterError::Unknown(id.to_string())),
+            Err(source) => Err(DeadLetterError::Io { id: id.clone(), source }),
         }
     }
 
-    /// Deletes a letter that nobody wants any more. Blocks.
+    /// Deletes a dead letter that nobody wants any more. Blocks.
     ///
     /// # Errors
     ///
     /// There is none, it is being sent, or it cannot be deleted.
-    pub fn drop_letter(&self, id: &LetterId) -> Result<Letter, LetterError> {
+    pub fn drop_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, DeadLetterError> {
         let _sending = self.send_alone(id)?;
         let letter = self.remove(id, |index| &mut index.deleted)?;
-        let letter = letter.ok_or_else(|| LetterError::Unknown(id.to_string()))?;
+        let letter = letter.ok_or_else(|| DeadLetterError::Unknown(id.to_string()))?;
         tracing::info!(letter = %id, items = letter.items(), "dead letter dropped by hand");
         Ok(letter)
     }
 
-    /// Sends a letter once more. It goes when the destination takes it, else it stays with the
+    /// Sends a dead letter once more. It goes when the destination takes it, else it stays with the
     /// new reason.
     ///
     /// # Errors
     ///
     /// There is none, it is damaged, being sent already, or its file cannot be changed.
-    pub async fn retry(&self, id: &LetterId, through: &dyn Resend) -> Result<Retried, LetterError> {
+    pub async fn retry(&self, id: &DeadLetterId, through: &dyn Resend) -> Result<Retried, DeadLetterError> {
         let _sending = self.send_alone(id)?;
         let (head, batch) = self.blocking(id, |letters, id| letters.read(&id)).await?;
         let retried = through.send(id.destination(), batch).await;
@@ -226,10 +226,10 @@ impl DeadLetters {
             }
             Retried::Refused(reason) | Retried::Later(reason) => {
                 let reason = reason.clone();
-                let note = move |letters: DeadLetters, id: LetterId| {
+                let note = move |letters: DeadLetters, id: DeadLetterId| {
                     let folder = letters.known(&id)?;
                     let noted = folder.note_retry(&id, &reason, now_nanos());
-                    noted.map_err(|source| LetterError::Io { id, source })
+                    noted.map_err(|source| DeadLetterError::Io { id, source })
                 };
                 self.blocking(id, note).await?;
             }
@@ -237,19 +237,23 @@ impl DeadLetters {
         Ok(retried)
     }
 
-    fn remove(&self, id: &LetterId, count: fn(&mut Index) -> &mut Items) -> Result<Option<Letter>, LetterError> {
-        self.known(id)?.remove(id, count).map_err(|source| LetterError::Io { id: id.clone(), source })
+    fn remove(
+        &self,
+        id: &DeadLetterId,
+        count: fn(&mut Index) -> &mut Items,
+    ) -> Result<Option<DeadLetter>, DeadLetterError> {
+        self.known(id)?.remove(id, count).map_err(|source| DeadLetterError::Io { id: id.clone(), source })
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        id: &LetterId,
-        work: impl FnOnce(DeadLetters, LetterId) -> Result<T, LetterError> + Send + 'static,
-    ) -> Result<T, LetterError> {
+        id: &DeadLetterId,
+        work: impl FnOnce(DeadLetters, DeadLetterId) -> Result<T, DeadLetterError> + Send + 'static,
+    ) -> Result<T, DeadLetterError> {
         let (letters, of) = (self.clone(), id.clone());
         match tokio::task::spawn_blocking(move || work(letters, of)).await {
             Ok(result) => result,
-            Err(error) => Err(LetterError::Io { id: id.clone(), source: io::Error::other(error) }),
+            Err(error) => Err(DeadLetterError::Io { id: id.clone(), source: io::Error::other(error) }),
         }
     }
 
@@ -263,26 +267,26 @@ impl DeadLetters {
         Ok(self.inner.folders.lock().entry(destination.to_owned()).or_insert(folder).clone())
     }
 
-    fn known(&self, id: &LetterId) -> Result<Arc<Folder>, LetterError> {
+    fn known(&self, id: &DeadLetterId) -> Result<Arc<Folder>, DeadLetterError> {
         let folder = self.inner.folders.lock().get(id.destination()).cloned();
-        folder.ok_or_else(|| LetterError::Unknown(id.to_string()))
+        folder.ok_or_else(|| DeadLetterError::Unknown(id.to_string()))
     }
 
     /// Nobody else sends or drops it meanwhile.
-    fn send_alone(&self, id: &LetterId) -> Result<Sending, LetterError> {
+    fn send_alone(&self, id: &DeadLetterId) -> Result<Sending, DeadLetterError> {
         let mut sending = self.inner.sending.lock();
         if sending.contains(id) {
-            return Err(LetterError::Busy(id.clone()));
+            return Err(DeadLetterError::Busy(id.clone()));
         }
         sending.push(id.clone());
         Ok(Sending { letters: self.clone(), id: id.clone() })
     }
 }
 
-/// Marks a letter as being sent until it is dropped.
+/// Marks a dead letter as being sent until it is dropped.
 struct Sending {
     letters: DeadLetters,
-    id: LetterId,
+    id: DeadLetterId,
 }
 
 impl Drop for Sending {

@@ -12,21 +12,21 @@
 //! | module | what |
 //! |---|---|
 //! | [`engine`] | what is sent when, without clock and network |
-//! | `ordered`, `spread` | one at a time in order, or several at once |
-//! | `supply`, [`piece`] | records joined, and halved |
-//! | [`accounts`] | what is done, for cursor and ledger |
-//! | `voice` | what the log says about it |
+//! | `sequential`, `concurrent` | one at a time in order, or several at once |
+//! | `batcher`, [`send_unit`] | records joined, and halved |
+//! | [`ack_tracker`] | what is done, for cursor and ledger |
+//! | `delivery_log` | what the log says about it |
 
-pub mod accounts;
+pub mod ack_tracker;
+mod batcher;
+mod concurrent;
+mod delivery_log;
 pub mod engine;
-mod ordered;
-pub mod piece;
+pub mod send_unit;
+mod sequential;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod simulation;
-mod spread;
-mod supply;
-mod voice;
 
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
-use self::engine::{Engine, Letter, Rules, Step, Ticket, batches};
-use self::voice::Voice;
+use self::delivery_log::DeliveryLog;
+use self::engine::{Engine, Rules, Step, Ticket, Undeliverable, batches};
 use super::backoff::Backoff;
 use super::dead_letters::DeadLetters;
 use super::destination::Destination;
@@ -57,7 +57,7 @@ const LARGEST_WINDOW: usize = 8 << 20;
 /// How long what is in flight may take once delivery is told to stop.
 const FINISH: Duration = Duration::from_millis(500);
 
-/// How long to wait after a log could not be read, or a letter not be kept.
+/// How long to wait after a log could not be read, or a dead letter not be kept.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// One signal on its way to one destination.
@@ -101,8 +101,10 @@ impl Delivery {
         let window = batch.saturating_mul(concurrency).clamp(SMALLEST_WINDOW, LARGEST_WINDOW);
         let rules = Rules { ordered, concurrency, window, joining };
         let engine = Engine::new(rules, Backoff::default());
-        let voice = Voice::new(self.name.clone(), signal, self.telemetry.health().clone());
-        Task { delivery: self, signal, engine, voice, committer, read_to: Position(0) }.run(reader, shutdown).await;
+        let delivery_log = DeliveryLog::new(self.name.clone(), signal, self.telemetry.health().clone());
+        Task { delivery: self, signal, engine, delivery_log, committer, read_to: Position(0) }
+            .run(reader, shutdown)
+            .await;
     }
 }
 
@@ -111,7 +113,7 @@ struct Task {
     delivery: Delivery,
     signal: Signal,
     engine: Engine,
-    voice: Voice,
+    delivery_log: DeliveryLog,
     /// Moves the cursor.
     committer: Reader,
     /// Everything before it was read.
@@ -121,7 +123,7 @@ struct Task {
 impl Task {
     async fn run(mut self, reader: Reader, shutdown: CancellationToken) {
         let mut flying: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
-        let mut keeping: FuturesUnordered<BoxFuture<'static, Letter>> = FuturesUnordered::new();
+        let mut keeping: FuturesUnordered<BoxFuture<'static, Undeliverable>> = FuturesUnordered::new();
         let mut resting = Some(reader);
         let mut reading = Reading::none();
         loop {
@@ -134,7 +136,7 @@ impl Task {
             loop {
                 match self.engine.next(Instant::now()) {
                     Step::Send(ticket) => flying.push(self.send(ticket)),
-                    Step::Keep(letter) => keeping.push(self.keep(letter)),
+                    Step::Keep(undeliverable) => keeping.push(self.keep(undeliverable)),
                     Step::Wait(until) => {
                         wake = until.or(wake);
                         break;
@@ -151,7 +153,7 @@ impl Task {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some((id, outcome)) = flying.next() => self.answered(id, &outcome),
-                Some(letter) = keeping.next() => self.kept(&letter),
+                Some(undeliverable) = keeping.next() => self.kept(&undeliverable),
                 (reader, read) = &mut reading.future, if resting.is_none() => {
                     reading = Reading::none();
                     self.read_to = reader.position();
@@ -166,8 +168,8 @@ impl Task {
             while let Some((id, outcome)) = flying.next().await {
                 self.answered(id, &outcome);
             }
-            while let Some(letter) = keeping.next().await {
-                self.kept(&letter);
+            while let Some(undeliverable) = keeping.next().await {
+                self.kept(&undeliverable);
             }
         };
         // What has not ended by then is sent again by the next run.
@@ -179,7 +181,7 @@ impl Task {
         for record in records {
             let takes = self.delivery.destination.takes(&record.batch);
             if !takes {
-                self.voice.skipped(record.batch.format);
+                self.delivery_log.skipped(record.batch.format);
             }
             self.engine.read(record, takes);
         }
@@ -197,7 +199,7 @@ impl Task {
     }
 
     fn answered(&mut self, id: u64, outcome: &Outcome) {
-        self.voice.answered(outcome);
+        self.delivery_log.answered(outcome);
         self.delivery.telemetry.answered(&self.delivery.name, self.signal, outcome.name());
         let now = Instant::now();
         match outcome {
@@ -207,14 +209,14 @@ impl Task {
         }
     }
 
-    fn keep(&self, letter: Letter) -> BoxFuture<'static, Letter> {
+    fn keep(&self, undeliverable: Undeliverable) -> BoxFuture<'static, Undeliverable> {
         let (letters, name, signal) = (self.delivery.dead_letters.clone(), self.delivery.name.clone(), self.signal);
         Box::pin(async move {
             loop {
-                let (letters, destination, copy) = (letters.clone(), name.clone(), letter.clone());
+                let (letters, destination, copy) = (letters.clone(), name.clone(), undeliverable.clone());
                 let keep = move || letters.keep(&destination, &copy.part.batch, &copy.reason);
                 match tokio::task::spawn_blocking(keep).await {
-                    Ok(Ok(_)) => return letter,
+                    Ok(Ok(_)) => return undeliverable,
                     Ok(Err(error)) => {
                         let destination = &name;
                         tracing::error!(destination, %signal, %error, "cannot keep a dead letter, trying again");
@@ -226,9 +228,9 @@ impl Task {
         })
     }
 
-    fn kept(&mut self, letter: &Letter) {
-        self.voice.set_aside(letter);
-        self.engine.kept(letter);
+    fn kept(&mut self, undeliverable: &Undeliverable) {
+        self.delivery_log.set_aside(undeliverable);
+        self.engine.kept(undeliverable);
     }
 
     /// Moves the cursor and the ledger over what is done.
@@ -241,7 +243,7 @@ impl Task {
             (DeliveryColumn::Skipped, done.skipped),
             (DeliveryColumn::SetAside, done.set_aside),
         ] {
-            if amount != accounts::Amount::default() {
+            if amount != ack_tracker::Amount::default() {
                 telemetry.delivered(column, name, self.signal, amount.records, amount.items, amount.bytes);
             }
         }

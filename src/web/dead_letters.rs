@@ -2,8 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /api/v1/dead-letters[?destination=NAME]` | the letters, without what is in them |
-//! | `GET /api/v1/dead-letters/ID` | one letter, decoded where its format is known |
+//! | `GET /api/v1/dead-letters[?destination=NAME]` | the dead letters, without what is in them |
+//! | `GET /api/v1/dead-letters/ID` | one dead letter, decoded where its format is known |
 //! | `GET /api/v1/dead-letters/ID?raw` | its payload as it is, compressed as it came |
 //! | `POST /api/v1/dead-letters/ID/retry` | sends it again: 200 when it was taken, 502 with the reason when it was refused again, 503 when it could not be sent now |
 //! | `POST /api/v1/dead-letters/retry?destination=NAME` | sends all of a destination again, until that is away |
@@ -46,8 +46,8 @@ pub struct Raw {
 /// An answer in JSON, or why there is none.
 pub type Answer<'a> = BoxFuture<'a, Result<Value, Problem>>;
 
-/// The letters, as the port shows and handles them.
-pub trait Letters: Send + Sync + 'static {
+/// The dead letters, as the port shows and handles them.
+pub trait DeadLetterApi: Send + Sync + 'static {
     /// All, or those of one destination.
     fn list(&self, destination: Option<&str>) -> Value;
     /// One of them, with what is in it.
@@ -65,7 +65,7 @@ pub trait Letters: Send + Sync + 'static {
 }
 
 /// Answers what is asked below [`PATH`].
-pub async fn answer<B>(letters: Option<Arc<dyn Letters>>, request: &Request<B>) -> Response<Full<Bytes>> {
+pub async fn answer<B>(letters: Option<Arc<dyn DeadLetterApi>>, request: &Request<B>) -> Response<Full<Bytes>> {
     let (method, uri) = (request.method(), request.uri());
     let reads = method == Method::GET || method == Method::HEAD;
     if !reads && !origin::is_ours(request.headers()) {

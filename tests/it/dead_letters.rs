@@ -35,7 +35,7 @@ fn batch(name: &str) -> Batch {
     }
 }
 
-/// Puts letters where a server will find them: two for `tempo`, one for `other`.
+/// Puts dead letters where a server will find them: two for `tempo`, one for `other`.
 fn put(data_dir: &Path) {
     let dir = data_dir.join("dead-letters");
     let letters = DeadLetters::open(dir, ByteSize::mib(1), &Telemetry::new()).unwrap();
@@ -44,7 +44,7 @@ fn put(data_dir: &Path) {
     }
 }
 
-/// A server that has letters from an earlier life, and their ids.
+/// A server that has dead letters from an earlier life, and their ids.
 async fn with_letters() -> (Vispyr, Vec<String>) {
     let config = "[store]\nenabled = false".to_owned();
     let vispyr =

@@ -1,4 +1,4 @@
-//! What is in a letter, for people: OTLP in its own JSON, remote write with its labels in words.
+//! What is in a dead letter, for people: OTLP in its own JSON, remote write with its labels in words.
 //! Profiles of Pyroscope are binary through and through and are only to be had raw.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ fn series_v1(request: v1::WriteRequest) -> Value {
 }
 
 fn series_v2(request: v2::Request) -> Value {
-    // A reference that leads nowhere is shown as such: it may be why the letter is here.
+    // A reference that leads nowhere is shown as such: it may be why the dead letter is here.
     let symbol = |at: u32| request.symbols.get(at as usize).cloned().unwrap_or_else(|| format!("<no symbol {at}>"));
     let labels = |refs: &[u32]| -> BTreeMap<String, String> {
         refs.chunks(2).map(|pair| (symbol(pair[0]), pair.get(1).map_or_else(String::new, |at| symbol(*at)))).collect()

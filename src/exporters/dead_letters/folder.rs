@@ -1,4 +1,4 @@
-//! One destination's folder of letters, and its bound.
+//! One destination's folder of dead letters, and its bound.
 //!
 //! Two locks: [`Folder::index`] for what is known, never held over a file operation, since a
 //! scrape takes it; and [`Folder::files`] for whoever changes files.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use super::letter::{self, Head, Letter, LetterId};
+use super::dead_letter::{self, DeadLetter, DeadLetterId, Head};
 use crate::signal::{Batch, Signal};
 
 /// Letters of one destination at most: bounds the memory of their heads to some megabytes.
@@ -22,8 +22,8 @@ pub(super) const MAX_LETTERS: usize = 10_000;
 pub(super) struct Items([u64; 4]);
 
 impl Items {
-    /// Adds those of a letter; of a damaged one nothing is known.
-    pub(super) fn add(&mut self, letter: &Letter) {
+    /// Adds those of a dead letter; of a damaged one nothing is known.
+    pub(super) fn add(&mut self, letter: &DeadLetter) {
         if let Ok(head) = &letter.head {
             self.0[head.signal as usize] += u64::from(head.items);
         }
@@ -35,10 +35,10 @@ impl Items {
     }
 }
 
-/// What is known of the letters of one destination.
+/// What is known of the dead letters of one destination.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    letters: BTreeMap<u64, Letter>,
+    letters: BTreeMap<u64, DeadLetter>,
     /// Bytes of all.
     pub(super) size: u64,
     /// Items that had to go for room, since the start.
@@ -50,31 +50,31 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The letters, the oldest first.
-    pub(super) fn letters(&self) -> impl Iterator<Item = &Letter> {
+    /// The dead letters, the oldest first.
+    pub(super) fn letters(&self) -> impl Iterator<Item = &DeadLetter> {
         self.letters.values()
     }
 
-    /// Number of letters.
+    /// Number of dead letters.
     pub(super) fn count(&self) -> usize {
         self.letters.len()
     }
 
-    fn put(&mut self, letter: Letter) {
+    fn put(&mut self, letter: DeadLetter) {
         self.size += letter.size;
         if let Some(old) = self.letters.insert(letter.id.number(), letter) {
             self.size -= old.size;
         }
     }
 
-    fn take(&mut self, id: &LetterId) -> Option<Letter> {
+    fn take(&mut self, id: &DeadLetterId) -> Option<DeadLetter> {
         let letter = self.letters.remove(&id.number())?;
         self.size -= letter.size;
         Some(letter)
     }
 }
 
-/// The letters of one destination.
+/// The dead letters of one destination.
 #[derive(Debug)]
 pub(super) struct Folder {
     dir: PathBuf,
@@ -119,15 +119,15 @@ impl Folder {
                 continue;
             }
             let name = path.file_name().and_then(|name| name.to_str());
-            let Some(id) = name.and_then(|name| LetterId::of_file(destination, name)) else { continue };
+            let Some(id) = name.and_then(|name| DeadLetterId::of_file(destination, name)) else { continue };
             let size = fs::metadata(&path)?.len();
-            let head = letter::read_head(&path).unwrap_or_else(|error| Err(format!("cannot read it: {error}")));
-            folder.index.lock().put(Letter { id, size, head });
+            let head = dead_letter::read_head(&path).unwrap_or_else(|error| Err(format!("cannot read it: {error}")));
+            folder.index.lock().put(DeadLetter { id, size, head });
         }
         Ok(folder)
     }
 
-    /// A folder for a destination's first letter, for its owner only as all of the data is.
+    /// A folder for a destination's first dead letter, for its owner only as all of the data is.
     pub(super) fn create(above: &Path, destination: &str) -> io::Result<Self> {
         let folder = Folder::empty(above, destination);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder.dir)?;
@@ -138,26 +138,26 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where a letter is, if it is there.
-    pub(super) fn path(&self, id: &LetterId) -> Option<PathBuf> {
+    /// Where a dead letter is, if it is there.
+    pub(super) fn path(&self, id: &DeadLetterId) -> Option<PathBuf> {
         self.index.lock().letters.contains_key(&id.number()).then(|| self.dir.join(id.file_name()))
     }
 
-    /// Writes a letter; durable when it returns.
-    pub(super) fn add(&self, batch: &Batch, reason: &str, now: u64) -> io::Result<LetterId> {
+    /// Writes a dead letter; durable when it returns.
+    pub(super) fn add(&self, batch: &Batch, reason: &str, now: u64) -> io::Result<DeadLetterId> {
         let _alone = self.files.lock();
         // Milliseconds, so that numbers are not given again after the folder was emptied.
         let after = self.index.lock().letters.last_key_value().map_or(0, |(last, _)| last + 1);
-        let id = LetterId::new(&self.destination, after.max(now / 1_000_000));
+        let id = DeadLetterId::new(&self.destination, after.max(now / 1_000_000));
         let head = Head::new(&self.destination, batch, reason, now);
         let size = self.write(&id, &head, &batch.payload)?;
-        self.index.lock().put(Letter { id: id.clone(), size, head: Ok(head) });
+        self.index.lock().put(DeadLetter { id: id.clone(), size, head: Ok(head) });
         Ok(id)
     }
 
     /// Lets the oldest go until the rest takes at most `max_size` and is not more than
     /// `max_letters`; those that went. The newest stays.
-    pub(super) fn bound(&self, max_size: u64, max_letters: usize) -> Vec<Letter> {
+    pub(super) fn bound(&self, max_size: u64, max_letters: usize) -> Vec<DeadLetter> {
         let _alone = self.files.lock();
         let mut gone = Vec::new();
         loop {
@@ -180,12 +180,12 @@ impl Folder {
         gone
     }
 
-    /// Deletes a letter, and counts it where `count` says; nothing if it is not there.
+    /// Deletes a dead letter, and counts it where `count` says; nothing if it is not there.
     pub(super) fn remove(
         &self,
-        id: &LetterId,
+        id: &DeadLetterId,
         count: impl FnOnce(&mut Index) -> &mut Items,
-    ) -> io::Result<Option<Letter>> {
+    ) -> io::Result<Option<DeadLetter>> {
         let _alone = self.files.lock();
         let Some(path) = self.path(id) else { return Ok(None) };
         fs::remove_file(path).or_else(missing_is_fine)?;
@@ -198,22 +198,22 @@ impl Folder {
         Ok(letter)
     }
 
-    /// A letter was sent again, and stays for `reason`.
-    pub(super) fn note_retry(&self, id: &LetterId, reason: &str, now: u64) -> io::Result<()> {
+    /// A dead letter was sent again, and stays for `reason`.
+    pub(super) fn note_retry(&self, id: &DeadLetterId, reason: &str, now: u64) -> io::Result<()> {
         let _alone = self.files.lock();
         let Some(path) = self.path(id) else { return Ok(()) };
-        let (mut head, batch) = letter::read(&path)?.map_err(io::Error::other)?;
+        let (mut head, batch) = dead_letter::read(&path)?.map_err(io::Error::other)?;
         head.note_retry(reason, now);
         let size = self.write(id, &head, &batch.payload)?;
-        self.index.lock().put(Letter { id: id.clone(), size, head: Ok(head) });
+        self.index.lock().put(DeadLetter { id: id.clone(), size, head: Ok(head) });
         Ok(())
     }
 
-    /// Writes a letter's file, whole or not at all.
-    fn write(&self, id: &LetterId, head: &Head, payload: &[u8]) -> io::Result<u64> {
+    /// Writes a dead letter's file, whole or not at all.
+    fn write(&self, id: &DeadLetterId, head: &Head, payload: &[u8]) -> io::Result<u64> {
         let path = self.dir.join(id.file_name());
         let new = path.with_extension("tmp");
-        let written = letter::write(&new, head, payload).and_then(|size| {
+        let written = dead_letter::write(&new, head, payload).and_then(|size| {
             fs::rename(&new, &path)?;
             sync(&self.dir)?;
             Ok(size)

@@ -1,4 +1,4 @@
-//! The letters in `/metrics`.
+//! The dead letters in `/metrics`.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -10,9 +10,9 @@ use crate::telemetry::metrics::{Kind, Sample, write};
 
 /// Reads the folders' metrics when scraped.
 #[derive(Debug)]
-pub(super) struct LetterMetrics(pub(super) DeadLetters);
+pub(super) struct DeadLetterMetrics(pub(super) DeadLetters);
 
-impl Collector for LetterMetrics {
+impl Collector for DeadLetterMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> std::fmt::Result {
         let folders = self.0.inner.folders.lock();
         let by_destination = |value: fn(&Index) -> f64| -> Vec<Sample> {

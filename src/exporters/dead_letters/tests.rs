@@ -46,7 +46,7 @@ impl Resend for Always {
     }
 }
 
-fn retry(letters: &DeadLetters, id: &LetterId, answer: Retried) -> Result<Retried, LetterError> {
+fn retry(letters: &DeadLetters, id: &DeadLetterId, answer: Retried) -> Result<Retried, DeadLetterError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(letters.retry(id, &Always(answer)))
 }
@@ -94,7 +94,7 @@ fn the_oldest_go_when_the_bound_is_reached_and_are_counted() {
     let last: Vec<_> = ids(&letters);
     assert_eq!(last.len(), 2);
     assert_eq!(last[1], large.to_string());
-    // A later bound counts from the next letter on.
+    // A later bound counts from the next dead letter on.
     letters.set_max_size(ByteSize(1));
     let last = letters.keep("tempo", &batch(1, 1), "no").unwrap();
     assert_eq!(ids(&letters)[1..], [last.to_string()]);
@@ -105,8 +105,8 @@ fn what_is_damaged_is_named_and_can_be_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (letters, _) = open(dir.path(), 1 << 20);
     let [head, payload, cut, good] = [1, 2, 3, 4].map(|n| letters.keep("tempo", &batch(100, n), "no").unwrap());
-    let path = |id: &LetterId| letters.known(id).unwrap().path(id).unwrap();
-    let harm = |id: &LetterId, harm: fn(&mut Vec<u8>)| {
+    let path = |id: &DeadLetterId| letters.known(id).unwrap().path(id).unwrap();
+    let harm = |id: &DeadLetterId, harm: fn(&mut Vec<u8>)| {
         let mut bytes = std::fs::read(path(id)).unwrap();
         harm(&mut bytes);
         std::fs::write(path(id), bytes).unwrap();
@@ -119,16 +119,19 @@ fn what_is_damaged_is_named_and_can_be_dropped() {
     assert_eq!(damaged, [true, false, false, false], "heads are all that is read at the start");
     for id in [&head, &payload, &cut] {
         let error = letters.read(id).unwrap_err();
-        assert!(matches!(error, LetterError::Damaged { .. }) && error.to_string().contains(&id.to_string()), "{error}");
+        assert!(
+            matches!(error, DeadLetterError::Damaged { .. }) && error.to_string().contains(&id.to_string()),
+            "{error}"
+        );
         let error = retry(&letters, id, Retried::Later("x".to_owned())).unwrap_err();
-        assert!(matches!(error, LetterError::Damaged { .. }), "{error}");
+        assert!(matches!(error, DeadLetterError::Damaged { .. }), "{error}");
     }
     letters.read(&good).unwrap();
     letters.drop_letter(&head).unwrap();
     assert_eq!(letters.list().len(), 3);
-    assert!(matches!(letters.drop_letter(&head), Err(LetterError::Unknown(_))));
+    assert!(matches!(letters.drop_letter(&head), Err(DeadLetterError::Unknown(_))));
     let never = "nobody-1".parse().unwrap();
-    assert!(matches!(letters.drop_letter(&never), Err(LetterError::Unknown(_))));
+    assert!(matches!(letters.drop_letter(&never), Err(DeadLetterError::Unknown(_))));
 }
 
 #[test]
@@ -152,18 +155,18 @@ fn sent_again_it_goes_or_stays_with_the_new_reason() {
     assert!(letters.list().is_empty());
     let key = "vispyr_dead_letters_resent_items_total{destination=\"tempo\",signal=\"profiles\"}";
     assert_eq!(metric(&telemetry, key), "5.0");
-    assert!(matches!(retry(&letters, &id, accepted), Err(LetterError::Unknown(_))));
+    assert!(matches!(retry(&letters, &id, accepted), Err(DeadLetterError::Unknown(_))));
 }
 
 #[test]
 fn nobody_sends_a_letter_twice_at_once() {
-    struct Meddles(DeadLetters, LetterId);
+    struct Meddles(DeadLetters, DeadLetterId);
     impl Resend for Meddles {
         fn send<'a>(&'a self, _: &'a str, _: Batch) -> BoxFuture<'a, Retried> {
             Box::pin(async move {
                 let never = Always(Retried::Later(String::new()));
-                assert!(matches!(self.0.retry(&self.1, &never).await, Err(LetterError::Busy(_))));
-                assert!(matches!(self.0.drop_letter(&self.1), Err(LetterError::Busy(_))));
+                assert!(matches!(self.0.retry(&self.1, &never).await, Err(DeadLetterError::Busy(_))));
+                assert!(matches!(self.0.drop_letter(&self.1), Err(DeadLetterError::Busy(_))));
                 // It has to go for room meanwhile.
                 self.0.set_max_size(ByteSize(1));
                 self.0.keep("tempo", &batch(1, 1), "no").unwrap();
@@ -186,7 +189,7 @@ fn a_full_disk_says_so_and_leaves_nothing_behind() {
     let (letters, _) = open(dir.path(), 1 << 20);
     letters.keep("tempo", &batch(1, 1), "no").unwrap();
     let folder = dir.path().join("dead-letters/tempo");
-    // Anything in the way will do: the next letter's file cannot be made.
+    // Anything in the way will do: the next dead letter's file cannot be made.
     std::fs::rename(&folder, dir.path().join("away")).unwrap();
     std::fs::write(&folder, "").unwrap();
     letters.keep("tempo", &batch(1, 1), "no").unwrap_err();
@@ -197,7 +200,7 @@ fn a_full_disk_says_so_and_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
 }
 
-/// Many small letters would take more memory than disk.
+/// Many small dead letters would take more memory than disk.
 #[test]
 fn their_number_is_bounded_too() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,18 +2,18 @@
 //! tried against a simulated destination.
 //!
 //! Its driver asks it for the next [`Step`], does that, and tells it what came of it. What both
-//! ways of delivery ([`super::ordered`], [`super::spread`]) share is here: the accounts, the
+//! ways of delivery ([`super::sequential`], [`super::concurrent`]) share is here: the ack tracker, the
 //! pauses, halving, setting aside.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::accounts::{Accounts, Done, Fate};
-use super::ordered::Ordered;
-use super::piece::{Part, Piece};
-use super::spread::Spread;
-use super::supply::Supply;
+use super::ack_tracker::{AckTracker, Done, Fate};
+use super::batcher::Batcher;
+use super::concurrent::Concurrent;
+use super::send_unit::{Part, SendUnit};
+use super::sequential::Sequential;
 use crate::exporters::backoff::Backoff;
 use crate::exporters::batch::Joining;
 use crate::exporters::outcome::Outcome;
@@ -26,9 +26,9 @@ pub const STRIKES: u32 = 5;
 /// How often it may fail over several before they are tried in halves.
 pub const STRIKES_OF_MANY: u32 = 2;
 
-/// A piece that was halved for being too much, and is said to be too much so often again, counts as
+/// A unit that was halved for being too much, and is said to be too much so often again, counts as
 /// one over which the server fails. Mostly it is a rate limit, for which nothing is to be torn into
-/// pieces or set aside; but if it is the size, that has to come out in the end.
+/// units or set aside; but if it is the size, that has to come out in the end.
 pub const EXHAUSTED: u32 = 8;
 
 /// How one signal goes to one destination.
@@ -50,7 +50,7 @@ pub enum Step {
     /// Send this, then call [`Engine::answered`].
     Send(Ticket),
     /// Keep this for good, then call [`Engine::kept`].
-    Keep(Letter),
+    Keep(Undeliverable),
     /// Nothing until something is answered or read, or until then.
     Wait(Option<Instant>),
 }
@@ -68,7 +68,7 @@ pub struct Ticket {
 
 /// Something that the destination will never take.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct Undeliverable {
     /// It.
     pub part: Part,
     /// What the destination said.
@@ -78,37 +78,37 @@ pub struct Letter {
 /// One signal on its way to one destination.
 #[derive(Debug)]
 pub struct Engine {
-    way: Way,
+    mode: Mode,
     common: Common,
 }
 
 #[derive(Debug)]
-enum Way {
-    Ordered(Ordered),
-    Spread(Spread),
+enum Mode {
+    Sequential(Sequential),
+    Concurrent(Concurrent),
 }
 
 impl Engine {
     /// Nothing read yet.
     pub fn new(rules: Rules, backoff: Backoff) -> Self {
-        let way = match rules.ordered {
-            true => Way::Ordered(Ordered::default()),
-            false => Way::Spread(Spread::default()),
+        let mode = match rules.ordered {
+            true => Mode::Sequential(Sequential::default()),
+            false => Mode::Concurrent(Concurrent::default()),
         };
-        let supply = Supply::new(rules.joining.clone());
+        let batcher = Batcher::new(rules.joining.clone());
         let common = Common {
             rules,
-            supply,
-            accounts: Accounts::default(),
+            batcher,
+            ack_tracker: AckTracker::default(),
             backoff,
             bytes: 0,
-            letters: VecDeque::new(),
+            undeliverable: VecDeque::new(),
             failures: 0,
             until: None,
             failed_at: None,
             number: 0,
         };
-        Engine { way, common }
+        Engine { mode, common }
     }
 
     /// Whether more records should be read now.
@@ -116,10 +116,10 @@ impl Engine {
         // A record larger than the window must not keep out the one that is to tell whether the
         // server fails over this one alone.
         self.common.bytes < self.common.rules.window
-            || self.common.supply.is_empty()
-                && match &self.way {
-                    Way::Ordered(ordered) => ordered.is_short(),
-                    Way::Spread(spread) => spread.is_short(),
+            || self.common.batcher.is_empty()
+                && match &self.mode {
+                    Mode::Sequential(sequential) => sequential.is_short(),
+                    Mode::Concurrent(concurrent) => concurrent.is_short(),
                 }
     }
 
@@ -127,49 +127,53 @@ impl Engine {
     pub fn read(&mut self, record: Record, takes: bool) {
         let Record { position, batch } = record;
         let (items, bytes) = (u64::from(batch.items), batch.payload.len());
-        self.common.accounts.read(position, items, bytes as u64);
+        self.common.ack_tracker.read(position, items, bytes as u64);
         if takes {
             self.common.bytes += bytes;
-            self.common.supply.push(Part { position, batch });
+            self.common.batcher.push(Part { position, batch });
         } else {
-            self.common.accounts.done(position, items, Fate::Skipped);
+            self.common.ack_tracker.done(position, items, Fate::Skipped);
         }
     }
 
     /// What to do now.
     pub fn next(&mut self, now: Instant) -> Step {
-        if let Some(letter) = self.common.letters.pop_front() {
-            return Step::Keep(letter);
+        if let Some(undeliverable) = self.common.undeliverable.pop_front() {
+            return Step::Keep(undeliverable);
         }
-        match &mut self.way {
-            Way::Ordered(ordered) => ordered.next(&mut self.common, now),
-            Way::Spread(spread) => spread.next(&mut self.common, now),
+        match &mut self.mode {
+            Mode::Sequential(sequential) => sequential.next(&mut self.common, now),
+            Mode::Concurrent(concurrent) => concurrent.next(&mut self.common, now),
         }
     }
 
     /// A request was answered. Blocks where a large record has to be divided.
     pub fn answered(&mut self, id: u64, outcome: &Outcome, now: Instant) {
-        match &mut self.way {
-            Way::Ordered(ordered) => ordered.answered(&mut self.common, outcome, now),
-            Way::Spread(spread) => spread.answered(&mut self.common, id, outcome, now),
+        match &mut self.mode {
+            Mode::Sequential(sequential) => sequential.answered(&mut self.common, outcome, now),
+            Mode::Concurrent(concurrent) => concurrent.answered(&mut self.common, id, outcome, now),
         }
     }
 
-    /// A letter is kept.
-    pub fn kept(&mut self, letter: &Letter) {
-        self.common.bytes = self.common.bytes.saturating_sub(letter.part.bytes());
-        self.common.accounts.done(letter.part.position, u64::from(letter.part.batch.items), Fate::SetAside);
+    /// A dead letter is kept.
+    pub fn kept(&mut self, undeliverable: &Undeliverable) {
+        self.common.bytes = self.common.bytes.saturating_sub(undeliverable.part.bytes());
+        self.common.ack_tracker.done(
+            undeliverable.part.position,
+            u64::from(undeliverable.part.batch.items),
+            Fate::SetAside,
+        );
     }
 
     /// What is done since the last time, and where the cursor may be moved to. `cursor` is where
     /// it is.
     pub fn settle(&mut self, cursor: Position) -> Option<(Position, Done)> {
-        self.common.accounts.settle(cursor)
+        self.common.ack_tracker.settle(cursor)
     }
 
     /// Whether everything that was read is done.
     pub fn is_idle(&self) -> bool {
-        self.common.accounts.is_empty()
+        self.common.ack_tracker.is_empty()
     }
 }
 
@@ -177,12 +181,12 @@ impl Engine {
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) rules: Rules,
-    pub(super) supply: Supply,
-    accounts: Accounts,
+    pub(super) batcher: Batcher,
+    ack_tracker: AckTracker,
     backoff: Backoff,
     /// Payload bytes held.
     bytes: usize,
-    letters: VecDeque<Letter>,
+    undeliverable: VecDeque<Undeliverable>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Nothing is sent before.
@@ -198,11 +202,11 @@ impl Common {
         self.until.filter(|until| *until > now)
     }
 
-    /// A ticket for a piece that goes out now.
-    pub(super) fn ticket(&mut self, piece: &mut Piece, now: Instant) -> Ticket {
+    /// A ticket for a unit that goes out now.
+    pub(super) fn ticket(&mut self, unit: &mut SendUnit, now: Instant) -> Ticket {
         self.number += 1;
-        let again = piece.sent.replace(now).is_some();
-        Ticket { id: self.number, parts: piece.parts.clone(), again }
+        let again = unit.sent.replace(now).is_some();
+        Ticket { id: self.number, parts: unit.parts.clone(), again }
     }
 
     /// The destination answers as it should: no pause.
@@ -225,41 +229,42 @@ impl Common {
         }
     }
 
-    /// How long a piece over which the server fails has to wait.
-    pub(super) fn wait(&mut self, piece: &Piece, now: Instant) -> Instant {
-        now + self.backoff.after(piece.strikes, None)
+    /// How long a unit over which the server fails has to wait.
+    pub(super) fn wait(&mut self, unit: &SendUnit, now: Instant) -> Instant {
+        now + self.backoff.after(unit.strikes, None)
     }
 
-    /// A piece was accepted.
-    pub(super) fn accept(&mut self, piece: &Piece, rejected: u64) {
+    /// A unit was accepted.
+    pub(super) fn accept(&mut self, unit: &SendUnit, rejected: u64) {
         let mut rejected = rejected;
-        for part in &*piece.parts {
+        for part in &*unit.parts {
             let items = u64::from(part.batch.items);
-            rejected -= self.accounts.done(part.position, items, Fate::Accepted { rejected });
+            rejected -= self.ack_tracker.done(part.position, items, Fate::Accepted { rejected });
         }
-        self.bytes = self.bytes.saturating_sub(piece.bytes());
+        self.bytes = self.bytes.saturating_sub(unit.bytes());
     }
 
-    /// A piece will never be accepted.
-    pub(super) fn set_aside(&mut self, piece: Piece) {
-        let reason = piece.reason;
-        self.letters.extend(piece.parts.iter().map(|part| Letter { part: part.clone(), reason: reason.clone() }));
+    /// A unit will never be accepted.
+    pub(super) fn set_aside(&mut self, unit: SendUnit) {
+        let reason = unit.reason;
+        self.undeliverable
+            .extend(unit.parts.iter().map(|part| Undeliverable { part: part.clone(), reason: reason.clone() }));
     }
 
-    /// The piece in two. One that cannot be halved is what the destination will never take.
-    pub(super) fn halve_or_set_aside(&mut self, piece: Piece) -> Option<[Piece; 2]> {
-        self.halve(piece).map_err(|piece| self.set_aside(piece)).ok()
+    /// The unit in two. One that cannot be halved is what the destination will never take.
+    pub(super) fn halve_or_set_aside(&mut self, unit: SendUnit) -> Option<[SendUnit; 2]> {
+        self.halve(unit).map_err(|unit| self.set_aside(unit)).ok()
     }
 
-    /// The piece in two, or itself if that cannot be.
-    pub(super) fn halve(&mut self, piece: Piece) -> Result<[Piece; 2], Piece> {
-        let Some(halves) = piece.halves() else { return Err(piece) };
-        if piece.divides_a_record()
-            && let Some(part) = piece.parts.first()
+    /// The unit in two, or itself if that cannot be.
+    pub(super) fn halve(&mut self, unit: SendUnit) -> Result<[SendUnit; 2], SendUnit> {
+        let Some(halves) = unit.halves() else { return Err(unit) };
+        if unit.divides_a_record()
+            && let Some(part) = unit.parts.first()
         {
-            self.accounts.divided(part.position);
+            self.ack_tracker.divided(part.position);
         }
-        self.bytes = (self.bytes + halves.iter().map(Piece::bytes).sum::<usize>()).saturating_sub(piece.bytes());
+        self.bytes = (self.bytes + halves.iter().map(SendUnit::bytes).sum::<usize>()).saturating_sub(unit.bytes());
         Ok(halves)
     }
 }

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::accounts::Done;
+use super::ack_tracker::Done;
 use super::engine::{Engine, Rules, Step, Ticket};
 use crate::exporters::backoff::Backoff;
 use crate::exporters::batch::Joining;
@@ -165,12 +165,12 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
                 prop_assert!(flying.len() < world.concurrency.max(1));
                 flying.push(ticket);
             }
-            Step::Keep(letter) => {
-                let items = items(&letter.part.batch);
+            Step::Keep(undeliverable) => {
+                let items = items(&undeliverable.part.batch);
                 prop_assert!(items.len() <= 1, "only one is set aside: {items:?}");
-                *closed.entry(letter.part.position.0).or_default() += items.len();
+                *closed.entry(undeliverable.part.position.0).or_default() += items.len();
                 aside.extend(items);
-                engine.kept(&letter);
+                engine.kept(&undeliverable);
             }
             Step::Wait(until) => {
                 if flying.is_empty() {

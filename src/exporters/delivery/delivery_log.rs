@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::engine::Letter;
+use super::engine::Undeliverable;
 use crate::exporters::outcome::{Later, Outcome};
 use crate::signal::{Format, Signal};
 use crate::telemetry::health::Health;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Speaks for one destination and signal.
 #[derive(Debug)]
-pub(super) struct Voice {
+pub(super) struct DeliveryLog {
     destination: String,
     signal: Signal,
     /// For those who ask later.
@@ -53,9 +53,9 @@ impl Limited {
     }
 }
 
-impl Voice {
+impl DeliveryLog {
     pub(super) fn new(destination: String, signal: Signal, health: Health) -> Self {
-        Voice {
+        DeliveryLog {
             destination,
             signal,
             health,
@@ -115,13 +115,13 @@ impl Voice {
         }
     }
 
-    pub(super) fn set_aside(&mut self, letter: &Letter) {
-        if let Some(items) = self.set_aside.add(u64::from(letter.part.batch.items)) {
+    pub(super) fn set_aside(&mut self, undeliverable: &Undeliverable) {
+        if let Some(items) = self.set_aside.add(u64::from(undeliverable.part.batch.items)) {
             tracing::warn!(
                 destination = self.destination,
                 signal = %self.signal,
                 items,
-                reason = letter.reason,
+                reason = undeliverable.reason,
                 "set aside what the destination does not take; see vispyr dead-letters"
             );
         }

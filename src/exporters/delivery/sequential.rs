@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::engine::{Common, EXHAUSTED, STRIKES, STRIKES_OF_MANY, Step};
-use super::piece::Piece;
+use super::send_unit::SendUnit;
 use crate::exporters::outcome::{Later, Outcome};
 
 /// How many items in a row may be passed over. If the server fails over more than that, it is
@@ -19,15 +19,15 @@ const LONGEST_RUN: usize = 100;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Ordered {
+pub(super) struct Sequential {
     /// What is not done, the oldest first.
-    line: VecDeque<Piece>,
+    line: VecDeque<SendUnit>,
     /// Which of them is to be sent; those before it have had their strikes.
     at: usize,
     flying: bool,
 }
 
-impl Ordered {
+impl Sequential {
     /// Whether it needs one more to go on.
     pub(super) fn is_short(&self) -> bool {
         self.line.len() <= self.at
@@ -41,8 +41,8 @@ impl Ordered {
             return Step::Wait(Some(until));
         }
         while self.line.len() <= self.at {
-            match common.supply.take() {
-                Some(piece) => self.line.push_back(piece),
+            match common.batcher.take() {
+                Some(unit) => self.line.push_back(unit),
                 None if self.at == 0 => return Step::Wait(None),
                 None => {
                     // Nobody to compare with: again from the first.
@@ -52,18 +52,18 @@ impl Ordered {
                 }
             }
         }
-        let Some(piece) = self.line.get_mut(self.at) else { return Step::Wait(None) };
+        let Some(unit) = self.line.get_mut(self.at) else { return Step::Wait(None) };
         self.flying = true;
-        Step::Send(common.ticket(piece, now))
+        Step::Send(common.ticket(unit, now))
     }
 
     pub(super) fn answered(&mut self, common: &mut Common, outcome: &Outcome, now: Instant) {
         self.flying = false;
-        let Some(mut piece) = self.line.remove(self.at) else { return };
+        let Some(mut unit) = self.line.remove(self.at) else { return };
         match outcome {
             Outcome::Accepted { rejected, .. } => {
                 common.works();
-                common.accept(&piece, *rejected);
+                common.accept(&unit, *rejected);
                 for passed_over in self.line.drain(..self.at) {
                     common.set_aside(passed_over);
                 }
@@ -72,22 +72,22 @@ impl Ordered {
             Outcome::Refused { reason } => {
                 // It answers, but this accepts nothing: those before keep their place.
                 common.works();
-                piece.reason.clone_from(reason);
-                if let Some(halves) = common.halve_or_set_aside(piece) {
+                unit.reason.clone_from(reason);
+                if let Some(halves) = common.halve_or_set_aside(unit) {
                     self.put(halves);
                 }
             }
             Outcome::Later { reason, after, kind } => {
-                piece.reason.clone_from(reason);
+                unit.reason.clone_from(reason);
                 match kind {
-                    Later::Exhausted if !piece.halved => match common.halve(piece) {
-                        Ok(halves) => self.put(halves.map(|half| Piece { halved: true, ..half })),
-                        Err(piece) => self.too_much(common, Piece { halved: true, ..piece }, now),
+                    Later::Exhausted if !unit.halved => match common.halve(unit) {
+                        Ok(halves) => self.put(halves.map(|half| SendUnit { halved: true, ..half })),
+                        Err(unit) => self.too_much(common, SendUnit { halved: true, ..unit }, now),
                     },
-                    Later::Exhausted => self.too_much(common, piece, now),
-                    Later::ServerError => self.failed_over(common, piece, now),
+                    Later::Exhausted => self.too_much(common, unit, now),
+                    Later::ServerError => self.failed_over(common, unit, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
-                        self.again(piece);
+                        self.again(unit);
                         common.fails(None, *after, now);
                     }
                 }
@@ -95,22 +95,22 @@ impl Ordered {
         }
     }
 
-    fn too_much(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
-        piece.exhausted += 1;
-        if piece.exhausted.is_multiple_of(EXHAUSTED) {
-            self.failed_over(common, Piece { strikes: piece.strikes.max(STRIKES_OF_MANY - 1), ..piece }, now);
+    fn too_much(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+        unit.exhausted += 1;
+        if unit.exhausted.is_multiple_of(EXHAUSTED) {
+            self.failed_over(common, SendUnit { strikes: unit.strikes.max(STRIKES_OF_MANY - 1), ..unit }, now);
         } else {
-            self.again(piece);
+            self.again(unit);
             common.fails(None, None, now);
         }
     }
 
-    fn failed_over(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
-        piece.strikes += 1;
+    fn failed_over(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+        unit.strikes += 1;
         // Half of something over which it failed, and it works: then no pause either.
         let works = common.failures == 0;
-        if piece.strikes >= STRIKES_OF_MANY || piece.suspect && works {
-            match common.halve(piece) {
+        if unit.strikes >= STRIKES_OF_MANY || unit.suspect && works {
+            match common.halve(unit) {
                 Ok(halves) => {
                     self.put(halves);
                     if !works {
@@ -121,25 +121,25 @@ impl Ordered {
                     }
                     return;
                 }
-                Err(whole) => piece = whole,
+                Err(whole) => unit = whole,
             }
         }
-        if piece.strikes >= STRIKES && self.at < LONGEST_RUN {
-            self.line.insert(self.at, piece);
+        if unit.strikes >= STRIKES && self.at < LONGEST_RUN {
+            self.line.insert(self.at, unit);
             self.at += 1;
             return;
         }
-        self.again(piece);
+        self.again(unit);
         common.fails(None, None, now);
     }
 
     /// Back to its place, and from the beginning.
-    fn again(&mut self, piece: Piece) {
-        self.line.insert(self.at, piece);
+    fn again(&mut self, unit: SendUnit) {
+        self.line.insert(self.at, unit);
         self.at = 0;
     }
 
-    fn put(&mut self, [first, second]: [Piece; 2]) {
+    fn put(&mut self, [first, second]: [SendUnit; 2]) {
         self.line.insert(self.at, second);
         self.line.insert(self.at, first);
     }

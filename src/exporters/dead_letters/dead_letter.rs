@@ -1,4 +1,4 @@
-//! A letter and its file.
+//! A dead letter and its file.
 //!
 //! | part of the file | what |
 //! |---|---|
@@ -25,20 +25,20 @@ const MAX_HEAD: u64 = 1 << 20;
 /// Characters kept of what a destination said.
 const MAX_REASON: usize = 2000;
 
-/// The name of a letter: its destination, and a number that rises with time, in base 36.
+/// The name of a dead letter: its destination, and a number that rises with time, in base 36.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LetterId {
+pub struct DeadLetterId {
     destination: String,
     number: u64,
 }
 
-impl LetterId {
-    /// The letter `number` of a destination.
+impl DeadLetterId {
+    /// The dead letter `number` of a destination.
     pub(super) fn new(destination: &str, number: u64) -> Self {
-        LetterId { destination: destination.to_owned(), number }
+        DeadLetterId { destination: destination.to_owned(), number }
     }
 
-    /// Whose letter it is.
+    /// Whose dead letter it is.
     pub fn destination(&self) -> &str {
         &self.destination
     }
@@ -53,34 +53,34 @@ impl LetterId {
         format!("{}.letter", base36(self.number))
     }
 
-    /// The letter that a file of a destination's folder is, if it is one.
+    /// The dead letter that a file of a destination's folder is, if it is one.
     pub(super) fn of_file(destination: &str, name: &str) -> Option<Self> {
         let number = from_base36(name.strip_suffix(".letter")?)?;
-        Some(LetterId::new(destination, number))
+        Some(DeadLetterId::new(destination, number))
     }
 }
 
-impl fmt::Display for LetterId {
+impl fmt::Display for DeadLetterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.destination, base36(self.number))
     }
 }
 
-/// The text is no letter's name.
+/// The text is no dead letter's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the id of a dead letter, which looks like tempo-mgz81k2q")]
-pub struct NoLetterId(String);
+pub struct NotADeadLetterId(String);
 
-impl FromStr for LetterId {
-    type Err = NoLetterId;
+impl FromStr for DeadLetterId {
+    type Err = NotADeadLetterId;
 
-    fn from_str(text: &str) -> Result<Self, NoLetterId> {
+    fn from_str(text: &str) -> Result<Self, NotADeadLetterId> {
         let parsed = text.rsplit_once('-').and_then(|(destination, number)| {
             let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
             let good = !destination.is_empty() && destination.len() <= 64 && destination.chars().all(named);
-            Some(LetterId::new(good.then_some(destination)?, from_base36(number)?))
+            Some(DeadLetterId::new(good.then_some(destination)?, from_base36(number)?))
         });
-        parsed.ok_or_else(|| NoLetterId(text.chars().take(100).collect()))
+        parsed.ok_or_else(|| NotADeadLetterId(text.chars().take(100).collect()))
     }
 }
 
@@ -102,7 +102,7 @@ fn from_base36(text: &str) -> Option<u64> {
     (base36(number) == text).then_some(number)
 }
 
-/// What is known about a letter without looking into it.
+/// What is known about a dead letter without looking into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Who refused it.
@@ -190,25 +190,25 @@ fn cut(reason: &str) -> String {
     }
 }
 
-/// A letter in the list.
+/// A dead letter in the list.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct DeadLetter {
     /// Its name.
-    pub id: LetterId,
+    pub id: DeadLetterId,
     /// Bytes of its file.
     pub size: u64,
     /// Its head, or why that cannot be read.
     pub head: Result<Head, String>,
 }
 
-impl Letter {
+impl DeadLetter {
     /// Items in it; 0 if its head is damaged.
     pub fn items(&self) -> u64 {
         self.head.as_ref().map_or(0, |head| u64::from(head.items))
     }
 }
 
-/// Writes a letter's file and syncs it; its length.
+/// Writes a dead letter's file and syncs it; its length.
 pub(super) fn write(path: &Path, head: &Head, payload: &[u8]) -> io::Result<u64> {
     let json = serde_json::to_string(head)?;
     let text = format!("{MAGIC}\n{json}\ncrc32c {:08x}\n", crc32c::crc32c(json.as_bytes()));
@@ -224,7 +224,7 @@ pub(super) fn read_head(path: &Path) -> io::Result<Result<Head, String>> {
     head_of(&mut BufReader::new(File::open(path)?))
 }
 
-/// Reads a letter whole; the inner error is what is wrong with its content.
+/// Reads a dead letter whole; the inner error is what is wrong with its content.
 pub(super) fn read(path: &Path) -> io::Result<Result<(Head, Batch), String>> {
     let mut reader = BufReader::new(File::open(path)?);
     let head = match head_of(&mut reader)? {
@@ -267,16 +267,16 @@ mod tests {
     proptest! {
         #[test]
         fn ids_come_back(destination in "[a-z0-9_-]{1,40}", number in any::<u64>()) {
-            let id = LetterId::new(&destination, number);
-            prop_assert_eq!(id.to_string().parse::<LetterId>().unwrap(), id.clone());
-            prop_assert_eq!(LetterId::of_file(&destination, &id.file_name()).unwrap(), id);
+            let id = DeadLetterId::new(&destination, number);
+            prop_assert_eq!(id.to_string().parse::<DeadLetterId>().unwrap(), id.clone());
+            prop_assert_eq!(DeadLetterId::of_file(&destination, &id.file_name()).unwrap(), id);
         }
     }
 
     #[test]
     fn what_is_no_id_is_refused() {
         for text in ["", "-", "a-", "-1", "tempo", "../../etc/passwd-1", "a/b-1", "a-01", "a-+1", "A-1", "a-1.letter"] {
-            assert!(text.parse::<LetterId>().is_err(), "{text:?}");
+            assert!(text.parse::<DeadLetterId>().is_err(), "{text:?}");
         }
     }
 }

@@ -42,7 +42,7 @@ fn level(signal: Signal, format: Format) -> Option<&'static Level> {
 
 /// The first and the second half of a decompressed payload, by items. Nothing if there are no two
 /// items in it, or if its format cannot be split.
-pub fn halves(signal: Signal, format: Format, payload: &[u8]) -> Option<[Vec<u8>; 2]> {
+pub fn split(signal: Signal, format: Format, payload: &[u8]) -> Option<[Vec<u8>; 2]> {
     let level = level(signal, format)?;
     let items = level.items(payload)?;
     if items < 2 {

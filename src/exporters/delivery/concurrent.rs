@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::engine::{Common, EXHAUSTED, STRIKES, STRIKES_OF_MANY, Step};
-use super::piece::Piece;
+use super::send_unit::SendUnit;
 use crate::exporters::outcome::{Later, Outcome};
 
 /// How many wait on the side. What fails beyond that goes to the end of the line.
@@ -16,12 +16,12 @@ const HELD: usize = 16;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Spread {
+pub(super) struct Concurrent {
     /// Not tried yet, or halves of what was.
-    ready: VecDeque<Piece>,
+    ready: VecDeque<SendUnit>,
     /// Tried, to be tried again.
-    held: Vec<Piece>,
-    flying: Vec<(u64, Piece)>,
+    held: Vec<SendUnit>,
+    flying: Vec<(u64, SendUnit)>,
     /// Whose turn it is.
     held_is_next: bool,
     /// How many were accepted.
@@ -30,7 +30,7 @@ pub(super) struct Spread {
     just_accepted: bool,
 }
 
-impl Spread {
+impl Concurrent {
     /// Whether it needs one more to go on.
     pub(super) fn is_short(&self) -> bool {
         self.ready.is_empty() && self.flying.is_empty() && self.held.len() < HELD
@@ -45,28 +45,28 @@ impl Spread {
         if let Some(until) = common.pause(now) {
             return Step::Wait(Some(until));
         }
-        let Some(mut piece) = self.choose(common, now) else {
-            return Step::Wait(self.held.iter().filter_map(|piece| piece.not_before).min());
+        let Some(mut unit) = self.choose(common, now) else {
+            return Step::Wait(self.held.iter().filter_map(|unit| unit.not_before).min());
         };
-        let ticket = common.ticket(&mut piece, now);
-        self.flying.push((ticket.id, piece));
+        let ticket = common.ticket(&mut unit, now);
+        self.flying.push((ticket.id, unit));
         Step::Send(ticket)
     }
 
-    fn choose(&mut self, common: &mut Common, now: Instant) -> Option<Piece> {
+    fn choose(&mut self, common: &mut Common, now: Instant) -> Option<SendUnit> {
         if self.just_accepted
-            && let Some(n) = self.held.iter().position(|piece| piece.strikes >= STRIKES)
+            && let Some(n) = self.held.iter().position(|unit| unit.strikes >= STRIKES)
         {
             // Only one of them: the answer must stand right behind the acceptance.
             self.just_accepted = false;
-            let mut piece = self.held.remove(n);
-            piece.last_chance = true;
-            return Some(piece);
+            let mut unit = self.held.remove(n);
+            unit.last_chance = true;
+            return Some(unit);
         }
-        let due = |piece: &Piece| piece.not_before.is_none_or(|at| at <= now);
-        let held = self.held.iter().enumerate().filter(|(_, piece)| due(piece));
-        let held = held.min_by_key(|(_, piece)| piece.not_before).map(|(n, _)| n);
-        let is_there = !self.ready.is_empty() || !common.supply.is_empty();
+        let due = |unit: &SendUnit| unit.not_before.is_none_or(|at| at <= now);
+        let held = self.held.iter().enumerate().filter(|(_, unit)| due(unit));
+        let held = held.min_by_key(|(_, unit)| unit.not_before).map(|(n, _)| n);
+        let is_there = !self.ready.is_empty() || !common.batcher.is_empty();
         match held {
             Some(n) if self.held_is_next || !is_there => {
                 self.held_is_next = false;
@@ -74,75 +74,75 @@ impl Spread {
             }
             _ => {
                 self.held_is_next = true;
-                self.ready.pop_front().or_else(|| common.supply.take())
+                self.ready.pop_front().or_else(|| common.batcher.take())
             }
         }
     }
 
     pub(super) fn answered(&mut self, common: &mut Common, id: u64, outcome: &Outcome, now: Instant) {
         let Some(n) = self.flying.iter().position(|(of, _)| *of == id) else { return };
-        let (_, mut piece) = self.flying.swap_remove(n);
-        let last_chance = std::mem::take(&mut piece.last_chance);
+        let (_, mut unit) = self.flying.swap_remove(n);
+        let last_chance = std::mem::take(&mut unit.last_chance);
         self.just_accepted = matches!(outcome, Outcome::Accepted { .. });
         match outcome {
             Outcome::Accepted { rejected, .. } => {
                 common.works();
                 self.accepted += 1;
-                common.accept(&piece, *rejected);
+                common.accept(&unit, *rejected);
             }
             Outcome::Refused { reason } => {
                 common.works();
-                piece.reason.clone_from(reason);
-                if let Some(halves) = common.halve_or_set_aside(piece) {
+                unit.reason.clone_from(reason);
+                if let Some(halves) = common.halve_or_set_aside(unit) {
                     self.put(halves);
                 }
             }
             Outcome::Later { reason, after, kind } => {
-                piece.reason.clone_from(reason);
+                unit.reason.clone_from(reason);
                 match kind {
                     Later::ServerError | Later::Exhausted if last_chance => {
-                        if let Some(halves) = common.halve_or_set_aside(piece) {
+                        if let Some(halves) = common.halve_or_set_aside(unit) {
                             self.put(halves);
                         }
                     }
-                    Later::Exhausted if !piece.halved => match common.halve(piece) {
-                        Ok(halves) => self.put(halves.map(|half| Piece { halved: true, ..half })),
-                        Err(piece) => self.too_much(common, Piece { halved: true, ..piece }, now),
+                    Later::Exhausted if !unit.halved => match common.halve(unit) {
+                        Ok(halves) => self.put(halves.map(|half| SendUnit { halved: true, ..half })),
+                        Err(unit) => self.too_much(common, SendUnit { halved: true, ..unit }, now),
                     },
-                    Later::Exhausted => self.too_much(common, piece, now),
-                    Later::ServerError => self.failed_over(common, piece, now),
+                    Later::Exhausted => self.too_much(common, unit, now),
+                    Later::ServerError => self.failed_over(common, unit, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
-                        common.fails(piece.sent, *after, now);
-                        piece.not_before = None;
-                        self.hold(piece);
+                        common.fails(unit.sent, *after, now);
+                        unit.not_before = None;
+                        self.hold(unit);
                     }
                 }
             }
         }
     }
 
-    fn too_much(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
-        piece.exhausted += 1;
-        if piece.exhausted.is_multiple_of(EXHAUSTED) {
-            return self.failed_over(common, piece, now);
+    fn too_much(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+        unit.exhausted += 1;
+        if unit.exhausted.is_multiple_of(EXHAUSTED) {
+            return self.failed_over(common, unit, now);
         }
-        common.fails(piece.sent, None, now);
-        piece.not_before = None;
-        self.hold(piece);
+        common.fails(unit.sent, None, now);
+        unit.not_before = None;
+        self.hold(unit);
     }
 
-    fn failed_over(&mut self, common: &mut Common, mut piece: Piece, now: Instant) {
-        if piece.strikes == 0 {
-            piece.accepted_before = self.accepted;
+    fn failed_over(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+        if unit.strikes == 0 {
+            unit.accepted_before = self.accepted;
         }
-        piece.strikes += 1;
+        unit.strikes += 1;
         // Others were accepted meanwhile, or it is half of something and the server works.
-        let alone = self.accepted > piece.accepted_before || piece.suspect && common.failures == 0;
-        // While nothing at all is accepted, one piece is searched for the item, not all of them;
+        let alone = self.accepted > unit.accepted_before || unit.suspect && common.failures == 0;
+        // While nothing at all is accepted, one unit is searched for the item, not all of them;
         // the next when that has come down to one.
         let first = !self.held.iter().any(|held| (1..STRIKES).contains(&held.strikes));
-        if alone || piece.strikes >= STRIKES_OF_MANY && first {
-            match common.halve(piece) {
+        if alone || unit.strikes >= STRIKES_OF_MANY && first {
+            match common.halve(unit) {
                 Ok(halves) => {
                     self.put(halves);
                     if !alone {
@@ -150,21 +150,21 @@ impl Spread {
                     }
                     return;
                 }
-                Err(whole) => piece = whole,
+                Err(whole) => unit = whole,
             }
         }
-        piece.not_before = Some(common.wait(&piece, now));
+        unit.not_before = Some(common.wait(&unit, now));
         if !alone {
-            common.fails(piece.sent, None, now);
+            common.fails(unit.sent, None, now);
         }
-        self.hold(piece);
+        self.hold(unit);
     }
 
-    fn hold(&mut self, piece: Piece) {
-        if self.held.len() < HELD { self.held.push(piece) } else { self.ready.push_back(piece) }
+    fn hold(&mut self, unit: SendUnit) {
+        if self.held.len() < HELD { self.held.push(unit) } else { self.ready.push_back(unit) }
     }
 
-    fn put(&mut self, [first, second]: [Piece; 2]) {
+    fn put(&mut self, [first, second]: [SendUnit; 2]) {
         self.ready.push_front(second);
         self.ready.push_front(first);
     }

@@ -2,20 +2,20 @@
 
 use std::collections::VecDeque;
 
-use super::piece::{Part, Piece};
+use super::send_unit::{Part, SendUnit};
 use crate::exporters::batch::Joining;
 
 /// The records, in order.
 #[derive(Debug)]
-pub struct Supply {
+pub struct Batcher {
     joining: Joining,
     records: VecDeque<Part>,
 }
 
-impl Supply {
+impl Batcher {
     /// Nothing yet.
     pub fn new(joining: Joining) -> Self {
-        Supply { joining, records: VecDeque::new() }
+        Batcher { joining, records: VecDeque::new() }
     }
 
     /// One more record.
@@ -29,7 +29,7 @@ impl Supply {
     }
 
     /// The next request: the oldest record, and those behind it that may and can go with it.
-    pub fn take(&mut self) -> Option<Piece> {
+    pub fn take(&mut self) -> Option<SendUnit> {
         let first = self.records.pop_front()?;
         let (mut size, mut items) = (first.batch.decoded_size, u64::from(first.batch.items));
         let mut parts = vec![first];
@@ -42,6 +42,6 @@ impl Supply {
             }
             parts.extend(self.records.pop_front());
         }
-        Some(Piece::new(parts))
+        Some(SendUnit::new(parts))
     }
 }

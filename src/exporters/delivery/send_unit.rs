@@ -26,7 +26,7 @@ impl Part {
 
 /// What is sent in one request, and what became of it so far.
 #[derive(Debug, Clone)]
-pub struct Piece {
+pub struct SendUnit {
     /// What goes together.
     pub parts: Arc<[Part]>,
     /// It is the half of something that was refused or failed.
@@ -49,10 +49,10 @@ pub struct Piece {
     pub reason: String,
 }
 
-impl Piece {
+impl SendUnit {
     /// Something that was never sent.
     pub fn new(parts: Vec<Part>) -> Self {
-        Piece {
+        SendUnit {
             parts: parts.into(),
             suspect: false,
             halved: false,
@@ -76,9 +76,9 @@ impl Piece {
         self.parts.iter().map(Part::bytes).sum()
     }
 
-    /// Two pieces of it, the earlier one first; nothing if it is as small as it can be. Several
+    /// Two units of it, the earlier one first; nothing if it is as small as it can be. Several
     /// records are parted between records, one record between its items. Blocks for a large one.
-    pub fn halves(&self) -> Option<[Piece; 2]> {
+    pub fn halves(&self) -> Option<[SendUnit; 2]> {
         let [first, second] = match &*self.parts {
             [one] => split(one)?.map(|part| vec![part]),
             more => {
@@ -86,7 +86,7 @@ impl Piece {
                 [first.to_vec(), second.to_vec()]
             }
         };
-        let half = |parts| Piece { suspect: true, halved: self.halved, sent: self.sent, ..Piece::new(parts) };
+        let half = |parts| SendUnit { suspect: true, halved: self.halved, sent: self.sent, ..SendUnit::new(parts) };
         Some([half(first), half(second)])
     }
 
@@ -101,7 +101,7 @@ fn split(part: &Part) -> Option<[Part; 2]> {
     let batch = &part.batch;
     // What cannot be decompressed is one item.
     let plain = encoding::inflate(&batch.payload, batch.compression, batch.decoded_size).ok()?;
-    let [first, second] = wire::halves(batch.signal, batch.format, &plain)?;
+    let [first, second] = wire::split(batch.signal, batch.format, &plain)?;
     let items = items(batch, &first).min(batch.items);
     let half = |plain: Vec<u8>, items| {
         let mut half = Batch { items, decoded_size: plain.len() as u64, payload: plain.into(), ..batch.clone() };

@@ -19,7 +19,7 @@ use crate::wire::{check_otlp, check_remote_write_v1, check_remote_write_v2};
 
 /// Halves until nothing can be halved any more, in order.
 fn leaves(signal: Signal, format: Format, payload: &[u8]) -> Vec<Vec<u8>> {
-    match halves(signal, format, payload) {
+    match split(signal, format, payload) {
         None => vec![payload.to_vec()],
         Some([first, second]) => {
             let mut all = leaves(signal, format, &first);
@@ -68,7 +68,7 @@ proptest! {
     #[test]
     fn nonsense_stays_whole_or_comes_apart_but_never_panics(bytes: Vec<u8>, format in 1u8..6, signal in 0usize..4) {
         let format = Format::from_u8(format).unwrap();
-        if let Some([first, second]) = halves(Signal::ALL[signal], format, &bytes) {
+        if let Some([first, second]) = split(Signal::ALL[signal], format, &bytes) {
             prop_assert!(first.len() <= bytes.len() && second.len() <= bytes.len());
         }
     }

@@ -1,5 +1,5 @@
 //! What was read from the log and is not done yet: how far the cursor may go, and the ledger, in
-//! which every item is counted once, however often it was sent and in how many pieces.
+//! which every item is counted once, however often it was sent and in how many units.
 
 use std::collections::VecDeque;
 
@@ -59,11 +59,11 @@ struct Entry {
 
 /// The records of one destination and signal that are not done, in order.
 #[derive(Debug, Default)]
-pub struct Accounts {
+pub struct AckTracker {
     entries: VecDeque<Entry>,
 }
 
-impl Accounts {
+impl AckTracker {
     /// A record was read.
     pub fn read(&mut self, position: Position, items: u64, bytes: u64) {
         let entry = Entry { position, items, bytes, open: 1, rejected: 0, skipped: 0, set_aside: 0, aside: false };
@@ -162,35 +162,35 @@ mod tests {
 
     #[test]
     fn the_cursor_waits_for_the_oldest() {
-        let mut accounts = Accounts::default();
+        let mut ack_tracker = AckTracker::default();
         for n in 0..3 {
-            accounts.read(Position(n), 10, 100);
+            ack_tracker.read(Position(n), 10, 100);
         }
-        accounts.done(Position(1), 10, Fate::Accepted { rejected: 0 });
-        assert_eq!(accounts.settle(Position(0)), None);
-        accounts.divided(Position(0));
-        accounts.done(Position(0), 9, Fate::Accepted { rejected: 2 });
-        assert_eq!(accounts.settle(Position(0)), None);
-        accounts.done(Position(0), 1, Fate::SetAside);
-        let (next, done) = accounts.settle(Position(0)).expect("two are done");
+        ack_tracker.done(Position(1), 10, Fate::Accepted { rejected: 0 });
+        assert_eq!(ack_tracker.settle(Position(0)), None);
+        ack_tracker.divided(Position(0));
+        ack_tracker.done(Position(0), 9, Fate::Accepted { rejected: 2 });
+        assert_eq!(ack_tracker.settle(Position(0)), None);
+        ack_tracker.done(Position(0), 1, Fate::SetAside);
+        let (next, done) = ack_tracker.settle(Position(0)).expect("two are done");
         assert_eq!(next, Position(2));
         assert_eq!(done.forwarded, Amount { records: 2, items: 17, bytes: 170 });
         assert_eq!(done.rejected, Amount { records: 1, items: 2, bytes: 20 });
         assert_eq!(done.set_aside, Amount { records: 1, items: 1, bytes: 10 });
-        accounts.done(Position(2), 10, Fate::Skipped);
-        let (_, done) = accounts.settle(Position(0)).expect("it is done");
+        ack_tracker.done(Position(2), 10, Fate::Skipped);
+        let (_, done) = ack_tracker.settle(Position(0)).expect("it is done");
         assert_eq!(done.skipped, Amount { records: 1, items: 10, bytes: 100 });
-        assert!(accounts.is_empty());
+        assert!(ack_tracker.is_empty());
     }
 
     #[test]
     fn what_the_log_has_dropped_is_not_counted_twice() {
-        let mut accounts = Accounts::default();
-        accounts.read(Position(0), 10, 100);
-        accounts.read(Position(5), 0, 100);
-        accounts.done(Position(0), 10, Fate::Accepted { rejected: 0 });
-        accounts.done(Position(5), 0, Fate::Accepted { rejected: 0 });
-        let (next, done) = accounts.settle(Position(5)).expect("both are done");
+        let mut ack_tracker = AckTracker::default();
+        ack_tracker.read(Position(0), 10, 100);
+        ack_tracker.read(Position(5), 0, 100);
+        ack_tracker.done(Position(0), 10, Fate::Accepted { rejected: 0 });
+        ack_tracker.done(Position(5), 0, Fate::Accepted { rejected: 0 });
+        let (next, done) = ack_tracker.settle(Position(5)).expect("both are done");
         assert_eq!(next, Position(6));
         assert_eq!(done.forwarded, Amount { records: 1, items: 0, bytes: 100 });
     }

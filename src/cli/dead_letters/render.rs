@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::sql::table;
 
-/// A line a letter.
+/// A line a dead letter.
 pub fn list(letters: &[Value]) -> String {
     if letters.is_empty() {
         return "no dead letters\n".to_owned();
@@ -45,7 +45,7 @@ fn row(letter: &Value) -> Value {
     }
 }
 
-/// One letter, with what is in it.
+/// One dead letter, with what is in it.
 pub fn letter(letter: &Value) -> String {
     let mut out = String::new();
     let text = |name: &str| letter[name].as_str().map(clean).unwrap_or_default();
@@ -81,7 +81,7 @@ pub fn letter(letter: &Value) -> String {
     out
 }
 
-/// What to say of a letter that was taken.
+/// What to say of a dead letter that was taken.
 pub fn accepted(id: &str, answer: &Value) -> String {
     match answer["rejected_items"].as_u64() {
         Some(rejected @ 1..) => {
