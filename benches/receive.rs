@@ -121,7 +121,8 @@ async fn vispyr_server(listener: TcpListener, stop: CancellationToken) {
     let open =
         |signal: Signal| Log::open(folder.path().join(signal.name()), signal, &wal::Config::default(), &[]).unwrap();
     let pipeline = Pipeline {
-        door: vispyr::access::Door::unlocked(),
+        acceptor: vispyr::net::Acceptor::plain(),
+        authenticator: vispyr::net::Authenticator::none(),
         logs: Logs::new(Signal::ALL.map(open)),
         admission: Arc::new(Admission::new(admission::Config::default())),
         telemetry: Telemetry::new(),

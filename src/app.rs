@@ -12,14 +12,14 @@ mod data_dir;
 mod dead_letters;
 mod destination_metrics;
 mod destinations;
-mod door_metrics;
 mod engine_process;
-mod entrances;
 mod exporting;
 mod greeting;
 mod lag;
 mod listeners;
 mod log_metrics;
+mod open_ports;
+mod port_metrics;
 mod reload;
 mod run_file;
 mod services;
@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-pub use addresses::{Addresses, read as read_addresses, read_doorplate};
+pub use addresses::{Addresses, read as read_addresses, read_port_descriptor};
 pub use data_dir::DataDirError;
 pub use destinations::check_destinations;
 pub use engine_process::run as run_engine;

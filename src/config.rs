@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use mistake::{Mistake, Mistakes};
 pub use place::{data_dir, run_dir, runtime_dir};
 
-use crate::{access, exporters, receivers, store, telemetry, wal, web};
+use crate::{exporters, net, receivers, store, telemetry, wal, web};
 
 /// Everything that the file can say. `Config::default()` is the product without a file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,9 +28,9 @@ pub struct Config {
     /// `~/.local/share/vispyr`.
     pub data_dir: Option<PathBuf>,
     /// TLS of every port that has no section of its own for it.
-    pub tls: access::Tls,
+    pub tls: net::Tls,
     /// Credentials for every port that has no section of its own for them.
-    pub auth: access::Auth,
+    pub auth: net::Auth,
     /// The ports for telemetry.
     pub receivers: receivers::Config,
     /// What may be in flight.

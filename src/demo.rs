@@ -40,7 +40,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::access::PassFiles;
+use crate::net::CredentialFiles;
 
 use self::attempt::Clients;
 use self::report::Report;
@@ -67,7 +67,7 @@ pub struct Endpoint {
     /// Whether it speaks TLS.
     pub tls: bool,
     /// What it is trusted by, and shown.
-    pub files: PassFiles,
+    pub files: CredentialFiles,
 }
 
 impl Endpoint {
@@ -129,7 +129,7 @@ pub enum Error {
     Endpoint(#[from] http::uri::InvalidUri),
     /// Certificates or credentials that are to be shown cannot be read.
     #[error("{0}")]
-    Pass(#[from] crate::access::Findings),
+    Credentials(#[from] crate::net::Findings),
     /// The rate is negative, not a number, or beyond what one second can hold.
     #[error("the rate must be between 0 and 100000 requests a second, not {0}")]
     Rate(f64),

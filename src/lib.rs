@@ -6,23 +6,23 @@
 //! | [`signal`] | what moves through the pipeline |
 //! | [`wire`] | walking encoded payloads without decoding them |
 //! | [`receivers`] | the ports: OTLP, remote write, Pyroscope; admission |
+//! | [`net`] | TLS, authentication and connections of the ports; our own clients |
 //! | [`wal`] | the write-ahead log, one a signal |
 //! | [`exporters`] | from the log to the destinations |
 //! | [`store`] | the DuckDB store and its SQL |
 //! | [`web`] | the page, metrics and health of the collector |
 //! | [`demo`] | the make-believe shop |
-//! | [`access`] | TLS and credentials of the ports |
 //! | [`config`] | TOML to checked settings |
 //! | [`app`] | builds the parts, starts and stops them in order |
 //! | [`telemetry`] | the ledger, logs |
 //! | [`cli`] | one file a subcommand |
 
-pub mod access;
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod exporters;
+pub mod net;
 pub mod receivers;
 pub mod signal;
 pub mod store;

@@ -7,7 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`admission`] | how much may be in flight, and for how long |
-//! | `gate` | credentials, before anything else |
+//! | `authenticate` | credentials, before anything else |
 //! | `connection` | accepting connections, HTTP/1 or 2, timeouts, draining |
 //! | `body` | a request's body in one piece, with as few copies as possible |
 //! | `compression` | inflating within a limit |
@@ -21,11 +21,11 @@
 //! A destination that refuses them is the business of its exporter.
 
 pub mod admission;
+mod authenticate;
 mod body;
 mod compression;
 mod connection;
 mod cors;
-mod gate;
 mod ingest;
 mod otlp;
 pub mod otlp_grpc;
@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 pub use admission::Admission;
 
-use crate::access::Door;
+use crate::net::{Acceptor, Authenticator};
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
 
@@ -52,8 +52,10 @@ pub struct Pipeline {
     pub admission: Arc<Admission>,
     /// The ledger.
     pub telemetry: Telemetry,
-    /// Who may come in: each receiver has a door of its own.
-    pub door: Door,
+    /// Takes connections in, for this receiver alone.
+    pub acceptor: Acceptor,
+    /// Checks the credentials of requests, for this receiver alone.
+    pub authenticator: Authenticator,
 }
 
 /// Settings of the receivers (`[receivers]`), a table for each.

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{self, Door};
+use crate::net::{self, Acceptor, Authenticator};
 use crate::telemetry::text::TextFormat;
 
 pub use dead_letters::{Answer, DeadLetterApi, PATH as DEAD_LETTERS, Problem, Raw as RawDeadLetter};
@@ -42,9 +42,9 @@ pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
     /// Its own TLS, instead of `[tls]`.
-    pub tls: access::Tls,
+    pub tls: net::Tls,
     /// Its own credentials, instead of `[auth]`.
-    pub auth: access::Auth,
+    pub auth: net::Auth,
     /// Lets other machines in although nothing protects the port.
     pub allow_unprotected: bool,
 }
@@ -53,8 +53,8 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 12345)),
-            tls: access::Tls::default(),
-            auth: access::Auth::default(),
+            tls: net::Tls::default(),
+            auth: net::Auth::default(),
             allow_unprotected: false,
         }
     }
@@ -75,7 +75,12 @@ pub trait View: Send + Sync + 'static {
 }
 
 /// Serves until `shutdown`, then answers what is in flight.
-pub async fn serve(listener: TcpListener, door: Door, view: Arc<dyn View>, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    (acceptor, authenticator): (Acceptor, Authenticator),
+    view: Arc<dyn View>,
+    shutdown: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -92,19 +97,19 @@ pub async fn serve(listener: TcpListener, door: Door, view: Arc<dyn View>, shutd
             },
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let (view, door) = (Arc::clone(&view), door.clone());
+        let (view, acceptor, authenticator) = (Arc::clone(&view), acceptor.clone(), authenticator.clone());
         let shutdown = shutdown.clone();
         connections.spawn(async move {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => return,
-                accepted = tokio::time::timeout(HEADER_TIMEOUT, door.accept(stream)) => accepted,
+                accepted = tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)) => accepted,
             };
             let stream = match accepted {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection not taken in"),
                 Err(_) => return tracing::debug!(%peer, "no request in time"),
             };
-            let service = service_fn(move |request| answer(Arc::clone(&view), door.clone(), request));
+            let service = service_fn(move |request| answer(Arc::clone(&view), authenticator.clone(), request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
@@ -129,16 +134,16 @@ pub async fn serve(listener: TcpListener, door: Door, view: Arc<dyn View>, shutd
 
 async fn answer(
     view: Arc<dyn View>,
-    door: Door,
+    authenticator: Authenticator,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     // Probes of orchestrators and balancers have no credentials to show.
     if !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
-        && let Err(denied) = door.judge(request.headers())
+        && let Err(denied) = authenticator.authenticate(request.headers())
     {
         let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
         denied.challenge(response.headers_mut());
-        access::dismiss(request);
+        net::drain(request);
         return Ok(response);
     }
     if is_below(request.uri().path(), DEAD_LETTERS) {

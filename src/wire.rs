@@ -2,8 +2,8 @@
 //!
 //! A gateway's time goes into decoding and encoding again. Here a payload is walked once: is it
 //! well formed, and how many items does it hold. What the walk accepts is exactly what prost's
-//! decode accepts (property tests hold the two against each other), so that everything behind the
-//! door may rely on it; it costs a fraction of a decode (`benches/wire.rs`) and allocates nothing.
+//! decode accepts (property tests hold the two against each other), so that everything that comes
+//! after may rely on it; it costs a fraction of a decode (`benches/wire.rs`) and allocates nothing.
 //!
 //! Being well formed is all that OTLP is asked for: ids that are zero or of another length, times
 //! of 0 or far ahead, NaN and histograms of any scale pass, as does an empty request. What they

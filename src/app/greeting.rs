@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::addresses::Opened;
 use super::{Roles, Settings};
-use crate::access::Doorplate;
+use crate::net::PortDescriptor;
 
 /// Listeners in the order in which they are shown, with what they are for.
 pub const PORTS: [(&str, &str); 6] = [
@@ -34,10 +34,10 @@ fn text(settings: &Settings, roles: Roles, opened: &Opened) -> String {
     // Writing to a String cannot fail.
     for (name, about) in PORTS {
         if let Some(address) = addresses.get(name) {
-            let doorplate = opened.doorplates.get(name).cloned().unwrap_or_default();
-            let scheme = doorplate.scheme();
+            let descriptor = opened.descriptors.get(name).cloned().unwrap_or_default();
+            let scheme = descriptor.scheme();
             let address = if name == "web" { format!("{scheme}://{address}") } else { address.to_string() };
-            let _ = writeln!(text, "  {address:<24} {about}{}", locks(&doorplate));
+            let _ = writeln!(text, "  {address:<24} {about}{}", protection(&descriptor));
         }
     }
     let _ = writeln!(text, "  {:<24} the data", settings.data_dir.display());
@@ -47,9 +47,9 @@ fn text(settings: &Settings, roles: Roles, opened: &Opened) -> String {
         let _ = writeln!(text, "  {command}\n      {about}");
     };
     if roles.collector && !settings.demo {
-        // Addresses alone do not tell of locks; the data directory does.
-        let locked = opened.doorplates.values().any(|doorplate| *doorplate != Doorplate::default());
-        let receivers = if locked { place.clone() } else { ports(addresses) };
+        // Addresses alone do not tell of protection; the data directory does.
+        let protected = opened.descriptors.values().any(|descriptor| *descriptor != PortDescriptor::default());
+        let receivers = if protected { place.clone() } else { ports(addresses) };
         next(format!("vispyr demo{receivers}"), "sends the telemetry of a small make-believe shop");
     }
     if roles.store {
@@ -63,16 +63,16 @@ fn text(settings: &Settings, roles: Roles, opened: &Opened) -> String {
     text
 }
 
-/// How a port is locked, in brackets.
-fn locks(doorplate: &Doorplate) -> String {
-    let locks = [
-        (doorplate.tls, "TLS"),
-        (doorplate.client_certificate, "client certificate"),
-        (doorplate.bearer_tokens_file.is_some(), "bearer token"),
-        (doorplate.basic_users_file.is_some(), "user and password"),
+/// How a port is protected, in brackets.
+fn protection(descriptor: &PortDescriptor) -> String {
+    let kinds = [
+        (descriptor.tls, "TLS"),
+        (descriptor.client_certificate, "client certificate"),
+        (descriptor.bearer_tokens_file.is_some(), "bearer token"),
+        (descriptor.basic_users_file.is_some(), "user and password"),
     ];
-    let locks: Vec<&str> = locks.into_iter().filter_map(|(is, lock)| is.then_some(lock)).collect();
-    if locks.is_empty() { String::new() } else { format!(" [{}]", locks.join(", ")) }
+    let kinds: Vec<&str> = kinds.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect();
+    if kinds.is_empty() { String::new() } else { format!(" [{}]", kinds.join(", ")) }
 }
 
 /// What the other commands need to find this server; nothing where they find it by themselves.

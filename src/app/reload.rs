@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::keys::Keys;
-use super::entrances;
 use super::exporting::{Changes, Exporting};
+use super::open_ports;
 use super::{Roles, Settings};
-use crate::access::Doors;
 use crate::config::Config;
 use crate::exporters;
 use crate::exporters::dead_letters::DeadLetters;
+use crate::net::Ports;
 use crate::receivers::Admission;
 
 /// What can be changed while it runs.
@@ -27,7 +27,7 @@ pub struct Reload {
     with_store: bool,
     /// What runs, by its keys.
     running: Keys,
-    doors: Doors,
+    ports: Ports,
     /// The parts that only a collector has.
     collector: Option<Collector>,
 }
@@ -49,12 +49,12 @@ struct Refused(Vec<String>);
 
 impl Reload {
     /// For parts that run with these settings.
-    pub fn new(settings: &Settings, roles: Roles, doors: Doors, collector: Option<Collector>) -> Self {
+    pub fn new(settings: &Settings, roles: Roles, ports: Ports, collector: Option<Collector>) -> Self {
         Reload {
             file: settings.config_file.clone(),
             with_store: settings.config.store.enabled,
             running: Keys::of(&settings.file, roles),
-            doors,
+            ports,
             collector,
         }
     }
@@ -76,8 +76,8 @@ impl Reload {
 
     async fn change(&mut self) -> Result<(), Refused> {
         let config = self.read().await?;
-        let (doors, ports) = (self.doors.clone(), config.ports());
-        let prepared = blocking(move || doors.prepare(ports)).await?;
+        let (open, ports) = (self.ports.clone(), config.ports());
+        let prepared = blocking(move || open.prepare(ports)).await?;
         let mut wrong = Vec::new();
         let prepared = prepared.map_err(|findings| wrong.extend(findings.iter().map(ToString::to_string))).ok();
         let exporters = exporters::with_store(&config.exporters, self.with_store);
@@ -95,7 +95,7 @@ impl Reload {
             }
             None => Changes::default(),
         };
-        entrances::tell(&prepared.apply());
+        open_ports::tell(&prepared.apply());
         let difference = self.running.change_to(&config);
         if !difference.later.is_empty() {
             let keys = difference.later.join(", ");

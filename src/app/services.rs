@@ -16,21 +16,21 @@ use super::addresses::Opened;
 use super::admission_metrics::AdmissionMetrics;
 use super::dead_letters::DeadLetterService;
 use super::destination_metrics::DestinationMetrics;
-use super::door_metrics::DoorMetrics;
-use super::entrances::{self, Entrances};
 use super::exporting::{Exporting, Surroundings};
 use super::lag::Lag;
 use super::log_metrics::LogMetrics;
+use super::open_ports::{self, OpenPorts};
+use super::port_metrics::PortMetrics;
 use super::reload::{Collector, Reload};
 use super::state::State;
 use super::store_client::StoreClient;
 use super::store_metrics::StoreMetrics;
 use super::view::AppView;
 use super::{Roles, Settings, data_dir, shop, storage, store_start, watch, watchdog};
-use crate::access::Doors;
 use crate::config::Config;
 use crate::demo;
 use crate::exporters;
+use crate::net::Ports;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
 use crate::store::front;
@@ -66,8 +66,8 @@ impl Stage {
 pub struct Services {
     /// What listens where.
     pub addresses: BTreeMap<&'static str, SocketAddr>,
-    /// How it is locked.
-    pub doors: Doors,
+    /// Acceptors and authenticators of the ports.
+    pub ports: Ports,
     data_dir: std::path::PathBuf,
     state: State,
     demo: Stage,
@@ -89,11 +89,11 @@ impl Services {
         let run_dir = config.store.socket_dir(data_dir);
         data_dir::make(&run_dir).with_context(|| format!("cannot make the folder {}", run_dir.display()))?;
         let with_store = config.store.enabled;
-        let mut ports = Entrances::open(settings, roles)?;
+        let mut open = OpenPorts::open(settings, roles)?;
         let (ends, ended) = mpsc::unbounded_channel();
         let mut services = Services {
-            addresses: ports.addresses(),
-            doors: ports.doors(),
+            addresses: open.addresses(),
+            ports: open.ports(),
             data_dir: data_dir.clone(),
             state: State::waiting_for(&["logs", "store", "receivers"]),
             demo: Stage::default(),
@@ -123,8 +123,8 @@ impl Services {
             started: Instant::now(),
             samples: Mutex::default(),
         });
-        if let Some((listener, door)) = ports.take("web") {
-            let serve = web::serve(listener, door, view.clone(), services.web.shutdown.clone());
+        if let Some((listener, security)) = open.take("web") {
+            let serve = web::serve(listener, security, view.clone(), services.web.shutdown.clone());
             services.spawn(&services.web, "web", serve);
         }
         let storage = if roles.collector {
@@ -135,7 +135,7 @@ impl Services {
                     health: telemetry.health().clone(),
                     data_dir: data_dir.clone(),
                 }));
-                registry.register_collector(Box::new(DoorMetrics(services.doors.clone())));
+                registry.register_collector(Box::new(PortMetrics(services.ports.clone())));
                 if let Some(client) = &client {
                     registry.register_collector(Box::new(StoreMetrics(client.clone())));
                 }
@@ -152,7 +152,7 @@ impl Services {
         services.state.done("logs");
         if roles.store && with_store {
             store_start::check(settings).await?;
-            services.start_store(settings, &mut ports)?;
+            services.start_store(settings, &mut open)?;
         }
         let store_is_up = match &client {
             Some(client) => tokio::select! {
@@ -165,7 +165,7 @@ impl Services {
         if let Some((logs, letters)) = storage {
             let exporting = services.start_exporters(settings, &logs, &telemetry, &letters).await?;
             view.set_exporting(exporting.clone());
-            let admission = services.start_receivers(config, &mut ports, logs.clone(), &telemetry);
+            let admission = services.start_receivers(config, &mut open, logs.clone(), &telemetry);
             collector = Some(Collector { exporting, admission, letters: letters.letters().clone() });
             if settings.demo {
                 services.start_demo()?;
@@ -174,7 +174,7 @@ impl Services {
             let lag = Lag::new(logs, telemetry.health().clone());
             tokio::spawn(async move { shutdown.run_until_cancelled(watch::run(view, lag)).await });
         }
-        services.reload = Some(Reload::new(settings, roles, services.doors.clone(), collector));
+        services.reload = Some(Reload::new(settings, roles, services.ports.clone(), collector));
         services.state.done("receivers");
         if !store_is_up
             && let Some(client) = &client
@@ -193,7 +193,7 @@ impl Services {
 
     /// What is written down for those who look for us.
     pub fn opened(&self) -> Opened {
-        entrances::opened(&self.addresses, &self.doors)
+        open_ports::opened(&self.addresses, &self.ports)
     }
 
     /// Reads the config again, and what it names. False if all stays as it was.
@@ -209,10 +209,10 @@ impl Services {
         true
     }
 
-    fn start_store(&self, settings: &Settings, ports: &mut Entrances) -> anyhow::Result<()> {
-        let Some(entrance) = ports.take("sql") else { return Ok(()) };
+    fn start_store(&self, settings: &Settings, open: &mut OpenPorts) -> anyhow::Result<()> {
+        let Some(port) = open.take("sql") else { return Ok(()) };
         let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
-        let run = front::run(config, entrance, store_start::engine_command(settings)?, self.store.shutdown.clone());
+        let run = front::run(config, port, store_start::engine_command(settings)?, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
         Ok(())
     }
@@ -245,33 +245,37 @@ impl Services {
     fn start_receivers(
         &self,
         config: &Config,
-        ports: &mut Entrances,
+        open: &mut OpenPorts,
         logs: Logs,
         telemetry: &Telemetry,
     ) -> Arc<Admission> {
         let admission = Arc::new(Admission::new(config.admission.clone()));
         let metrics = Box::new(AdmissionMetrics(admission.clone()));
         telemetry.with_registry(|registry| registry.register_collector(metrics));
-        let pipeline = |door| {
+        let pipeline = |(acceptor, authenticator)| {
             let (logs, admission, telemetry) = (logs.clone(), admission.clone(), telemetry.clone());
-            Pipeline { logs, admission, telemetry, door }
+            Pipeline { logs, admission, telemetry, acceptor, authenticator }
         };
         let shutdown = || self.receivers.shutdown.clone();
-        if let Some((listener, door)) = ports.take("otlp_grpc") {
-            let serve = receivers::otlp_grpc::serve(listener, pipeline(door), shutdown());
+        if let Some((listener, security)) = open.take("otlp_grpc") {
+            let serve = receivers::otlp_grpc::serve(listener, pipeline(security), shutdown());
             self.spawn(&self.receivers, "the otlp_grpc receiver", serve);
         }
-        if let Some((listener, door)) = ports.take("otlp_http") {
-            let serve =
-                receivers::otlp_http::serve(listener, config.receivers.otlp_http.clone(), pipeline(door), shutdown());
+        if let Some((listener, security)) = open.take("otlp_http") {
+            let serve = receivers::otlp_http::serve(
+                listener,
+                config.receivers.otlp_http.clone(),
+                pipeline(security),
+                shutdown(),
+            );
             self.spawn(&self.receivers, "the otlp_http receiver", serve);
         }
-        if let Some((listener, door)) = ports.take("remote_write") {
-            let serve = receivers::remote_write::serve(listener, pipeline(door), shutdown());
+        if let Some((listener, security)) = open.take("remote_write") {
+            let serve = receivers::remote_write::serve(listener, pipeline(security), shutdown());
             self.spawn(&self.receivers, "the remote_write receiver", serve);
         }
-        if let Some((listener, door)) = ports.take("pyroscope") {
-            let serve = receivers::pyroscope::serve(listener, pipeline(door), shutdown());
+        if let Some((listener, security)) = open.take("pyroscope") {
+            let serve = receivers::pyroscope::serve(listener, pipeline(security), shutdown());
             self.spawn(&self.receivers, "the pyroscope receiver", serve);
         }
         admission

@@ -1,22 +1,22 @@
 //! Where the shop of `serve --demo` sends: the ports of its own process, with what they ask for.
 
 use super::addresses::Opened;
-use crate::access::PassFiles;
 use crate::demo::{Endpoint, Endpoints};
+use crate::net::CredentialFiles;
 
 /// The receivers. The shop needs all of them.
 pub fn endpoints(opened: &Opened) -> anyhow::Result<Endpoints> {
     let at = |name: &str| {
-        let (Some(address), Some(doorplate)) = (opened.addresses.get(name), opened.doorplates.get(name)) else {
+        let (Some(address), Some(descriptor)) = (opened.addresses.get(name), opened.descriptors.get(name)) else {
             anyhow::bail!("--demo needs receivers.{name}, which is not enabled");
         };
         anyhow::ensure!(
-            !doorplate.client_certificate,
+            !descriptor.client_certificate,
             "--demo has no client certificate to show to receivers.{name}; start it apart: vispyr demo \
              --certificate-file FILE --key-file FILE"
         );
-        let files = doorplate.complete(&PassFiles::default());
-        Ok(Endpoint { address: address.to_string(), tls: doorplate.tls, files })
+        let files = descriptor.complete(&CredentialFiles::default());
+        Ok(Endpoint { address: address.to_string(), tls: descriptor.tls, files })
     };
     Ok(Endpoints {
         otlp_grpc: at("otlp_grpc")?,

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::access::{Doors, Finding};
 use crate::app;
 use crate::config::{Config, Mistakes};
+use crate::net::{Finding, Ports};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// told to; what should be known of them.
 fn files(file: &Path, config: &Config, connect: bool) -> Result<Vec<(String, String)>, Mistakes> {
     let mut wrong = app::check_destinations(&config.exporters, connect);
-    let notices = match Doors::open(config.ports()) {
+    let notices = match Ports::open(config.ports()) {
         Ok((_, notices)) => notices,
         Err(findings) => {
             wrong.extend(findings.iter().map(|finding| (finding.key.clone(), finding.message.clone())));

@@ -88,9 +88,10 @@ impl Args {
             let Some(address) = running.get(name) else {
                 return Endpoint { tls: self.tls, files: shown, ..default };
             };
-            let doorplate = data_dir.as_deref().and_then(|dir| app::read_doorplate(dir, name)).unwrap_or_default();
-            let files = doorplate.complete(&shown);
-            Endpoint { address: reachable(*address).to_string(), tls: doorplate.tls, files }
+            let descriptor =
+                data_dir.as_deref().and_then(|dir| app::read_port_descriptor(dir, name)).unwrap_or_default();
+            let files = descriptor.complete(&shown);
+            Endpoint { address: reachable(*address).to_string(), tls: descriptor.tls, files }
         };
         Endpoints {
             otlp_grpc: choose(&self.otlp_grpc, "otlp_grpc", default.otlp_grpc),

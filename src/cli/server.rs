@@ -9,8 +9,8 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 
-use crate::access::{Doorplate, Pass, PassFiles};
 use crate::app::{self, Settings};
+use crate::net::{ClientCredentials, CredentialFiles, PortDescriptor};
 
 /// What a command trusts, and shows to a server that asks.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -38,15 +38,15 @@ pub struct Shown {
 
 impl Shown {
     /// The files to read.
-    pub fn files(&self) -> PassFiles {
-        PassFiles {
+    pub fn files(&self) -> CredentialFiles {
+        CredentialFiles {
             ca_file: self.ca_file.clone(),
             certificate_file: self.certificate_file.clone(),
             key_file: self.key_file.clone(),
             token_file: self.token_file.clone(),
             user: self.user.clone(),
             password_file: self.password_file.clone(),
-            ..PassFiles::default()
+            ..CredentialFiles::default()
         }
     }
 }
@@ -58,7 +58,7 @@ pub struct Server {
     port: u16,
     /// The path of the URL that was given; empty if there was none.
     path: String,
-    pass: Pass,
+    credentials: ClientCredentials,
 }
 
 /// What came back.
@@ -85,10 +85,10 @@ impl Server {
             _ => bail!("{url}: only http and https are spoken here"),
         };
         let host = parsed.host_str().with_context(|| format!("{url} has no host"))?;
-        let pass = Pass::read(&shown.files(), tls)?;
+        let credentials = ClientCredentials::read(&shown.files(), tls)?;
         let path = parsed.path().trim_end_matches('/').to_owned();
         let host = host.trim_matches(['[', ']']).to_owned();
-        Ok(Server { host, port: parsed.port_or_known_default().unwrap_or(80), path, pass })
+        Ok(Server { host, port: parsed.port_or_known_default().unwrap_or(80), path, credentials })
     }
 
     /// The server's port of this name (`sql`, `web`): as the one that runs on the data directory
@@ -96,22 +96,23 @@ impl Server {
     pub fn local(settings: &Settings, name: &str, shown: &Shown) -> anyhow::Result<Self> {
         let configured = settings.config.ports().into_iter().find(|port| port.name == name);
         let running = app::read_addresses(&settings.data_dir).and_then(|addresses| addresses.get(name).copied());
-        let (address, doorplate) = match (running, configured) {
-            (Some(address), _) => (address, app::read_doorplate(&settings.data_dir, name).unwrap_or_default()),
-            (None, Some(port)) => (port.listen, Doorplate::of(&port)),
+        let (address, descriptor) = match (running, configured) {
+            (Some(address), _) => (address, app::read_port_descriptor(&settings.data_dir, name).unwrap_or_default()),
+            (None, Some(port)) => (port.listen, PortDescriptor::of(&port)),
             (None, None) => bail!("the config has no {name} port"),
         };
         let address = reachable(address);
-        if doorplate.client_certificate && shown.certificate_file.is_none() {
+        if descriptor.client_certificate && shown.certificate_file.is_none() {
             bail!(
                 "the server on {address} asks for a client certificate: give one with --certificate-file and --key-file"
             );
         }
-        let pass = Pass::read(&doorplate.complete(&shown.files()), doorplate.tls).with_context(|| {
-            let own = "give yours with --token-file, or with --user and --password-file";
-            format!("cannot come in at {address}; if its files are not for you to read, {own}")
-        })?;
-        Ok(Server { host: address.ip().to_string(), port: address.port(), path: String::new(), pass })
+        let credentials =
+            ClientCredentials::read(&descriptor.complete(&shown.files()), descriptor.tls).with_context(|| {
+                let own = "give yours with --token-file, or with --user and --password-file";
+                format!("cannot come in at {address}; if its files are not for you to read, {own}")
+            })?;
+        Ok(Server { host: address.ip().to_string(), port: address.port(), path: String::new(), credentials })
     }
 
     /// Sends a request and reads the whole answer.
@@ -119,8 +120,8 @@ impl Server {
         let path = if self.path.is_empty() { default_path } else { &self.path };
         *request.uri_mut() = path.parse().with_context(|| format!("{path} is no path"))?;
         request.headers_mut().insert(header::HOST, self.to_string().parse()?);
-        self.pass.show(request.headers_mut());
-        let connected = self.pass.connect(&self.host, self.port).await;
+        self.credentials.show(request.headers_mut());
+        let connected = self.credentials.connect(&self.host, self.port).await;
         let stream = connected.with_context(|| format!("cannot connect to {self}"))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);

@@ -1,9 +1,9 @@
-//! Every port that the config opens, with its locks.
+//! Every port that the config opens, with its TLS and credentials.
 
 use std::net::SocketAddr;
 
 use super::Config;
-use crate::access::{Auth, Port, Tls};
+use crate::net::{Auth, Port, Tls};
 
 impl Config {
     /// The ports that are enabled: those of the receivers, `sql` if there is a store, `web`.
@@ -36,7 +36,7 @@ impl Config {
 
     /// Every `[tls]` and `[auth]` section with the name of the port's section before it, the top
     /// ones without.
-    pub(super) fn access_sections(&self) -> [(&'static str, &Tls, &Auth); 7] {
+    pub(super) fn security_sections(&self) -> [(&'static str, &Tls, &Auth); 7] {
         let receivers = &self.receivers;
         [
             ("", &self.tls, &self.auth),

@@ -28,7 +28,7 @@ pub fn check(config: &Config) -> Vec<Broken> {
     rules.sizes(config);
     rules.more_than_nothing(config);
     rules.paths(config);
-    rules.locks(config);
+    rules.protection(config);
     rules.exporters(config);
     if let Err(message) = config.log.filter() {
         rules.broken("log.level", message);
@@ -123,14 +123,14 @@ impl Rules {
         }
     }
 
-    /// What other machines can reach is locked, and each lock is whole.
-    fn locks(&mut self, config: &Config) {
+    /// What other machines can reach is protected, and each protection is complete.
+    fn protection(&mut self, config: &Config) {
         for port in config.ports() {
             if let Some(why) = port.unprotected() {
                 self.broken(&format!("{}.listen", port.section), why);
             }
         }
-        for (section, tls, auth) in config.access_sections() {
+        for (section, tls, auth) in config.security_sections() {
             let key = |name: &str| format!("{section}{name}");
             for (name, path, without, goes_with) in [
                 ("tls.certificate_file", &tls.certificate_file, tls.key_file.is_none(), "tls.key_file"),

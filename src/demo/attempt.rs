@@ -23,7 +23,7 @@ use tonic_types::StatusExt;
 
 use super::payload::{HttpMessage, Message, Payload, Receiver};
 use super::{Endpoint, Endpoints, Error};
-use crate::access::Pass;
+use crate::net::ClientCredentials;
 
 /// A receiver that has not answered by then is asked again.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub struct Clients {
     channel: Channel,
-    grpc: Pass,
+    grpc: ClientCredentials,
     otlp_http: Http,
     remote_write: Http,
     pyroscope: Http,
@@ -54,15 +54,15 @@ pub struct Clients {
 struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
-    pass: Pass,
+    credentials: ClientCredentials,
 }
 
 impl Http {
     fn new(endpoint: &Endpoint) -> Result<Http, Error> {
         let base = base(endpoint);
         base.parse::<http::Uri>()?;
-        let pass = Pass::read(&endpoint.files, endpoint.tls)?;
-        Ok(Http { client: Client::builder(TokioExecutor::new()).build(pass.connector()), base, pass })
+        let credentials = ClientCredentials::read(&endpoint.files, endpoint.tls)?;
+        Ok(Http { client: Client::builder(TokioExecutor::new()).build(credentials.connector()), base, credentials })
     }
 }
 
@@ -77,7 +77,7 @@ impl Clients {
     /// # Errors
     /// When an endpoint is no `HOST:PORT`, or what is to be shown to it cannot be read.
     pub fn new(endpoints: &Endpoints) -> Result<Clients, Error> {
-        let grpc = Pass::read(&endpoints.otlp_grpc.files, endpoints.otlp_grpc.tls)?;
+        let grpc = ClientCredentials::read(&endpoints.otlp_grpc.files, endpoints.otlp_grpc.tls)?;
         let uri: http::Uri = base(&endpoints.otlp_grpc).parse()?;
         let channel = Channel::builder(uri)
             .connect_timeout(Duration::from_secs(5))
@@ -151,7 +151,7 @@ impl Clients {
             Ok(request) => request,
             Err(error) => return Outcome::Refused { why: error.to_string() },
         };
-        http.pass.show(request.headers_mut());
+        http.credentials.show(request.headers_mut());
         let exchange = async {
             let (head, body) = http.client.request(request).await.map_err(|e| root_cause(&e))?.into_parts();
             Ok((head, body.collect().await.map_err(|e| e.to_string())?.to_bytes()))

@@ -97,7 +97,7 @@ impl World {
                 continue;
             }
             let request = lines.take();
-            // Each service has another way to send its log, so that every door is used.
+            // Each service has another way to send its log, so that every receiver is used.
             let payload = match service {
                 Service::Storefront => Payload::logs_json(&request, count),
                 Service::Checkout => Payload::logs_protobuf(&request, count),

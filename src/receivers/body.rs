@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::admission::{Admission, Reservation};
 use super::ingest::{Deadline, Tally};
 use super::refusal::Refusal;
+use crate::net::drain_body;
 
 /// Largest capacity taken on a client's word alone.
 const TRUSTED: usize = 1 << 20;
@@ -41,7 +42,7 @@ pub(crate) async fn read(
     let too_large = Refusal::TooLarge { limit };
     let mut announced = body.size_hint().exact().map(|size| usize::try_from(size).unwrap_or(usize::MAX));
     if announced.is_some_and(|size| size > limit) {
-        linger(body);
+        drain_body(body);
         return Err(too_large);
     }
     let mut body = body;
@@ -70,11 +71,11 @@ pub(crate) async fn read(
             announced = expected(&data).or(announced);
         }
         if size > limit || announced.is_some_and(|size| size > limit) {
-            linger(body);
+            drain_body(body);
             return Err(too_large);
         }
         if !room.grow(data.len()) {
-            linger(body);
+            drain_body(body);
             return Err(Refusal::Busy("memory"));
         }
         match (&mut whole, first.take()) {
@@ -91,26 +92,6 @@ pub(crate) async fn read(
     }
     let bytes = whole.map(BytesMut::freeze).or(first).unwrap_or_default();
     Ok(Received { bytes, room })
-}
-
-/// Reads on for a while what nobody wants. An HTTP/1 client that is still sending when its
-/// connection is closed gets a reset and may never see the reply that says why.
-pub(crate) fn linger(mut body: Incoming) {
-    /// Longest wait, and most bytes read, for the sake of a reply.
-    const TIME: std::time::Duration = std::time::Duration::from_secs(5);
-    const BYTES: usize = 256 << 20;
-    if body.is_end_stream() {
-        return;
-    }
-    tokio::spawn(tokio::time::timeout(TIME, async move {
-        let mut size = 0;
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            size += frame.data_ref().map_or(0, Bytes::len);
-            if size > BYTES {
-                break;
-            }
-        }
-    }));
 }
 
 /// The innermost cause says most.

@@ -21,8 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::reply::Reply;
-use crate::access::door::AcceptError;
-use crate::access::{Door, Stream};
+use crate::net::tls::AcceptError;
+use crate::net::{Acceptor, Stream};
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -44,7 +44,7 @@ const PING: Duration = Duration::from_secs(20);
 pub(crate) async fn serve<H, F>(
     receiver: &'static str,
     listener: TcpListener,
-    door: Door,
+    acceptor: Acceptor,
     admission: Arc<Admission>,
     shutdown: CancellationToken,
     handler: H,
@@ -77,11 +77,11 @@ pub(crate) async fn serve<H, F>(
             }
             continue;
         };
-        let (door, admission) = (door.clone(), admission.clone());
+        let (acceptor, admission) = (acceptor.clone(), admission.clone());
         let (shutdown, handler) = (shutdown.clone(), handler.clone());
         connections.spawn(async move {
             let _permit = permit;
-            if let Err(error) = connection(stream, &door, &admission, &shutdown, handler).await {
+            if let Err(error) = connection(stream, &acceptor, &admission, &shutdown, handler).await {
                 tracing::debug!(receiver, %peer, error, "connection ended");
             }
         });
@@ -93,7 +93,7 @@ pub(crate) async fn serve<H, F>(
 
 async fn connection<H, F>(
     stream: TcpStream,
-    door: &Door,
+    acceptor: &Acceptor,
     admission: &Admission,
     shutdown: &CancellationToken,
     handler: H,
@@ -105,7 +105,7 @@ where
     let config = admission.config();
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let arrival = async {
-        let mut stream = door.accept(stream).await?;
+        let mut stream = acceptor.accept(stream).await?;
         let (prefix, http2) = first_bytes(&mut stream).await?;
         Ok::<_, AcceptError>((stream, prefix, http2))
     };

@@ -115,7 +115,7 @@ pub(crate) async fn receive<T>(
             read.map(|received| (known, received))
         }
         Err(refusal) => {
-            body::linger(incoming);
+            crate::net::drain_body(incoming);
             Err(refusal)
         }
     };

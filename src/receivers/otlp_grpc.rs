@@ -14,11 +14,12 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::authenticate::authenticate;
 use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, gate, otlp};
-use crate::access;
+use super::{Pipeline, body, connection, otlp};
+use crate::net;
 use crate::signal::{Compression, Format, Meta, Signal};
 
 mod status;
@@ -32,9 +33,9 @@ pub struct Config {
     /// Where it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Its own TLS, instead of `[tls]`.
-    pub tls: access::Tls,
+    pub tls: net::Tls,
     /// Its own credentials, instead of `[auth]`.
-    pub auth: access::Auth,
+    pub auth: net::Auth,
     /// Lets other machines in although nothing protects the port.
     pub allow_unprotected: bool,
 }
@@ -44,8 +45,8 @@ impl Default for Config {
         Config {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 4317)),
-            tls: access::Tls::default(),
-            auth: access::Auth::default(),
+            tls: net::Tls::default(),
+            auth: net::Auth::default(),
             allow_unprotected: false,
         }
     }
@@ -65,21 +66,21 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("gzip,zstd,snappy,
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
+    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move {
             if is_grpc(request.headers()) || request.version() == http::Version::HTTP_2 {
                 return handle(request, &pipeline, NAME).await;
             }
-            body::linger(request.into_body());
+            net::drain_body(request.into_body());
             reply::text(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "this port takes OTLP over gRPC; OTLP over HTTP has a port of its own, by default 4318",
             )
         }
     };
-    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
 }
 
 /// Whether the request is of gRPC, whatever its codec.
@@ -106,9 +107,9 @@ pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline, rece
     let signal = signal_of(request.uri().path());
     // Probes of orchestrators and balancers have no credentials to show.
     if request.uri().path() != HEALTH
-        && let Err(refusal) = gate::check(&request, signal, pipeline, receiver)
+        && let Err(refusal) = authenticate(&request, signal, pipeline, receiver)
     {
-        access::dismiss(request);
+        net::drain(request);
         return status::refused(&refusal);
     }
     let Some(signal) = signal else {

@@ -13,12 +13,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_types::pb;
 
+use super::authenticate::authenticate;
 use super::cors::Cors;
 use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, gate, otlp};
-use crate::access;
+use super::{Pipeline, connection, otlp};
+use crate::net;
 use crate::signal::{Compression, Format, Meta, Signal};
 
 /// Settings of OTLP over HTTP (`[receivers.otlp_http]`).
@@ -33,9 +34,9 @@ pub struct Config {
     /// `https://*.example` or `*`. Empty: none.
     pub cors_allowed_origins: Vec<String>,
     /// Its own TLS, instead of `[tls]`.
-    pub tls: access::Tls,
+    pub tls: net::Tls,
     /// Its own credentials, instead of `[auth]`.
-    pub auth: access::Auth,
+    pub auth: net::Auth,
     /// Lets other machines in although nothing protects the port.
     pub allow_unprotected: bool,
 }
@@ -46,8 +47,8 @@ impl Default for Config {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 4318)),
             cors_allowed_origins: Vec::new(),
-            tls: access::Tls::default(),
-            auth: access::Auth::default(),
+            tls: net::Tls::default(),
+            auth: net::Auth::default(),
             allow_unprotected: false,
         }
     }
@@ -58,7 +59,7 @@ const NAME: &str = "otlp_http";
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
+    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
     let cors = Arc::new(Cors::new(config.cors_allowed_origins));
     let handler = move |request: Request<Incoming>| {
         let (pipeline, cors) = (pipeline.clone(), cors.clone());
@@ -75,7 +76,7 @@ pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, sh
             response
         }
     };
-    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
 }
 
 /// The signal that this path is for.
@@ -90,15 +91,15 @@ pub(super) fn signal_of(path: &str) -> Option<Signal> {
 }
 
 fn not_found(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
-    if let Err(refusal) = gate::check(&request, None, pipeline, NAME) {
-        access::dismiss(request);
+    if let Err(refusal) = authenticate(&request, None, pipeline, NAME) {
+        net::drain(request);
         return refusal.text();
     }
     let message = format!(
         "nothing at {}; this port takes POST /v1/traces, /v1/metrics, /v1/logs and /v1development/profiles",
         request.uri().path()
     );
-    body::linger(request.into_body());
+    net::drain_body(request.into_body());
     reply::text(StatusCode::NOT_FOUND, message)
 }
 
@@ -143,19 +144,19 @@ pub(super) async fn handle(
     receiver: &'static str,
 ) -> Response<Reply> {
     let encoding = Encoding::of(request.headers());
-    if let Err(refusal) = gate::check(&request, Some(signal), pipeline, receiver) {
-        access::dismiss(request);
+    if let Err(refusal) = authenticate(&request, Some(signal), pipeline, receiver) {
+        net::drain(request);
         return encoding.map_or_else(|_| refusal.text(), |encoding| refused(&refusal, encoding));
     }
     if request.method() != Method::POST {
-        body::linger(request.into_body());
+        net::drain_body(request.into_body());
         return reply::method_not_allowed("POST");
     }
     let mut tally = Tally::new(&pipeline.telemetry, receiver, signal);
     let encoding = match encoding {
         Ok(encoding) => encoding,
         Err(refusal) => {
-            body::linger(request.into_body());
+            net::drain_body(request.into_body());
             tally.refuse(&refusal);
             return refusal.text();
         }

@@ -16,11 +16,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
+use super::authenticate::authenticate;
 use super::otlp_http;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, gate, otlp_grpc};
-use crate::access;
+use super::{Pipeline, connection, otlp_grpc};
+use crate::net;
 use crate::signal::Signal;
 
 /// Settings of the Pyroscope receiver (`[receivers.pyroscope]`).
@@ -32,9 +33,9 @@ pub struct Config {
     /// Where it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Its own TLS, instead of `[tls]`.
-    pub tls: access::Tls,
+    pub tls: net::Tls,
     /// Its own credentials, instead of `[auth]`.
-    pub auth: access::Auth,
+    pub auth: net::Auth,
     /// Lets other machines in although nothing protects the port.
     pub allow_unprotected: bool,
 }
@@ -44,8 +45,8 @@ impl Default for Config {
         Config {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 9999)),
-            tls: access::Tls::default(),
-            auth: access::Auth::default(),
+            tls: net::Tls::default(),
+            auth: net::Auth::default(),
             allow_unprotected: false,
         }
     }
@@ -56,12 +57,12 @@ const NAME: &str = "pyroscope";
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
+    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move { handle(request, &pipeline).await }
     };
-    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
 }
 
 async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
@@ -73,18 +74,18 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
         return otlp_http::handle(request, signal, pipeline, NAME).await;
     }
     let known = matches!(path, "/ingest" | "/pyroscope/ingest" | push::PATH);
-    if let Err(refusal) = gate::check(&request, known.then_some(Signal::Profiles), pipeline, NAME) {
-        access::dismiss(request);
+    if let Err(refusal) = authenticate(&request, known.then_some(Signal::Profiles), pipeline, NAME) {
+        net::drain(request);
         return refused(&refusal, refusal.http());
     }
     if !known {
         let message =
             format!("nothing at {path}; this port takes POST /ingest, {} and /v1development/profiles", push::PATH);
-        body::linger(request.into_body());
+        net::drain_body(request.into_body());
         return reply::text(StatusCode::NOT_FOUND, message);
     }
     if request.method() != Method::POST {
-        body::linger(request.into_body());
+        net::drain_body(request.into_body());
         return reply::method_not_allowed("POST");
     }
     let pushed = path == push::PATH;

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tonic::Code;
 
 use super::reply::{self, Reply};
-use crate::access::Denied;
+use crate::net::Denied;
 use crate::wal::AppendError;
 use crate::wire::WireError;
 

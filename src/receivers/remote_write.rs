@@ -12,12 +12,13 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::authenticate::authenticate;
 use super::ingest::{self, Check, Checked, Deadline, Ingest, Tally};
 use super::otlp_http::media_type;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, gate};
-use crate::access;
+use super::{Pipeline, connection};
+use crate::net;
 use crate::signal::{Compression, Format, Meta, Signal};
 use crate::wire;
 
@@ -30,9 +31,9 @@ pub struct Config {
     /// Where it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Its own TLS, instead of `[tls]`.
-    pub tls: access::Tls,
+    pub tls: net::Tls,
     /// Its own credentials, instead of `[auth]`.
-    pub auth: access::Auth,
+    pub auth: net::Auth,
     /// Lets other machines in although nothing protects the port.
     pub allow_unprotected: bool,
 }
@@ -42,8 +43,8 @@ impl Default for Config {
         Config {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
-            tls: access::Tls::default(),
-            auth: access::Auth::default(),
+            tls: net::Tls::default(),
+            auth: net::Auth::default(),
             allow_unprotected: false,
         }
     }
@@ -65,19 +66,19 @@ const WRITTEN: [HeaderName; 3] = [
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (door, admission) = (pipeline.door.clone(), pipeline.admission.clone());
+    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move { handle(request, &pipeline).await }
     };
-    connection::serve(NAME, listener, door, admission, shutdown, handler).await;
+    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
 }
 
 async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
     let known = matches!(request.uri().path(), "/api/v1/metrics/write" | "/api/v1/write");
-    if let Err(refusal) = gate::check(&request, known.then_some(Signal::Metrics), pipeline, NAME) {
+    if let Err(refusal) = authenticate(&request, known.then_some(Signal::Metrics), pipeline, NAME) {
         let version = Version::of(request.headers());
-        access::dismiss(request);
+        net::drain(request);
         return answer(Err(refusal), matches!(version, Ok(Version::V2)));
     }
     if !known {
@@ -85,11 +86,11 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
             "nothing at {}; this port takes POST /api/v1/write and /api/v1/metrics/write",
             request.uri().path()
         );
-        body::linger(request.into_body());
+        net::drain_body(request.into_body());
         return reply::text(StatusCode::NOT_FOUND, message);
     }
     if request.method() != Method::POST {
-        body::linger(request.into_body());
+        net::drain_body(request.into_body());
         return reply::method_not_allowed("POST");
     }
     let tally = Tally::new(&pipeline.telemetry, NAME, Signal::Metrics);

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Door;
+use crate::net::{Acceptor, Authenticator};
 use crate::store::sql;
 
 pub mod child;
@@ -68,7 +68,7 @@ impl Config {
 /// Ends earlier if the engine can never start.
 pub async fn run(
     config: Config,
-    (listener, door): (TcpListener, Door),
+    (listener, security): (TcpListener, (Acceptor, Authenticator)),
     engine: EngineCommand,
     shutdown: CancellationToken,
 ) {
@@ -76,7 +76,7 @@ pub async fn run(
     let mut supervised = tokio::spawn(child::supervise(Arc::clone(&state), engine, shutdown.clone()));
     let monitored = tokio::spawn(monitor::run(Arc::clone(&state), shutdown.clone()));
     let ended = tokio::select! {
-        () = proxy::serve(listener, door, Arc::clone(&state), shutdown) => supervised.await,
+        () = proxy::serve(listener, security, Arc::clone(&state), shutdown) => supervised.await,
         ended = &mut supervised => ended,
     };
     monitored.abort();

@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::access;
+use crate::net;
 
 pub mod calls;
 pub mod columns;
@@ -51,9 +51,9 @@ pub struct Config {
     /// Where SQL over HTTP listens.
     pub listen: SocketAddr,
     /// Its own TLS, instead of `[tls]`.
-    pub tls: access::Tls,
+    pub tls: net::Tls,
     /// Its own credentials, instead of `[auth]`.
-    pub auth: access::Auth,
+    pub auth: net::Auth,
     /// Lets other machines in although nothing protects the port.
     pub allow_unprotected: bool,
     /// Rows of one answer; more are cut off and the answer says so.
@@ -78,8 +78,8 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 12346)),
-            tls: access::Tls::default(),
-            auth: access::Auth::default(),
+            tls: net::Tls::default(),
+            auth: net::Auth::default(),
             allow_unprotected: false,
             max_rows: 100_000,
             time_limit: Duration::from_secs(30),

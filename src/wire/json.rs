@@ -1,4 +1,4 @@
-//! OTLP/JSON to protobuf, so that everything behind the door is one encoding.
+//! OTLP/JSON to protobuf, so that everything after it has one encoding.
 //!
 //! Driven by the same tables as the walk, and streaming: what the parser reads is written as
 //! protobuf at once, no tree of values is built. `opentelemetry-proto`'s own JSON refuses or

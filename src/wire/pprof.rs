@@ -2,7 +2,7 @@
 //!
 //! Pyroscope answers 200 to a profile with dangling location ids and drops it; Go's own parser
 //! (`google/pprof/profile`) refuses it, as it does repeated ids and samples whose values do not
-//! match the sample types. So does this check, at the door, naming the place.
+//! match the sample types. So does this check, naming the place.
 
 mod ids;
 mod messages;

@@ -2,7 +2,7 @@
 //! silently drop.
 //!
 //! A forwarder that sends on what it has not read would retry for ever, or lose series without a
-//! word. So what Prometheus 3.5 does not store is refused at the door with a 400 that names the
+//! word. So what Prometheus 3.5 does not store is refused by the receiver with a 400 that names the
 //! series: an empty or repeated label name, a series without a name (1.0: Prometheus answers 204
 //! and drops it; 2.0: 400), references out of range or odd (Prometheus panics). Labels need not be
 //! sorted: receivers sort them. Histograms are kept whatever they hold; only the store looks in.

@@ -1,4 +1,4 @@
-//! Doors that lock: each port with TLS, client certificates, bearer tokens and basic auth, asked by
+//! Protected ports: each port with TLS, client certificates, bearer tokens and basic auth, asked by
 //! curl and by gRPC.
 
 pub mod authority;
@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::Trac
 use rcgen::ExtendedKeyUsagePurpose;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
-use vispyr::access::{Pass, PassFiles};
+use vispyr::net::{ClientCredentials, CredentialFiles};
 
 use crate::harness::{Options, PROGRAM, Vispyr};
 use authority::{
@@ -38,15 +38,15 @@ fn https(vispyr: &Vispyr, port: &str, path: &str) -> String {
 }
 
 /// A connection for gRPC that trusts `authority` and shows what is in `files`.
-fn channel(vispyr: &Vispyr, port: &str, files: &PassFiles) -> (Channel, Pass) {
+fn channel(vispyr: &Vispyr, port: &str, files: &CredentialFiles) -> (Channel, ClientCredentials) {
     let tls = files.ca_file.is_some();
     let url = if tls { https(vispyr, port, "") } else { vispyr.url(port, "") };
-    let pass = Pass::read(files, tls).unwrap();
-    (Endpoint::from_shared(url).unwrap().connect_with_connector_lazy(pass.connector()), pass)
+    let credentials = ClientCredentials::read(files, tls).unwrap();
+    (Endpoint::from_shared(url).unwrap().connect_with_connector_lazy(credentials.connector()), credentials)
 }
 
 /// The status of an export without spans.
-async fn export(vispyr: &Vispyr, port: &str, files: &PassFiles, authorization: Option<&str>) -> Result<(), Code> {
+async fn export(vispyr: &Vispyr, port: &str, files: &CredentialFiles, authorization: Option<&str>) -> Result<(), Code> {
     let (channel, _) = channel(vispyr, port, files);
     let mut request = tonic::Request::new(ExportTraceServiceRequest::default());
     if let Some(authorization) = authorization {
@@ -118,7 +118,7 @@ async fn every_port_has_tls_and_asks_for_credentials() {
         assert_eq!(curl(&with(&trust, &[&https(&vispyr, port, "/nowhere")])).status, 401, "{port}");
     }
 
-    let files = PassFiles { ca_file: Some(ours.file()), ..PassFiles::default() };
+    let files = CredentialFiles { ca_file: Some(ours.file()), ..CredentialFiles::default() };
     for port in ["otlp_grpc", "pyroscope"] {
         let export = |authorization: Option<String>| {
             let (vispyr, files) = (&vispyr, &files);
@@ -130,7 +130,7 @@ async fn every_port_has_tls_and_asks_for_credentials() {
         // shop:pass-word-0123
         assert_eq!(export(Some("Basic c2hvcDpwYXNzLXdvcmQtMDEyMw==".to_owned())).await, Ok(()), "{port}");
     }
-    let distrusting = PassFiles { ca_file: Some(other.file()), ..PassFiles::default() };
+    let distrusting = CredentialFiles { ca_file: Some(other.file()), ..CredentialFiles::default() };
     assert_eq!(super::access::export(&vispyr, "otlp_grpc", &distrusting, None).await, Err(Code::Unavailable));
 
     // Probes need no credentials.
@@ -204,11 +204,11 @@ async fn client_certificates_open_every_port() {
     // Probes need the certificate here: without one there is no connection to ask on.
     assert_ne!(curl(&with(&trust, &[&https(&vispyr, "web", "/-/ready")])).exit, 0);
 
-    let files = |identity: Option<&Identity>| PassFiles {
+    let files = |identity: Option<&Identity>| CredentialFiles {
         ca_file: Some(ours.file()),
         certificate_file: identity.map(|identity| identity.certificate.clone()),
         key_file: identity.map(|identity| identity.key.clone()),
-        ..PassFiles::default()
+        ..CredentialFiles::default()
     };
     assert_eq!(export(&vispyr, "otlp_grpc", &files(Some(&client)), None).await, Ok(()));
     assert!(export(&vispyr, "otlp_grpc", &files(None), None).await.is_err());
@@ -307,7 +307,7 @@ async fn grpc_without_tls_at_a_tls_port_is_told_so() {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with("this port speaks TLS: use https\n"), "{text}");
-    assert!(export(&vispyr, "otlp_grpc", &PassFiles::default(), None).await.is_err());
+    assert!(export(&vispyr, "otlp_grpc", &CredentialFiles::default(), None).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

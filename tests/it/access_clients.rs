@@ -1,4 +1,4 @@
-//! Our own commands at locked doors, and what is said of files that are no good.
+//! Our own commands at protected ports, and what is said of files that are no good.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

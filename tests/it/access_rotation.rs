@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use parking_lot::Mutex;
 use rustix::process::Signal;
-use vispyr::access::{Pass, PassFiles};
+use vispyr::net::{ClientCredentials, CredentialFiles};
 
 use crate::access::authority::{Authority, OPEN_SQL, OPEN_WEB, TOKEN, USER, auth, write};
 use crate::access::curl::{curl, trusting, with};
@@ -50,8 +50,8 @@ struct Load {
 impl Load {
     fn start(vispyr: &Vispyr, ca_file: PathBuf, shown: &Arc<Mutex<String>>) -> Self {
         let url = vispyr.url("otlp_http", "/v1/traces").replace("http://", "https://");
-        let files = PassFiles { ca_file: Some(ca_file), ..PassFiles::default() };
-        let connector = Pass::read(&files, true).unwrap().connector();
+        let files = CredentialFiles { ca_file: Some(ca_file), ..CredentialFiles::default() };
+        let connector = ClientCredentials::read(&files, true).unwrap().connector();
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let refused = Arc::<Mutex<Vec<String>>>::default();
         let client = |n: usize| {
@@ -241,12 +241,12 @@ async fn secrets_are_shown_nowhere() {
     let metrics = vispyr.metrics().await;
     let status = get(&vispyr.url("web", "/api/v1/status")).await.unwrap().text();
     let page = get(&vispyr.url("web", "/")).await.unwrap().text();
-    let doors = fs::read_to_string(vispyr.data_dir().join("run/doors.json")).unwrap();
-    assert!(doors.contains("bearer_tokens_file"), "{doors}");
+    let ports = fs::read_to_string(vispyr.data_dir().join("run/ports.json")).unwrap();
+    assert!(ports.contains("bearer_tokens_file"), "{ports}");
     vispyr.stop().await;
     let log = vispyr.log();
     assert!(log.contains("TRACE") && log.contains("request refused"), "the log has what it can have");
-    for (place, text) in [("log", log), ("metrics", metrics), ("status", status), ("page", page), ("doors", doors)] {
+    for (place, text) in [("log", log), ("metrics", metrics), ("status", status), ("page", page), ("ports", ports)] {
         for secret in secrets {
             assert!(!text.contains(secret), "{secret} in the {place}");
         }

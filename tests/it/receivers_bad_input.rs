@@ -1,4 +1,4 @@
-//! What goes wrong at the door: each bad input is refused (or kept) with a clear answer, costs no
+//! What goes wrong in the receivers: each bad input is refused (or kept) with a clear answer, costs no
 //! more than the limits, and the next good request is taken.
 
 use std::io::Write;

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::crash_statements::fingerprint;
 use super::engine_client;
 use super::state::{Engine, Kill, State, Statement};
-use crate::access::{Door, dismiss};
+use crate::net::{Acceptor, Authenticator, drain};
 use crate::store::sql::SqlError;
 use crate::store::sql::http::{Body, FATAL, error_response, json, plain};
 use crate::store::sql::request::Query;
@@ -40,7 +40,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SLOW_CLIENT: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown`, then lets what runs finish for a moment.
-pub async fn serve(listener: TcpListener, door: Door, state: Arc<State>, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    (acceptor, authenticator): (Acceptor, Authenticator),
+    state: Arc<State>,
+    shutdown: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -60,19 +65,21 @@ pub async fn serve(listener: TcpListener, door: Door, state: Arc<State>, shutdow
                 continue;
             }
         };
-        let (state, door, shutdown) = (Arc::clone(&state), door.clone(), shutdown.clone());
+        let (state, shutdown) = (Arc::clone(&state), shutdown.clone());
+        let (acceptor, authenticator) = (acceptor.clone(), authenticator.clone());
         connections.spawn(async move {
             let _place = place;
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => return,
-                accepted = tokio::time::timeout(SLOW_CLIENT, door.accept(stream)) => accepted,
+                accepted = tokio::time::timeout(SLOW_CLIENT, acceptor.accept(stream)) => accepted,
             };
             let stream = match accepted {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection to the sql port not taken in"),
                 Err(_) => return tracing::debug!(%peer, "no request on the sql port in time"),
             };
-            let handler = hyper::service::service_fn(|request| answer(request, door.clone(), Arc::clone(&state)));
+            let handler =
+                hyper::service::service_fn(|request| answer(request, authenticator.clone(), Arc::clone(&state)));
             let mut server = auto::Builder::new(TokioExecutor::new());
             server.http1().timer(TokioTimer::new()).header_read_timeout(SLOW_CLIENT);
             let connection = server.serve_connection(TokioIo::new(stream), handler);
@@ -88,15 +95,19 @@ pub async fn serve(listener: TcpListener, door: Door, state: Arc<State>, shutdow
     connections.wait().await;
 }
 
-async fn answer(request: Request<Incoming>, door: Door, state: Arc<State>) -> Result<Response<Body>, Infallible> {
-    let judged = door.judge(request.headers());
+async fn answer(
+    request: Request<Incoming>,
+    authenticator: Authenticator,
+    state: Arc<State>,
+) -> Result<Response<Body>, Infallible> {
+    let judged = authenticator.authenticate(request.headers());
     if let Err(denied) = judged
         && !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
     {
         let why = json!({"error": denied.to_string(), "position": null});
         let mut response = json(StatusCode::UNAUTHORIZED, &why);
         denied.challenge(response.headers_mut());
-        dismiss(request);
+        drain(request);
         return Ok(response);
     }
     if !same_origin(request.headers()) {

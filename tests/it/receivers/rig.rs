@@ -54,8 +54,8 @@ impl Rig {
         let logs = Logs::new(Signal::ALL.map(open));
         let telemetry = Telemetry::new();
         let pipeline = {
-            let door = vispyr::access::Door::unlocked();
-            Pipeline { logs, admission: Arc::new(Admission::new(limits)), telemetry, door }
+            let (acceptor, authenticator) = (vispyr::net::Acceptor::plain(), vispyr::net::Authenticator::none());
+            Pipeline { logs, admission: Arc::new(Admission::new(limits)), telemetry, acceptor, authenticator }
         };
         let shutdown = CancellationToken::new();
         let mut servers = Vec::new();

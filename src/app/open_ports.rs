@@ -1,4 +1,4 @@
-//! The ports of this process, bound and with their doors.
+//! The ports of this process: their listeners, acceptors and authenticators.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,41 +8,41 @@ use tokio::net::TcpListener;
 use super::addresses::Opened;
 use super::listeners::{Listeners, Wanted};
 use super::{Roles, Settings};
-use crate::access::{Door, Doorplate, Doors, Finding, Port};
+use crate::net::{Acceptor, Authenticator, Finding, Port, PortDescriptor, Ports};
 
-/// Bound ports that nobody has been let in at yet.
+/// Ports that are bound and accept nothing yet.
 #[derive(Debug)]
-pub struct Entrances {
+pub struct OpenPorts {
     listeners: Listeners,
-    doors: Doors,
+    ports: Ports,
 }
 
-impl Entrances {
-    /// Binds the ports that these roles need and reads what they are locked with.
+impl OpenPorts {
+    /// Binds the ports that these roles need and reads their certificates and credentials.
     pub fn open(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
         let ours = |port: &Port| if port.name == "sql" { roles.store } else { roles.collector };
-        let mut ports: Vec<Port> = settings.config.ports().into_iter().filter(ours).collect();
+        let mut configs: Vec<Port> = settings.config.ports().into_iter().filter(ours).collect();
         let wanted =
             |port: &Port| Wanted { name: port.name, key: format!("{}.listen", port.section), address: port.listen };
-        let listeners = Listeners::bind(ports.iter().map(wanted).collect())?;
+        let listeners = Listeners::bind(configs.iter().map(wanted).collect())?;
         let addresses = listeners.addresses();
-        for port in &mut ports {
+        for port in &mut configs {
             // systemd may have passed a socket that listens elsewhere.
             port.listen = addresses.get(port.name).copied().unwrap_or(port.listen);
         }
-        let (doors, notices) = Doors::open(ports)?;
+        let (ports, notices) = Ports::open(configs)?;
         tell(&notices);
-        Ok(Entrances { listeners, doors })
+        Ok(OpenPorts { listeners, ports })
     }
 
     /// Takes one out, to hand it to its part.
-    pub fn take(&mut self, name: &str) -> Option<(TcpListener, Door)> {
-        Some((self.listeners.take(name)?, self.doors.door(name)?))
+    pub fn take(&mut self, name: &str) -> Option<(TcpListener, (Acceptor, Authenticator))> {
+        Some((self.listeners.take(name)?, self.ports.security(name)?))
     }
 
-    /// All doors, to be locked anew later.
-    pub fn doors(&self) -> Doors {
-        self.doors.clone()
+    /// The acceptors and authenticators of all, to be reloaded later.
+    pub fn ports(&self) -> Ports {
+        self.ports.clone()
     }
 
     /// Where each one is, the port filled in where 0 was asked for.
@@ -52,9 +52,9 @@ impl Entrances {
 }
 
 /// What is to be written down for others.
-pub fn opened(addresses: &BTreeMap<&'static str, SocketAddr>, doors: &Doors) -> Opened {
-    let doorplates = doors.ports().iter().map(|port| (port.name, Doorplate::of(port))).collect();
-    Opened { addresses: addresses.clone(), doorplates }
+pub fn opened(addresses: &BTreeMap<&'static str, SocketAddr>, ports: &Ports) -> Opened {
+    let descriptors = ports.configs().iter().map(|port| (port.name, PortDescriptor::of(port))).collect();
+    Opened { addresses: addresses.clone(), descriptors }
 }
 
 /// What an operator should know although it goes on.

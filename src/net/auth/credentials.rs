@@ -1,5 +1,5 @@
-//! Whether a request's `Authorization` is good: a bearer token (RFC 6750) or a user with a
-//! password (RFC 7617). gRPC carries both in metadata of the same name.
+//! Checking a request's `Authorization`: a bearer token (RFC 6750) or a user with a password
+//! (RFC 7617). gRPC carries both in metadata of the same name.
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::secret::Secret;
 
-/// What opens a door. At least one of the two is there.
+/// The credentials that a port takes. At least one of the two lists has some.
 #[derive(Debug, Default)]
 pub struct Credentials {
     /// Any of these tokens.
@@ -16,7 +16,7 @@ pub struct Credentials {
     pub users: Vec<Secret>,
 }
 
-/// Why a request was not let in, and what would have been.
+/// Why a request was denied, and what the port takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied {
     why: Why,
@@ -37,19 +37,19 @@ enum Why {
 }
 
 impl Credentials {
-    /// Judges the credentials of a request.
+    /// Checks the credentials of a request.
     ///
     /// # Errors
     /// When there are none, or they are wrong.
-    pub fn judge(&self, headers: &HeaderMap) -> Result<(), Denied> {
-        self.opens(headers).map_err(|why| Denied {
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        self.matches(headers).map_err(|why| Denied {
             why,
             bearer: !self.tokens.is_empty(),
             basic: !self.users.is_empty(),
         })
     }
 
-    fn opens(&self, headers: &HeaderMap) -> Result<(), Why> {
+    fn matches(&self, headers: &HeaderMap) -> Result<(), Why> {
         let given = headers.get(header::AUTHORIZATION).ok_or(Why::Missing)?.as_bytes().trim_ascii();
         let (scheme, given) = given.split_at(given.iter().position(|byte| *byte == b' ').ok_or(Why::Unknown)?);
         let given = given.trim_ascii();
@@ -71,12 +71,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The header of a user with a password.
-pub(super) fn basic(pair: &[u8]) -> Option<HeaderValue> {
+pub(in crate::net) fn basic(pair: &[u8]) -> Option<HeaderValue> {
     sensitive(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)).as_bytes())
 }
 
 /// The header of a token.
-pub(super) fn bearer(token: &[u8]) -> Option<HeaderValue> {
+pub(in crate::net) fn bearer(token: &[u8]) -> Option<HeaderValue> {
     sensitive(&[b"Bearer ", token].concat())
 }
 
@@ -125,17 +125,17 @@ impl std::error::Error for Denied {}
 mod tests {
     use super::*;
 
-    fn judge(tokens: &[&str], users: &[&str], given: Option<&str>) -> Result<(), Why> {
+    fn check(tokens: &[&str], users: &[&str], given: Option<&str>) -> Result<(), Why> {
         let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(*text)).collect();
         let mut headers = HeaderMap::new();
         if let Some(given) = given {
             headers.insert(header::AUTHORIZATION, HeaderValue::try_from(given).unwrap());
         }
-        Credentials { tokens: secrets(tokens), users: secrets(users) }.judge(&headers).map_err(|denied| denied.why)
+        Credentials { tokens: secrets(tokens), users: secrets(users) }.check(&headers).map_err(|denied| denied.why)
     }
 
     #[test]
-    fn tokens_and_users_open() {
+    fn tokens_and_users_are_accepted() {
         let (tokens, users) = (&["old", "new"][..], &["shop:a:b"][..]);
         // shop:a:b, with and without padding; shop:a:c
         let (padded, bare, wrong) = ("Basic c2hvcDphOmI=", "basic   c2hvcDphOmI", "Basic c2hvcDphOmM=");
@@ -154,11 +154,11 @@ mod tests {
             (Some("Basic ???"), Err(Why::Unknown)),
             (Some("Basic "), Err(Why::Unknown)),
         ] {
-            assert_eq!(judge(tokens, users, given), want, "{given:?}");
+            assert_eq!(check(tokens, users, given), want, "{given:?}");
         }
-        assert_eq!(judge(tokens, &[], Some(padded)), Err(Why::Unknown));
-        assert_eq!(judge(&[], users, Some("Bearer old")), Err(Why::Unknown));
-        assert_eq!(judge(&[], users, Some("Bearer ")), Err(Why::Unknown));
+        assert_eq!(check(tokens, &[], Some(padded)), Err(Why::Unknown));
+        assert_eq!(check(&[], users, Some("Bearer old")), Err(Why::Unknown));
+        assert_eq!(check(&[], users, Some("Bearer ")), Err(Why::Unknown));
     }
 
     #[test]

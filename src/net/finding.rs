@@ -17,7 +17,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that keeps the doors from being locked as the config says.
+/// Everything that keeps the ports from being opened as the config says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Findings(Vec<Finding>);
 

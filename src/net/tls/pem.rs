@@ -1,5 +1,5 @@
-//! Certificates, keys and secrets out of their files. What is wrong is told with the key and the
-//! file, never with what is in it.
+//! Reading certificates, keys and secrets from their files. An error names the config key and the
+//! file, never what is in the file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,9 +12,9 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::finding::Finding;
-use super::secret::Secret;
 use super::validity::Validity;
+use crate::net::auth::Secret;
+use crate::net::finding::Finding;
 
 /// Larger files are no certificates or lists of secrets.
 const LARGEST: u64 = 4 << 20;
@@ -24,19 +24,19 @@ const SHORT_TOKEN: usize = 16;
 
 /// Reads files and keeps what is to be said about them.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    /// What keeps a door from being locked.
-    pub(super) faults: Vec<Finding>,
-    /// What does not, but should be known.
-    pub(super) notices: Vec<Finding>,
+pub(in crate::net) struct Reader {
+    /// Errors that keep a port from being opened.
+    pub(in crate::net) faults: Vec<Finding>,
+    /// Notices that do not, but that an operator should know.
+    pub(in crate::net) notices: Vec<Finding>,
 }
 
 impl Reader {
-    pub(super) fn fault(&mut self, key: &str, message: impl Into<String>) {
+    pub(in crate::net) fn fault(&mut self, key: &str, message: impl Into<String>) {
         self.faults.push(Finding { key: key.to_owned(), message: message.into() });
     }
 
-    pub(super) fn notice(&mut self, key: &str, message: impl Into<String>) {
+    pub(in crate::net) fn notice(&mut self, key: &str, message: impl Into<String>) {
         self.notices.push(Finding { key: key.to_owned(), message: message.into() });
     }
 
@@ -62,7 +62,7 @@ impl Reader {
     }
 
     /// The certificates of a PEM file; none is a fault.
-    pub(super) fn certificates(&mut self, key: &str, file: &Path) -> Option<Vec<CertificateDer<'static>>> {
+    pub(in crate::net) fn certificates(&mut self, key: &str, file: &Path) -> Option<Vec<CertificateDer<'static>>> {
         let bytes = self.read(key, file)?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
         let problem = match certificates {
@@ -87,7 +87,7 @@ impl Reader {
     }
 
     /// A certificate with its chain and the key that belongs to it.
-    pub(super) fn identity(
+    pub(in crate::net) fn identity(
         &mut self,
         (certificate_key, certificate_file): (&str, &Path),
         (key_key, key_file): (&str, &Path),
@@ -108,7 +108,7 @@ impl Reader {
                 return None;
             }
         }
-        match CertifiedKey::from_der(certificates, private_key, &super::provider()) {
+        match CertifiedKey::from_der(certificates, private_key, &crate::net::provider()) {
             Ok(identity) => Some(Arc::new(identity)),
             Err(rustls::Error::InconsistentKeys(_)) => {
                 let (key_file, certificate_file) = (key_file.display(), certificate_file.display());
@@ -122,8 +122,8 @@ impl Reader {
         }
     }
 
-    /// Whom to believe.
-    pub(super) fn roots(&mut self, key: &str, file: &Path) -> Option<RootCertStore> {
+    /// The certificates of the authorities that are trusted.
+    pub(in crate::net) fn roots(&mut self, key: &str, file: &Path) -> Option<RootCertStore> {
         let mut roots = RootCertStore::empty();
         for certificate in self.certificates(key, file)? {
             if let Err(error) = roots.add(certificate) {
@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// Bearer tokens, one a line.
-    pub(super) fn tokens(&mut self, key: &str, file: &Path) -> Option<Vec<Secret>> {
+    pub(in crate::net) fn tokens(&mut self, key: &str, file: &Path) -> Option<Vec<Secret>> {
         let bytes = self.read_secret(key, file)?;
         let mut tokens = Vec::new();
         for (number, line) in lines(&bytes) {
@@ -161,7 +161,7 @@ impl Reader {
     }
 
     /// `user:password`, one a line.
-    pub(super) fn users(&mut self, key: &str, file: &Path) -> Option<Vec<Secret>> {
+    pub(in crate::net) fn users(&mut self, key: &str, file: &Path) -> Option<Vec<Secret>> {
         let bytes = self.read_secret(key, file)?;
         let mut users = Vec::new();
         for (number, line) in lines(&bytes) {
@@ -187,7 +187,7 @@ impl Reader {
     }
 
     /// A password: the file's text without the line break at its end.
-    pub(super) fn password(&mut self, key: &str, file: &Path) -> Option<Secret> {
+    pub(in crate::net) fn password(&mut self, key: &str, file: &Path) -> Option<Secret> {
         let mut bytes = self.read_secret(key, file)?;
         while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             bytes.pop();

@@ -1,4 +1,4 @@
-//! What a client of ours trusts and shows: `vispyr sql`, `status`, `demo`.
+//! What a client of ours trusts and shows to a server: `vispyr sql`, `status`, `demo`.
 
 use std::fmt;
 use std::io;
@@ -14,15 +14,15 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::credentials::{basic, bearer};
+use super::auth::credentials::{basic, bearer};
 use super::finding::Findings;
-use super::material::Reader;
-use super::pinned::Pinned;
-use super::stream::{ClientStream, Stream};
+use super::tls::pem::Reader;
+use super::tls::pinned::Pinned;
+use super::tls::stream::{ClientStream, Stream};
 
-/// Where it comes from. All of it may be missing.
+/// The files that it is read from. All of them may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PassFiles {
+pub struct CredentialFiles {
     /// PEM: who must have signed the server's certificate, instead of the system's roots.
     pub ca_file: Option<PathBuf>,
     /// PEM: the very certificate that the server must show. Names in it do not matter then.
@@ -41,7 +41,7 @@ pub struct PassFiles {
     pub users_file: Option<PathBuf>,
 }
 
-impl PassFiles {
+impl CredentialFiles {
     /// Whether it says what to show to a port that asks for credentials.
     pub fn has_credentials(&self) -> bool {
         self.token_file.is_some() || self.user.is_some() || self.users_file.is_some()
@@ -50,23 +50,25 @@ impl PassFiles {
 
 /// Read and ready for use. Cheap to clone.
 #[derive(Clone)]
-pub struct Pass {
+pub struct ClientCredentials {
     tls: bool,
     config: Arc<ClientConfig>,
     authorization: Option<HeaderValue>,
 }
 
-impl Pass {
+impl ClientCredentials {
     /// Reads the files; with `tls`, for a server that speaks TLS.
     ///
     /// # Errors
     /// Everything that is wrong with them, by the options that name them.
-    pub fn read(files: &PassFiles, tls: bool) -> Result<Self, Findings> {
+    pub fn read(files: &CredentialFiles, tls: bool) -> Result<Self, Findings> {
         let mut reader = Reader::default();
         let config = client_config(files, tls, &mut reader);
         let authorization = authorization(files, &mut reader);
         match config {
-            Some(config) if reader.faults.is_empty() => Ok(Pass { tls, config: Arc::new(config), authorization }),
+            Some(config) if reader.faults.is_empty() => {
+                Ok(ClientCredentials { tls, config: Arc::new(config), authorization })
+            }
             _ => Err(Findings::new(reader.faults)),
         }
     }
@@ -83,7 +85,7 @@ impl Pass {
         self.authorization.as_ref()
     }
 
-    /// Opens a connection for HTTP/1, with TLS if the pass was read for that.
+    /// Opens a connection for HTTP/1, with TLS if the credentials were read for that.
     ///
     /// # Errors
     /// When nobody answers, or the server's certificate is not to be trusted.
@@ -109,14 +111,14 @@ impl Pass {
     }
 }
 
-impl fmt::Debug for Pass {
+impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tls, authorization) = (self.tls, self.authorization.is_some());
-        f.debug_struct("Pass").field("tls", &tls).field("authorization", &authorization).finish()
+        f.debug_struct("ClientCredentials").field("tls", &tls).field("authorization", &authorization).finish()
     }
 }
 
-fn client_config(files: &PassFiles, tls: bool, reader: &mut Reader) -> Option<ClientConfig> {
+fn client_config(files: &CredentialFiles, tls: bool, reader: &mut Reader) -> Option<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(super::provider()).with_safe_default_protocol_versions();
     let builder = builder.inspect_err(|error| reader.fault("--ca-file", format!("no TLS: {error}"))).ok()?;
     if !tls {
@@ -147,7 +149,7 @@ fn client_config(files: &PassFiles, tls: bool, reader: &mut Reader) -> Option<Cl
     Some(builder.with_client_cert_resolver(Arc::new(resolver)))
 }
 
-fn authorization(files: &PassFiles, reader: &mut Reader) -> Option<HeaderValue> {
+fn authorization(files: &CredentialFiles, reader: &mut Reader) -> Option<HeaderValue> {
     if let Some(file) = &files.token_file {
         return bearer(reader.tokens("--token-file", file)?.first()?.expose());
     }

@@ -1,17 +1,17 @@
-//! What a client on this machine must know to come in at a running server's ports: whether they
-//! speak TLS, and in which files that stands which only some may read. Never a secret itself.
+//! What a client on this machine must know to use the ports of a running server: whether they
+//! speak TLS, and which files hold the secrets. It never holds a secret itself.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::client_credentials::CredentialFiles;
 use super::config::Port;
-use super::pass::PassFiles;
 
-/// One port. `run/doors.json` in the data directory has them by name.
+/// One port. `run/ports.json` in the data directory has them by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Doorplate {
+pub struct PortDescriptor {
     /// Whether it speaks TLS.
     pub tls: bool,
     /// The file of the certificate that it shows. A client on the same machine wants to see this
@@ -28,12 +28,12 @@ pub struct Doorplate {
     pub basic_users_file: Option<PathBuf>,
 }
 
-impl Doorplate {
-    /// Of a port.
+impl PortDescriptor {
+    /// The descriptor of a port.
     pub fn of(port: &Port) -> Self {
         let (tls, auth) = (&port.tls.settings, &port.auth.settings);
         let (has_tls, has_auth) = (tls.is_on(), auth.is_on());
-        Doorplate {
+        PortDescriptor {
             tls: has_tls,
             certificate_file: tls.certificate_file.clone().filter(|_| has_tls),
             client_certificate: has_tls && tls.client_ca_file.is_some(),
@@ -47,8 +47,8 @@ impl Doorplate {
         if self.tls { "https" } else { "http" }
     }
 
-    /// What to show here, where `given` leaves it open.
-    pub fn complete(&self, given: &PassFiles) -> PassFiles {
+    /// What to show at this port, where `given` leaves it open.
+    pub fn complete(&self, given: &CredentialFiles) -> CredentialFiles {
         let mut files = given.clone();
         if given.ca_file.is_none() {
             files.pinned_file.clone_from(&self.certificate_file);

@@ -32,7 +32,7 @@ impl Tls {
 pub struct Auth {
     /// `false`: no credentials are asked for here, whatever else is set.
     pub enabled: Option<bool>,
-    /// One token a line; each of them opens (RFC 6750).
+    /// One token a line; each of them is accepted (RFC 6750).
     pub bearer_tokens_file: Option<PathBuf>,
     /// One `user:password` a line (RFC 7617).
     pub basic_users_file: Option<PathBuf>,
@@ -70,7 +70,7 @@ impl<T: PartialEq + Default + Clone> Section<T> {
     }
 }
 
-/// A port and how it is locked.
+/// A port and how it is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
     /// Its name in the ledger, in `addresses.json` and for systemd's sockets.
@@ -79,7 +79,7 @@ pub struct Port {
     pub section: &'static str,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Whether it may be open to other machines without any lock.
+    /// Whether it may be open to other machines without any protection.
     pub allow_unprotected: bool,
     /// TLS.
     pub tls: Section<Tls>,
@@ -108,8 +108,8 @@ impl Port {
 
     /// Why it must not be opened as it is, if so.
     pub fn unprotected(&self) -> Option<String> {
-        let locked = self.tls.settings.is_on() || self.auth.settings.is_on();
-        (self.is_exposed() && !locked && !self.allow_unprotected).then(|| {
+        let protected = self.tls.settings.is_on() || self.auth.settings.is_on();
+        (self.is_exposed() && !protected && !self.allow_unprotected).then(|| {
             let (listen, section) = (self.listen, self.section);
             format!(
                 "{listen} can be reached from other machines and nothing protects it; set certificate_file and \
@@ -120,7 +120,7 @@ impl Port {
         })
     }
 
-    /// What is allowed but worth a word: a lock that does only half of the work.
+    /// A notice about protection that is allowed but incomplete.
     pub fn half_protected(&self) -> Option<String> {
         let (tls, auth) = (&self.tls.settings, &self.auth.settings);
         let (listen, section) = (self.listen, self.section);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_loopback_a_lock_is_due() {
+    fn beyond_loopback_protection_is_due() {
         let (no_tls, no_auth) = (Tls::default(), Auth::default());
         let auth = Auth { bearer_tokens_file: Some("/t".into()), ..Auth::default() };
         for (listen, due) in [
@@ -178,8 +178,8 @@ mod tests {
             port.allow_unprotected = true;
             assert_eq!(port.unprotected(), None, "{listen}");
         }
-        let locked = port("0.0.0.0:1", &no_tls, &auth, (&no_tls, &no_auth));
-        assert_eq!(locked.unprotected(), None);
-        assert!(locked.half_protected().is_some_and(|why| why.contains("no TLS")));
+        let protected = port("0.0.0.0:1", &no_tls, &auth, (&no_tls, &no_auth));
+        assert_eq!(protected.unprotected(), None);
+        assert!(protected.half_protected().is_some_and(|why| why.contains("no TLS")));
     }
 }

@@ -1,5 +1,5 @@
-//! All doors of a process, locked with what the files say, and locked anew when they have changed:
-//! all or none.
+//! The acceptors and authenticators of all ports of a process, made from the config and the files that
+//! it names, and changed together when those have changed: all or none.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,96 +10,101 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 
+use super::auth::{Authenticator, Credentials};
 use super::config::{Auth, Port, Section, Tls};
-use super::credentials::Credentials;
-use super::door::{Door, Locks};
 use super::finding::{Finding, Findings};
-use super::material::Reader;
-use super::validity::Validity;
+use super::tls::pem::Reader;
+use super::tls::validity::Validity;
+use super::tls::{Acceptor, Identity};
 
-/// The doors by the names of their ports. Cheap to clone.
+/// Acceptors and authenticators by the names of their ports. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Doors {
+pub struct Ports {
     inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    doors: BTreeMap<&'static str, Door>,
+    security: BTreeMap<&'static str, (Acceptor, Authenticator)>,
     ports: Mutex<Vec<Port>>,
 }
 
-/// New locks that are not in use yet.
+/// Certificates and credentials that were read and are not in use yet.
 pub struct Prepared {
-    doors: Doors,
-    ports: Vec<Port>,
-    locks: Vec<Locks>,
+    ports: Ports,
+    configs: Vec<Port>,
+    read: Read,
     notices: Vec<Finding>,
 }
 
-impl Doors {
-    /// Reads the files and makes a door for each port; also what should be known of them.
+impl Ports {
+    /// Reads the files and makes an acceptor and an authenticator for each port; also gives the
+    /// notices about the files.
     ///
     /// # Errors
     /// Everything that is wrong with the files, and every port that must not be opened as it is.
     /// `listen` has to be where the ports really are: sockets may come from the service manager.
     pub fn open(ports: Vec<Port>) -> Result<(Self, Vec<Finding>), Findings> {
-        let (locks, notices) = read(&ports)?;
-        let doors = ports.iter().zip(locks).map(|(port, locks)| (port.name, Door::locked(port.name, locks))).collect();
-        Ok((Doors { inner: Arc::new(Inner { doors, ports: Mutex::new(ports) }) }, notices))
+        let (read, notices) = read(&ports)?;
+        let with_name = |(port, (identity, credentials)): (&Port, _)| {
+            (port.name, (Acceptor::new(identity), Authenticator::new(port.name, credentials)))
+        };
+        let security = ports.iter().zip(read).map(with_name).collect();
+        Ok((Ports { inner: Arc::new(Inner { security, ports: Mutex::new(ports) }) }, notices))
     }
 
-    /// The door of a port; nothing for a name that was not opened.
-    pub fn door(&self, name: &str) -> Option<Door> {
-        self.inner.doors.get(name).cloned()
+    /// The acceptor and the authenticator of a port; nothing for a name that was not opened.
+    pub fn security(&self, name: &str) -> Option<(Acceptor, Authenticator)> {
+        self.inner.security.get(name).cloned()
     }
 
-    /// Every door with its name.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Door)> {
-        self.inner.doors.iter().map(|(name, door)| (*name, door))
+    /// The acceptor and the authenticator of every port with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Acceptor, &Authenticator)> {
+        self.inner.security.iter().map(|(name, (acceptor, authenticator))| (*name, acceptor, authenticator))
     }
 
     /// The ports as they were opened or last changed.
-    pub fn ports(&self) -> Vec<Port> {
+    pub fn configs(&self) -> Vec<Port> {
         self.inner.ports.lock().clone()
     }
 
     /// Reads the files of a config that may have changed; [`Prepared::apply`] puts it into use.
-    /// Ports that have no door here are left out, and where a port listens does not change. Reads
+    /// Ports that are not open here are left out, and where a port listens does not change. Reads
     /// files, so it blocks.
     ///
     /// # Errors
     /// As [`Self::open`]; then nothing has changed.
     pub fn prepare(&self, ports: Vec<Port>) -> Result<Prepared, Findings> {
-        let now = self.ports();
-        let ports: Vec<Port> = ports
+        let now = self.configs();
+        let configs: Vec<Port> = ports
             .into_iter()
             .filter_map(|port| {
                 let listen = now.iter().find(|known| known.name == port.name)?.listen;
                 Some(Port { listen, ..port })
             })
             .collect();
-        let (locks, notices) = read(&ports)?;
-        Ok(Prepared { doors: self.clone(), ports, locks, notices })
+        let (read, notices) = read(&configs)?;
+        Ok(Prepared { ports: self.clone(), configs, read, notices })
     }
 
-    /// Reads the files again and locks all doors anew. Gives what should be known of them. Blocks.
+    /// Reads the files again and puts them into use. Gives the notices about them. Blocks.
     ///
     /// # Errors
     /// As [`Self::open`]; then nothing has changed.
     pub fn reload(&self) -> Result<Vec<Finding>, Findings> {
-        Ok(self.prepare(self.ports())?.apply())
+        Ok(self.prepare(self.configs())?.apply())
     }
 }
 
 impl Prepared {
-    /// From now on. Connections that are open stay. Gives what should be known of the files.
+    /// Puts them into use. Connections that are open stay. Gives the notices about the files.
     pub fn apply(self) -> Vec<Finding> {
-        let Prepared { doors, ports, locks, notices } = self;
-        let mut now = doors.inner.ports.lock();
-        for (port, locks) in ports.into_iter().zip(locks) {
-            if let Some(door) = doors.inner.doors.get(port.name) {
-                door.change(locks);
+        let Prepared { ports, configs, read, notices } = self;
+        let mut now = ports.inner.ports.lock();
+        for (port, (identity, credentials)) in configs.into_iter().zip(read) {
+            if let Some((acceptor, authenticator)) = ports.inner.security.get(port.name) {
+                acceptor.change(identity);
+                authenticator.change(credentials);
             }
             if let Some(known) = now.iter_mut().find(|known| known.name == port.name) {
                 *known = port;
@@ -111,12 +116,14 @@ impl Prepared {
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").field("ports", &self.ports).finish_non_exhaustive()
+        f.debug_struct("Prepared").field("ports", &self.configs).finish_non_exhaustive()
     }
 }
 
-/// The locks of these ports, in their order.
-fn read(ports: &[Port]) -> Result<(Vec<Locks>, Vec<Finding>), Findings> {
+/// What was read for each of these ports, in their order.
+type Read = Vec<(Identity, Option<Credentials>)>;
+
+fn read(ports: &[Port]) -> Result<(Read, Vec<Finding>), Findings> {
     let mut files = Files::default();
     let mut all = Vec::with_capacity(ports.len());
     for port in ports {
@@ -127,13 +134,10 @@ fn read(ports: &[Port]) -> Result<(Vec<Locks>, Vec<Finding>), Findings> {
         if let Some(why) = port.half_protected() {
             files.reader.notice(&key, why);
         }
-        let identity = files.identity(&port.tls);
-        let config = identity.as_ref().and_then(|identity| files.server_config(port, identity));
-        all.push(Locks {
-            tls: config.map(Arc::new),
-            credentials: files.credentials(&port.auth),
-            expires: identity.and_then(|identity| Some(Validity::of(identity.certified.cert.first()?)?.end)),
-        });
+        let certificate = files.certificate(&port.tls);
+        let config = certificate.as_ref().and_then(|certificate| files.server_config(port, certificate));
+        let expires = certificate.and_then(|certificate| Some(Validity::of(certificate.certified.cert.first()?)?.end));
+        all.push((Identity { config: config.map(Arc::new), expires }, files.credentials(&port.auth)));
     }
     let Reader { faults, mut notices } = files.reader;
     notices.sort();
@@ -141,9 +145,9 @@ fn read(ports: &[Port]) -> Result<(Vec<Locks>, Vec<Finding>), Findings> {
     if faults.is_empty() { Ok((all, notices)) } else { Err(Findings::new(faults)) }
 }
 
-/// What a port with TLS shows, and whose certificates it takes.
+/// The certificate that a port with TLS shows, and the authorities whose certificates it takes.
 #[derive(Clone)]
-struct Identity {
+struct Certificate {
     certified: Arc<CertifiedKey>,
     client_roots: Option<Arc<RootCertStore>>,
 }
@@ -152,23 +156,23 @@ struct Identity {
 #[derive(Default)]
 struct Files {
     reader: Reader,
-    identities: BTreeMap<String, Option<Identity>>,
+    certificates: BTreeMap<String, Option<Certificate>>,
 }
 
 impl Files {
-    fn identity(&mut self, tls: &Section<Tls>) -> Option<Identity> {
+    fn certificate(&mut self, tls: &Section<Tls>) -> Option<Certificate> {
         if !tls.settings.is_on() {
             return None;
         }
-        if let Some(known) = self.identities.get(&tls.name) {
+        if let Some(known) = self.certificates.get(&tls.name) {
             return known.clone();
         }
-        let identity = self.read_identity(tls);
-        self.identities.insert(tls.name.clone(), identity.clone());
-        identity
+        let certificate = self.read_certificate(tls);
+        self.certificates.insert(tls.name.clone(), certificate.clone());
+        certificate
     }
 
-    fn read_identity(&mut self, tls: &Section<Tls>) -> Option<Identity> {
+    fn read_certificate(&mut self, tls: &Section<Tls>) -> Option<Certificate> {
         let (certificate_key, key_key) = (tls.key("certificate_file"), tls.key("key_file"));
         let Tls { certificate_file, key_file, client_ca_file, .. } = &tls.settings;
         let (Some(certificate_file), Some(key_file)) = (certificate_file, key_file) else {
@@ -180,7 +184,7 @@ impl Files {
             None => None,
         };
         let certified = self.reader.identity((&certificate_key, certificate_file), (&key_key, key_file))?;
-        Some(Identity {
+        Some(Certificate {
             certified,
             client_roots: match client_roots {
                 Some(roots) => Some(roots?),
@@ -189,7 +193,7 @@ impl Files {
         })
     }
 
-    fn server_config(&mut self, port: &Port, identity: &Identity) -> Option<ServerConfig> {
+    fn server_config(&mut self, port: &Port, certificate: &Certificate) -> Option<ServerConfig> {
         let provider = super::provider();
         let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
         let builder = match builder {
@@ -199,7 +203,7 @@ impl Files {
                 return None;
             }
         };
-        let builder = match &identity.client_roots {
+        let builder = match &certificate.client_roots {
             None => builder.with_no_client_auth(),
             Some(roots) => match WebPkiClientVerifier::builder_with_provider(roots.clone(), provider).build() {
                 Ok(verifier) => builder.with_client_cert_verifier(verifier),
@@ -209,10 +213,10 @@ impl Files {
                 }
             },
         };
-        let resolver = Arc::new(SingleCertAndKey::from(Arc::unwrap_or_clone(identity.certified.clone())));
+        let resolver = Arc::new(SingleCertAndKey::from(Arc::unwrap_or_clone(certificate.certified.clone())));
         let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = protocols(port.name);
-        if identity.client_roots.is_some() {
+        if certificate.client_roots.is_some() {
             // Every connection shows its certificate, so that none outlives its end.
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }

@@ -6,14 +6,14 @@ use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Believes whoever shows this certificate and proves to have its key.
+/// Trusts a server that shows this certificate and proves that it has the key.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub(in crate::net) struct Pinned {
     certificate: CertificateDer<'static>,
 }
 
 impl Pinned {
-    pub(super) fn new(certificate: CertificateDer<'static>) -> Self {
+    pub(in crate::net) fn new(certificate: CertificateDer<'static>) -> Self {
         Pinned { certificate }
     }
 }
@@ -42,7 +42,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &super::provider().signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signed, &crate::net::provider().signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -51,10 +51,10 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &super::provider().signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signed, &crate::net::provider().signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        super::provider().signature_verification_algorithms.supported_schemes()
+        crate::net::provider().signature_verification_algorithms.supported_schemes()
     }
 }

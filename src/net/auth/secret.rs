@@ -1,4 +1,4 @@
-//! A text that opens a door and is never shown.
+//! A token or a password, which is never shown.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_several_opens_and_none_is_shown() {
+    fn each_of_several_is_accepted_and_none_is_shown() {
         let secrets = ["alpha", "beta"].map(Secret::new);
         assert!(Secret::is_any(&secrets, b"alpha") && Secret::is_any(&secrets, b"beta"));
         for wrong in ["", "alph", "alphaa", "Alpha", "gamma"] {

@@ -1,5 +1,5 @@
-//! Callers who speak the wrong one of plain text and TLS: told so in words that their programs
-//! show, where the protocol has room for words.
+//! Clients that speak plain text to a port with TLS, or TLS to a port without it. They get an answer
+//! that their programs show, where the protocol has room for a message.
 
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ pub(super) fn is_tls(start: &[u8]) -> bool {
 
 /// Answers a client without TLS. One of HTTP/2, hence of gRPC, gets the same: clients recognise the
 /// start of HTTP/1 and say so ("Trying to connect an http1.x server"), and wait before they come
-/// again. GOAWAY has room for words, but the SETTINGS that must come before make the connection a
+/// again. GOAWAY has room for a message, but the SETTINGS that must come before make the connection a
 /// good one for gRPC: its C core then comes again at once, hundreds of times a second (tried).
-pub(super) async fn without_tls(stream: TcpStream) {
-    part(stream, &bad_request(NO_TLS)).await;
+pub(super) async fn refuse_plain(stream: TcpStream) {
+    answer_and_close(stream, &bad_request(NO_TLS)).await;
 }
 
-/// Answers a client with TLS. An alert has no words and would put the blame on versions or
+/// Answers a client with TLS. An alert has no message and would point at versions or
 /// certificates; plain HTTP is what clients recognise ("server gave HTTP response to HTTPS client").
-pub(super) async fn with_tls(stream: TcpStream) {
-    part(stream, &bad_request(TLS)).await;
+pub(super) async fn refuse_tls(stream: TcpStream) {
+    answer_and_close(stream, &bad_request(TLS)).await;
 }
 
 fn bad_request(message: &str) -> Vec<u8> {
@@ -45,10 +45,10 @@ fn bad_request(message: &str) -> Vec<u8> {
 
 /// Writes, then reads on for a moment: a client whose bytes are not read gets a reset, and may
 /// never see what was written.
-async fn part(mut stream: TcpStream, answer: &[u8]) {
-    const MOMENT: Duration = Duration::from_secs(1);
+async fn answer_and_close(mut stream: TcpStream, answer: &[u8]) {
+    const TIME: Duration = Duration::from_secs(1);
     const MOST: usize = 64 << 10;
-    let parting = async {
+    let answered = async {
         stream.write_all(answer).await?;
         stream.shutdown().await?;
         let (mut rest, mut read) = ([0; 4096], 0);
@@ -60,8 +60,8 @@ async fn part(mut stream: TcpStream, answer: &[u8]) {
         }
         std::io::Result::Ok(())
     };
-    // Gone already: then there is nobody to tell.
-    let _ = tokio::time::timeout(MOMENT, parting).await;
+    // A client that is gone already cannot be told.
+    let _ = tokio::time::timeout(TIME, answered).await;
 }
 
 #[cfg(test)]

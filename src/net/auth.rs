@@ -1,0 +1,81 @@
+//! Whether a request may come in: the authenticator of a port.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use parking_lot::{Mutex, RwLock};
+
+pub mod credentials;
+pub mod secret;
+
+pub use credentials::{Credentials, Denied};
+pub use secret::Secret;
+
+/// Wrong credentials are logged at most this often: somebody who guesses must not fill the log.
+const LOG_EVERY: Duration = Duration::from_secs(600);
+
+/// Checks the credentials of a port's requests. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Authenticator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    port: &'static str,
+    credentials: RwLock<Option<Credentials>>,
+    denied: AtomicU64,
+    logged: Mutex<Option<Instant>>,
+}
+
+impl Authenticator {
+    /// An authenticator that lets every request in.
+    pub fn none() -> Self {
+        Authenticator::default()
+    }
+
+    pub(super) fn new(port: &'static str, credentials: Option<Credentials>) -> Self {
+        Authenticator { inner: Arc::new(Inner { port, credentials: RwLock::new(credentials), ..Inner::default() }) }
+    }
+
+    /// Takes other credentials from now on.
+    pub(super) fn change(&self, credentials: Option<Credentials>) {
+        *self.inner.credentials.write() = credentials;
+    }
+
+    /// Checks a request by its headers.
+    ///
+    /// # Errors
+    /// Why the request may not come in, and what it should have shown.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        let checked = match &*self.inner.credentials.read() {
+            Some(credentials) => credentials.check(headers),
+            None => return Ok(()),
+        };
+        checked.inspect_err(|denied| self.count(denied))
+    }
+
+    /// Requests with wrong credentials, or without any.
+    pub fn denied(&self) -> u64 {
+        self.inner.denied.load(Ordering::Relaxed)
+    }
+
+    /// Counts, and logs now and then: an agent with an old token should not go unnoticed.
+    fn count(&self, denied: &Denied) {
+        let count = self.inner.denied.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut logged = self.inner.logged.lock();
+        if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+            *logged = Some(Instant::now());
+            tracing::warn!(port = self.inner.port, %denied, count, "requests are refused for their credentials");
+        }
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator").field("credentials", &self.inner.credentials.read().is_some()).finish()
+    }
+}
