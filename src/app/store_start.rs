@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::Settings;
 use super::store_client::StoreClient;
-use crate::store::engine::home::Home;
+use crate::store::engine::store_dir::StoreDir;
 use crate::store::front::EngineCommand;
 
 /// Bytes of a unix socket's path (`sun_path` in unix(7), less the zero at its end).
@@ -28,8 +28,8 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     );
     let dir = store.dir(&settings.data_dir);
     // Given up at once: the engine takes it.
-    let home = tokio::task::spawn_blocking(move || Home::open(&dir).map(drop)).await?;
-    home.context("the store cannot start")
+    let checked = tokio::task::spawn_blocking(move || StoreDir::open(&dir).map(drop)).await?;
+    checked.context("the store cannot start")
 }
 
 /// `vispyr engine`, the same program on the same data.

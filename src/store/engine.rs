@@ -3,7 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`home`] | the store's folder: lock, version, what a crash left |
+//! | [`store_dir`] | the store's folder: lock, version, what a crash left |
 //! | [`instance`] | opening DuckDB |
 //! | [`generation`] | hot tables, and the views over them and the sealed files |
 //! | [`ingest_server`] | the server of `ingest.sock` |
@@ -29,11 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::flush::Sealer;
 use self::generation::{Extent, Generation};
-use self::home::{Home, HomeError};
 use self::instance::InstanceError;
 use self::progress::LogProgress;
 use self::shared::Shared;
 use self::stats::{Counters, Stats};
+use self::store_dir::{StoreDir, StoreDirError};
 use self::writer::Writer;
 use self::writer_queue::{Command, WriterQueue};
 use crate::signal::Signal;
@@ -45,7 +45,6 @@ pub mod decode;
 pub mod failpoint;
 pub mod flush;
 pub mod generation;
-pub mod home;
 pub mod ingest_queue;
 pub mod ingest_server;
 pub mod instance;
@@ -54,6 +53,7 @@ pub mod progress;
 pub mod quarantine;
 pub mod shared;
 pub mod stats;
+pub mod store_dir;
 pub mod writer;
 pub mod writer_queue;
 
@@ -72,7 +72,7 @@ const WORTH_SEALING: u64 = 16 << 20;
 pub enum EngineError {
     /// Its folder.
     #[error(transparent)]
-    Home(#[from] HomeError),
+    StoreDir(#[from] StoreDirError),
     /// DuckDB.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -136,42 +136,42 @@ pub struct Engine {
     root: Mutex<Connection>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: Arc<Stop>,
-    _home: Home,
+    _store_dir: StoreDir,
 }
 
 impl Engine {
     /// Opens the store in the folder that `config` names, given the data directory. Blocks.
     pub fn open(config: &Config, data_dir: &Path) -> Result<Arc<Self>, EngineError> {
-        let home = Home::open(&config.dir(data_dir))?;
-        let root = instance::open(config, &home)?;
-        let catalog = Catalog::open(&home.catalog())?;
-        let (files, missing) = find(catalog.files()?, &home.sealed());
+        let store_dir = StoreDir::open(&config.dir(data_dir))?;
+        let root = instance::open(config, &store_dir)?;
+        let catalog = Catalog::open(&store_dir.catalog())?;
+        let (files, missing) = find(catalog.files()?, &store_dir.sealed());
         let known: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
-        let swept = home.sweep(&known)?;
+        let swept = store_dir.sweep(&known)?;
         let open = Generation::new(1);
-        let extent = Extent { generations: &[open.number], files: &files, sealed: &home.sealed() };
+        let extent = Extent { generations: &[open.number], files: &files, sealed: &store_dir.sealed() };
         generation::switch(&root, Some(open.number), extent, None, || {})?;
         generation::create_user_views(&root)?;
 
         let version = root.query_row("SELECT version()", [], |row| row.get(0))?;
-        tracing::info!(dir = %home.sealed().display(), duckdb = version, files = files.len(), swept, "store open");
+        tracing::info!(dir = %store_dir.sealed().display(), duckdb = version, files = files.len(), swept, "store open");
         let shared = Arc::new(Shared {
             config: config.clone(),
-            sealed_dir: home.sealed(),
+            sealed_dir: store_dir.sealed(),
             counters: Counters::new(version, config.hot_memory.as_u64(), &files, missing),
             files: Mutex::new(files),
             ingest_queues: Default::default(),
             writer_queue: Arc::new(WriterQueue::default()),
             progress: LogProgress::new(catalog.positions()?),
-            quarantine: quarantine::Folder::new(home.aside()),
-            crash_records: crash_records::CrashRecords::open(home.dir()),
+            quarantine: quarantine::Folder::new(store_dir.aside()),
+            crash_records: crash_records::CrashRecords::open(store_dir.dir()),
         });
         let engine = Engine {
             shared,
             root: Mutex::new(root),
             threads: Mutex::default(),
             stop: Arc::new(Stop::default()),
-            _home: home,
+            _store_dir: store_dir,
         };
         engine.start(open, catalog)?;
         Ok(Arc::new(engine))

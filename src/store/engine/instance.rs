@@ -7,7 +7,7 @@ use std::path::Path;
 
 use duckdb::{Config as Settings, Connection};
 
-use super::home::Home;
+use super::store_dir::StoreDir;
 use crate::store::Config;
 use crate::store::ingest::Decoder;
 use crate::store::sql::seal::seal;
@@ -27,8 +27,8 @@ pub enum InstanceError {
 }
 
 /// Opens the instance. Later connections are clones of this one and share its limits.
-pub fn open(config: &Config, home: &Home) -> Result<Connection, InstanceError> {
-    let db = Connection::open_in_memory_with_flags(settings(config, home)?)?;
+pub fn open(config: &Config, store_dir: &StoreDir) -> Result<Connection, InstanceError> {
+    let db = Connection::open_in_memory_with_flags(settings(config, store_dir)?)?;
     let version: String = db.query_row("SELECT version()", [], |row| row.get(0))?;
     check_version(&version)?;
     Decoder::register(&db)?;
@@ -40,17 +40,17 @@ pub fn open(config: &Config, home: &Home) -> Result<Connection, InstanceError> {
     }
     // Footers of sealed files never change, and every query needs them.
     db.execute_batch("SET GLOBAL parquet_metadata_cache = true")?;
-    seal(&db, &[&home.sealed()])?;
+    seal(&db, &[&store_dir.sealed()])?;
     Ok(db)
 }
 
-fn settings(config: &Config, home: &Home) -> Result<Settings, duckdb::Error> {
+fn settings(config: &Config, store_dir: &StoreDir) -> Result<Settings, duckdb::Error> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = config.threads.map_or(cores, |n| n as usize).max(1);
     Settings::default()
         .with("memory_limit", format!("{}B", config.memory_limit.as_u64()))?
         .with("threads", threads.to_string())?
-        .with("temp_directory", home.tmp().to_string_lossy())?
+        .with("temp_directory", store_dir.tmp().to_string_lossy())?
         .with("preserve_insertion_order", "false")?
         .with("autoinstall_known_extensions", "false")?
         .with("autoload_known_extensions", "false")?
@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn files_outside_the_store_are_out_of_reach() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::open(&dir.path().join("it's a store")).unwrap();
-        let db = open(&Config::default(), &home).unwrap();
+        let store_dir = StoreDir::open(&dir.path().join("it's a store")).unwrap();
+        let db = open(&Config::default(), &store_dir).unwrap();
         let other = db.try_clone().unwrap();
-        let inside = quoted_path(&home.sealed().join("x.parquet"));
+        let inside = quoted_path(&store_dir.sealed().join("x.parquet"));
         other.execute_batch(&format!("COPY (SELECT 1 AS n) TO {inside} (FORMAT parquet)")).unwrap();
         other.execute_batch(&format!("FROM read_parquet([{inside}])")).unwrap();
         for refused in [

@@ -20,7 +20,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum HomeError {
+pub enum StoreDirError {
     /// A file operation failed: no permission, read-only file system, no space.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -51,20 +51,20 @@ pub enum HomeError {
 
 /// The folder, locked for as long as this lives.
 #[derive(Debug)]
-pub struct Home {
+pub struct StoreDir {
     dir: PathBuf,
     _lock: File,
 }
 
-impl Home {
+impl StoreDir {
     /// Locks the folder, making it if it is not there.
-    pub fn open(dir: &Path) -> Result<Self, HomeError> {
-        let home = Home { dir: dir.to_owned(), _lock: lock(dir)? };
+    pub fn open(dir: &Path) -> Result<Self, StoreDirError> {
+        let store_dir = StoreDir { dir: dir.to_owned(), _lock: lock(dir)? };
         check_version(dir)?;
-        for sub in [home.sealed(), home.tmp()] {
+        for sub in [store_dir.sealed(), store_dir.tmp()] {
             fs::create_dir_all(&sub).map_err(|e| io("create", &sub, e))?;
         }
-        Ok(home)
+        Ok(store_dir)
     }
 
     /// The folder itself.
@@ -94,17 +94,17 @@ impl Home {
 
     /// Removes what a crash may have left behind: temporary files, and sealed files that the
     /// catalog does not know. Returns how many files went.
-    pub fn sweep(&self, known: &HashSet<&str>) -> Result<usize, HomeError> {
+    pub fn sweep(&self, known: &HashSet<&str>) -> Result<usize, StoreDirError> {
         let nothing = HashSet::new();
         Ok(sweep(&self.tmp(), &self.tmp(), &nothing)? + sweep(&self.sealed(), &self.sealed(), known)?)
     }
 }
 
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> HomeError {
-    HomeError::Io { action, path: path.to_owned(), source }
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> StoreDirError {
+    StoreDirError::Io { action, path: path.to_owned(), source }
 }
 
-fn lock(dir: &Path) -> Result<File, HomeError> {
+fn lock(dir: &Path) -> Result<File, StoreDirError> {
     fs::create_dir_all(dir).map_err(|e| io("create", dir, e))?;
     let path = dir.join("LOCK");
     let mut options = fs::OpenOptions::new();
@@ -121,7 +121,7 @@ fn lock(dir: &Path) -> Result<File, HomeError> {
                 let mut owner = String::new();
                 let _ = file.read_to_string(&mut owner);
                 let owner = if owner.trim().is_empty() { "unknown".into() } else { owner.trim().to_owned() };
-                return Err(HomeError::Locked { dir: dir.to_owned(), owner });
+                return Err(StoreDirError::Locked { dir: dir.to_owned(), owner });
             }
             Err(e) => return Err(io("lock", &path, e.into())),
         }
@@ -135,7 +135,7 @@ fn lock(dir: &Path) -> Result<File, HomeError> {
     Ok(file)
 }
 
-fn check_version(dir: &Path) -> Result<(), HomeError> {
+fn check_version(dir: &Path) -> Result<(), StoreDirError> {
     let path = dir.join("VERSION");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -148,12 +148,12 @@ fn check_version(dir: &Path) -> Result<(), HomeError> {
     };
     match text.trim().parse::<u32>() {
         Ok(found) if found <= VERSION => Ok(()),
-        _ => Err(HomeError::Newer { dir: dir.to_owned(), found: text.trim().to_owned() }),
+        _ => Err(StoreDirError::Newer { dir: dir.to_owned(), found: text.trim().to_owned() }),
     }
 }
 
 /// Removes every file below `dir` whose path below `root` is not in `known`, and empty folders.
-fn sweep(root: &Path, dir: &Path, known: &HashSet<&str>) -> Result<usize, HomeError> {
+fn sweep(root: &Path, dir: &Path, known: &HashSet<&str>) -> Result<usize, StoreDirError> {
     let mut gone = 0;
     for entry in fs::read_dir(dir).map_err(|e| io("read", dir, e))? {
         let entry = entry.map_err(|e| io("read", dir, e))?;
@@ -181,44 +181,44 @@ mod tests {
     #[test]
     fn a_second_instance_is_told_who_has_it() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::open(dir.path()).unwrap();
-        let message = Home::open(dir.path()).unwrap_err().to_string();
+        let store_dir = StoreDir::open(dir.path()).unwrap();
+        let message = StoreDir::open(dir.path()).unwrap_err().to_string();
         assert!(message.contains(&format!("in use by another vispyr (process {})", std::process::id())), "{message}");
-        drop(home);
-        Home::open(dir.path()).unwrap();
+        drop(store_dir);
+        StoreDir::open(dir.path()).unwrap();
     }
 
     #[test]
     fn a_newer_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        Home::open(dir.path()).unwrap();
+        StoreDir::open(dir.path()).unwrap();
         fs::write(dir.path().join("VERSION"), "2\n").unwrap();
-        let message = Home::open(dir.path()).unwrap_err().to_string();
+        let message = StoreDir::open(dir.path()).unwrap_err().to_string();
         assert!(message.contains("version 2") && message.contains("newer vispyr"), "{message}");
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
-        let message = Home::open(Path::new("/proc/vispyr/store")).unwrap_err().to_string();
+        let message = StoreDir::open(Path::new("/proc/vispyr/store")).unwrap_err().to_string();
         assert!(message.contains("cannot create /proc/vispyr/store"), "{message}");
     }
 
     #[test]
     fn what_the_catalog_does_not_know_goes() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::open(dir.path()).unwrap();
-        let hour = home.sealed().join("spans/date=2026-01-01/hour=00");
-        let other = home.sealed().join("logs/date=2026-01-01/hour=00");
+        let store_dir = StoreDir::open(dir.path()).unwrap();
+        let hour = store_dir.sealed().join("spans/date=2026-01-01/hour=00");
+        let other = store_dir.sealed().join("logs/date=2026-01-01/hour=00");
         for dir in [&hour, &other] {
             fs::create_dir_all(dir).unwrap();
         }
         for path in [hour.join("a.parquet"), hour.join("b.parquet.part"), other.join("c.parquet")] {
             fs::write(path, "x").unwrap();
         }
-        fs::write(home.tmp().join("spill"), "x").unwrap();
+        fs::write(store_dir.tmp().join("spill"), "x").unwrap();
         let known = HashSet::from(["spans/date=2026-01-01/hour=00/a.parquet"]);
-        assert_eq!(home.sweep(&known).unwrap(), 3);
-        assert!(hour.join("a.parquet").exists() && !home.sealed().join("logs").exists());
-        assert_eq!(home.sweep(&known).unwrap(), 0);
+        assert_eq!(store_dir.sweep(&known).unwrap(), 3);
+        assert!(hour.join("a.parquet").exists() && !store_dir.sealed().join("logs").exists());
+        assert_eq!(store_dir.sweep(&known).unwrap(), 0);
     }
 }
