@@ -95,8 +95,8 @@ impl Exporting {
         Exporting { inner: Arc::new(inner) }
     }
 
-    /// Makes these the exporters that run: those that are gone are stopped and forgotten by the
-    /// logs, new ones are registered there and started, changed ones go on where they were.
+    /// Makes these the exporters that run: new ones are registered with the logs, those that are
+    /// gone are stopped and forgotten there, changed ones go on where they were.
     /// Others are not touched. After an error nothing has changed.
     ///
     /// # Errors
@@ -114,6 +114,11 @@ impl Exporting {
                 Some(_) => changes.changed.push(name.clone()),
             }
             start.insert(name.clone(), (config.clone(), build(name, config).await?));
+        }
+        // First the new ones are registered: one that was given another name, or signals of
+        // another, takes over what waits, which the log would delete with the last cursor.
+        for (name, (config, _)) in &start {
+            self.register(name, config).await;
         }
         let gone = |name: &String| !exporters.contains_key(name);
         changes.removed = self.inner.running.lock().keys().filter(|name| gone(name)).cloned().collect();
@@ -178,21 +183,24 @@ impl Exporting {
         let _ = tokio::task::spawn_blocking(forget).await;
     }
 
+    /// The logs keep what comes for it from now on. One that they know goes on where it is.
+    async fn register(&self, name: &str, config: &Config) {
+        let (logs, name, start, signals) =
+            (self.inner.around.logs.clone(), name.to_owned(), config.start, config.signals());
+        let register = move || {
+            for signal in signals {
+                logs.of(signal).add(&name, start);
+            }
+        };
+        let _ = tokio::task::spawn_blocking(register).await;
+    }
+
+    /// Starts one that is registered.
     async fn start(&self, name: String, config: Config, destination: Option<Destination>) {
         let around = &self.inner.around;
         let signals = config.signals();
         let others: Vec<Signal> = Signal::ALL.into_iter().filter(|signal| !signals.contains(signal)).collect();
         self.forget(&name, &others).await;
-        let (logs, of, start) = (around.logs.clone(), name.clone(), config.start);
-        let register = {
-            let signals = signals.clone();
-            move || {
-                for signal in signals {
-                    logs.of(signal).add(&of, start);
-                }
-            }
-        };
-        let _ = tokio::task::spawn_blocking(register).await;
         let shutdown = around.shutdown.child_token();
         let mut tasks = Vec::new();
         match &destination {

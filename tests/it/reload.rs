@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 use crate::delivery::send_spans;
-use crate::delivery::sink::{Answer, Sink, http};
+use crate::delivery::sink::{Answer, Call, Sink, http};
 use crate::harness::{DEADLINE, Options, Vispyr, post, signal, sum_of};
 use crate::lifecycle::{BATCH, Load};
 
@@ -132,6 +132,26 @@ async fn a_destination_added_now_gets_what_comes_and_one_removed_frees_its_segme
     send_spans(&vispyr, 400..410).await;
     assert_eq!(late.wait_spans(10).await, (400..410).collect::<Vec<u64>>());
     settled(&vispyr, "late").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_under_another_name_gets_what_waited_for_it() {
+    let (dead, late) = (Sink::with(|_| http(503, "away")).await, Sink::start().await);
+    // Another one that has got everything: without any, the log deletes nothing.
+    let quick = Sink::start().await;
+    let config = otlp("first", &dead, "") + &otlp("quick", &quick, "") + "[wal]\nsegment_size = \"4KiB\"\n";
+    let vispyr = Vispyr::start(collector(&config)).await;
+    for n in 0..40 {
+        send_spans(&vispyr, n * 10..(n + 1) * 10).await;
+    }
+    settled(&vispyr, "quick").await;
+    let segments = vispyr.metric("vispyr_log_segments", &["signal=\"traces\""]).await;
+    assert!(segments > 4.0, "{segments}");
+    write(&vispyr, &otlp("second", &late, ""), &["first"]);
+    hang_up(&vispyr, DONE).await;
+    settled(&vispyr, "second").await;
+    let got: BTreeSet<u64> = late.accepted().iter().flat_map(Call::spans).collect();
+    assert_eq!(got, (0..400).collect(), "all that waited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
