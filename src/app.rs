@@ -10,6 +10,8 @@ mod addresses;
 mod admission_metrics;
 mod data_dir;
 mod dead_letters;
+#[cfg(feature = "demo")]
+mod demo;
 mod destination_metrics;
 mod destinations;
 mod engine_process;
@@ -23,7 +25,6 @@ mod port_metrics;
 mod reload;
 mod run_file;
 mod services;
-mod shop;
 mod state;
 mod status;
 mod storage;

@@ -4,6 +4,7 @@
 pub mod check;
 mod collector;
 pub mod dead_letters;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod engine;
 pub mod serve;
@@ -47,6 +48,7 @@ enum Command {
     /// Read the config and report every mistake in it
     Check(check::Args),
     /// Send the telemetry of a make-believe shop
+    #[cfg(feature = "demo")]
     Demo(demo::Args),
     /// The process that owns DuckDB; the store starts it
     #[command(hide = true)]
@@ -65,6 +67,7 @@ impl Arguments {
             Command::Status(args) => status::run(args),
             Command::DeadLetters(args) => dead_letters::run(args),
             Command::Check(args) => check::run(args),
+            #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args),
             Command::Engine(args) => engine::run(args),
         }

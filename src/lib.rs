@@ -11,7 +11,7 @@
 //! | [`exporters`] | from the log to the destinations |
 //! | [`store`] | the DuckDB store and its SQL |
 //! | [`web`] | the page, metrics and health of the collector |
-//! | [`demo`] | the make-believe shop |
+//! | `demo` | the make-believe shop, behind the feature of that name |
 //! | [`config`] | TOML to checked settings |
 //! | [`app`] | builds the parts, starts and stops them in order |
 //! | [`telemetry`] | the ledger, logs |
@@ -20,6 +20,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod exporters;
 pub mod net;

@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 use super::addresses::Opened;
 use super::admission_metrics::AdmissionMetrics;
 use super::dead_letters::DeadLetterService;
+#[cfg(feature = "demo")]
+use super::demo;
 use super::destination_metrics::DestinationMetrics;
 use super::exporting::{Exporting, Surroundings};
 use super::lag::Lag;
@@ -26,9 +28,8 @@ use super::state::State;
 use super::store_client::StoreClient;
 use super::store_metrics::StoreMetrics;
 use super::view::AppView;
-use super::{Roles, Settings, data_dir, shop, storage, store_start, watch, watchdog};
+use super::{Roles, Settings, data_dir, storage, store_start, watch, watchdog};
 use crate::config::Config;
-use crate::demo;
 use crate::exporters;
 use crate::net::Ports;
 use crate::receivers::{self, Admission, Pipeline};
@@ -40,9 +41,6 @@ use crate::web;
 
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
 const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
-
-/// How much of the past the shop of `--demo` sends first.
-const DEMO_HISTORY: Duration = Duration::from_secs(3600);
 
 /// Services that are stopped together.
 #[derive(Debug, Default)]
@@ -167,8 +165,9 @@ impl Services {
             view.set_exporting(exporting.clone());
             let admission = services.start_receivers(config, &mut open, logs.clone(), &telemetry);
             collector = Some(Collector { exporting, admission, letters: letters.letters().clone() });
+            #[cfg(feature = "demo")]
             if settings.demo {
-                services.start_demo()?;
+                services.demo.tasks.spawn(demo::open(&services.opened(), services.demo.shutdown.clone())?);
             }
             let shutdown = services.web.shutdown.clone();
             let lag = Lag::new(logs, telemetry.health().clone());
@@ -279,20 +278,6 @@ impl Services {
             self.spawn(&self.receivers, "the pyroscope receiver", serve);
         }
         admission
-    }
-
-    /// The shop sends over the real ports, as any other sender does.
-    fn start_demo(&self) -> anyhow::Result<()> {
-        let endpoints = shop::endpoints(&self.opened())?;
-        let config = demo::Config { endpoints, history: DEMO_HISTORY, ..demo::Config::default() };
-        let run = demo::run(config, self.demo.shutdown.clone());
-        self.demo.tasks.spawn(async move {
-            match run.await {
-                Ok(_) => tracing::info!("the shop is closed"),
-                Err(error) => tracing::error!(%error, "the shop cannot open"),
-            }
-        });
-        Ok(())
     }
 
     fn spawn(&self, stage: &Stage, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {

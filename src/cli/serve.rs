@@ -10,6 +10,7 @@ use crate::app::{self, Roles};
 pub struct Args {
     #[command(flatten)]
     service: Service,
+    #[cfg(feature = "demo")]
     /// Let a make-believe shop send its telemetry: an hour of history, then live
     #[arg(long)]
     demo: bool,
@@ -17,8 +18,9 @@ pub struct Args {
 
 /// Runs until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut settings = args.service.start()?;
-    settings.demo = args.demo;
+    let settings = args.service.start()?;
+    #[cfg(feature = "demo")]
+    let settings = app::Settings { demo: args.demo, ..settings };
     app::run(settings, Roles::SERVE)?;
     Ok(ExitCode::SUCCESS)
 }
