@@ -12,6 +12,7 @@
 //! | [`partition`], [`flush`] | a generation becomes files |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | records that can never be stored, or that kill the engine |
+//! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
 //! | [`failpoint`] | where a test can have it die |
 //!
 //! Threads: one decodes for each signal, one inserts, one seals, two serve each connection.
@@ -34,6 +35,7 @@ use self::progress::LogProgress;
 use self::shared::Shared;
 use self::stats::{Counters, Stats};
 use self::store_dir::{StoreDir, StoreDirError};
+use self::transaction::TransactionError;
 use self::writer::Writer;
 use self::writer_queue::{Command, WriterQueue};
 use crate::signal::Signal;
@@ -54,6 +56,7 @@ pub mod quarantine;
 pub mod shared;
 pub mod stats;
 pub mod store_dir;
+pub mod transaction;
 pub mod writer;
 pub mod writer_queue;
 
@@ -79,6 +82,9 @@ pub enum EngineError {
     /// DuckDB, later on.
     #[error("duckdb: {0}")]
     Duckdb(#[from] duckdb::Error),
+    /// A transaction of DuckDB.
+    #[error("duckdb: {0}")]
+    Transaction(#[from] TransactionError),
     /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

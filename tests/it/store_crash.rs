@@ -104,6 +104,28 @@ fn a_record_that_kills_the_engine_is_set_aside_in_the_end() {
 }
 
 #[test]
+fn a_transaction_that_breaks_ends_the_engine_and_the_log_brings_its_rows_again() {
+    // The first ones make tables and views; then come inserts, and the switch and swap of a flush.
+    for broken in 1..=8 {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Source::new(SPANS);
+        let fails = format!("commit_fails:{broken}");
+        let start = EngineProcess::try_start(dir.path(), &[(failpoint::VARIABLE, &fails)]);
+        if let Ok(mut engine) = start {
+            let survived = (1..=4).all(|n| feed(&engine, &source, n * 5)) && engine.try_ask(".flush").is_some();
+            assert!(!survived, "transaction {broken}: the engine went on");
+            assert_eq!(engine.wait_for_end().code(), Some(70), "transaction {broken}");
+        } else {
+            assert_eq!(broken, 1, "only the first one is part of the start");
+        }
+        let mut engine = EngineProcess::start(dir.path(), &[]);
+        assert!(feed(&engine, &source, 20));
+        is_exact(&mut engine, 20);
+        assert_eq!(engine.stats().signals[0].undecodable_records, 0);
+    }
+}
+
+#[test]
 fn a_kill_between_two_files_of_a_flush_leaves_neither() {
     // Two tables have rows: resources, then spans.
     for step in ["before_copy", "after_copy", "after_sync", "after_rename"] {

@@ -50,6 +50,18 @@ pub fn reach_position(first: u64, after: u64) {
     }
 }
 
+/// The same for a test that has a transaction fail: `VISPYR_CRASH_AT=commit_fails:3` ends the third
+/// transaction before its `COMMIT`, which then fails.
+pub fn end_transaction(db: &duckdb::Connection) {
+    static LEFT: OnceLock<Option<AtomicU32>> = OnceLock::new();
+    let parse = || Some(AtomicU32::new(std::env::var(VARIABLE).ok()?.strip_prefix("commit_fails:")?.parse().ok()?));
+    if let Some(left) = LEFT.get_or_init(parse)
+        && left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        let _ = db.execute_batch("ROLLBACK");
+    }
+}
+
 fn die() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     // The signal is on its way; nothing more may happen here.

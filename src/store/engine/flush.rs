@@ -167,9 +167,9 @@ impl Sealer {
     fn swap(&self, job: &Job) {
         let mut tries = 0;
         let swapped = || {
-            self.shared.with_extent(&[job.open], |extent| {
+            self.shared.unbroken(self.shared.with_extent(&[job.open], |extent| {
                 generation::switch(&self.db, None, extent, Some(job.old.number), || failpoint::reach("in_swap"))
-            })
+            }))
         };
         while let Err(e) = swapped() {
             self.shared.check(&e, "cannot put the views over sealed files");

@@ -10,6 +10,7 @@ use std::path::Path;
 use duckdb::Connection;
 
 use super::instance::quoted_path;
+use super::transaction::{self, TransactionError};
 use crate::signal::now_nanos;
 use crate::store::catalog::{File, Positions};
 use crate::store::macros;
@@ -72,15 +73,17 @@ pub struct Extent<'a> {
 
 /// In one transaction: makes the tables of generation `add`, puts the views over `extent`, drops
 /// the tables of generation `remove`.
+///
+/// # Errors
+/// See [`transaction::run`].
 pub fn switch(
     db: &Connection,
     add: Option<u64>,
     extent: Extent<'_>,
     remove: Option<u64>,
     before_commit: impl FnOnce(),
-) -> Result<(), duckdb::Error> {
-    db.execute_batch("BEGIN")?;
-    let work = || {
+) -> Result<(), TransactionError> {
+    transaction::run(db, || {
         for table in Table::ALL {
             if let Some(number) = add {
                 db.execute_batch(&table.create(&hot_table(number, table)))?;
@@ -91,14 +94,8 @@ pub fn switch(
             }
         }
         before_commit();
-        db.execute_batch("COMMIT")
-    };
-    work().inspect_err(|_| roll_back(db))
-}
-
-/// Ends a transaction that failed. There may be none any more, which is as well.
-pub fn roll_back(db: &Connection) {
-    let _ = db.execute_batch("ROLLBACK");
+        Ok(())
+    })
 }
 
 fn view(table: Table, extent: Extent<'_>) -> String {

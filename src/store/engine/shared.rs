@@ -12,6 +12,7 @@ use super::instance::is_fatal;
 use super::progress::LogProgress;
 use super::quarantine::Folder;
 use super::stats::Counters;
+use super::transaction::TransactionError;
 use super::writer_queue::WriterQueue;
 use crate::store::Config;
 use crate::store::catalog::File;
@@ -54,6 +55,19 @@ impl Shared {
         tracing::error!(error = %error, "{what}");
         if is_fatal(error) {
             self.fatal("duckdb is beyond use");
+        }
+    }
+
+    /// What failed in a transaction, once it is rolled back. Ends the process if the transaction
+    /// itself is broken.
+    pub fn unbroken<T>(&self, result: Result<T, TransactionError>) -> duckdb::Result<T> {
+        match result {
+            Ok(done) => Ok(done),
+            Err(TransactionError::Work(error)) => Err(error),
+            Err(broken) => {
+                tracing::error!(error = %broken, "a transaction is broken");
+                self.fatal("it is not known what the tables hold")
+            }
         }
     }
 

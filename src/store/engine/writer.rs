@@ -12,9 +12,10 @@ use super::crash_records::Range;
 use super::failpoint;
 use super::flush::Job;
 use super::generation::{self, Generation};
-use super::instance::{hot_bytes, is_fatal, is_out_of_memory};
+use super::instance::{hot_bytes, is_out_of_memory};
 use super::progress::Aside;
 use super::shared::Shared;
+use super::transaction::{self, TransactionError};
 use super::writer_queue::{Command, DecoderOutput, Event, FlushReply, Rows};
 use crate::signal::Signal;
 use crate::store::ingest::{Chunk, Decoder, Limits};
@@ -150,7 +151,7 @@ impl Writer {
         let switched = self
             .shared
             .with_extent(&generations, |extent| generation::switch(&self.db, Some(next.number), extent, None, || {}));
-        if let Err(e) = switched {
+        if let Err(e) = self.shared.unbroken(switched) {
             self.shared.check(&e, "cannot begin a new generation");
             super::pause(RETRY);
             return;
@@ -194,7 +195,7 @@ impl Writer {
         };
         let range = rows.range();
         let suspect = self.shared.crash_records.has(range);
-        let tried = (!suspect).then(|| self.noted(range, || insert_all(&self.db, target, &rows.chunks)));
+        let tried = (!suspect).then(|| self.insert_noted(range, target, &rows.chunks));
         let (inserted, mut refused) = match tried {
             None => self.insert_singly(target, &rows),
             Some(Ok(inserted)) => (inserted, Vec::new()),
@@ -249,13 +250,19 @@ impl Writer {
         self.shared.counters.inserted(rows.signal, records, items, inserted, took);
     }
 
-    /// Notes what is being inserted, in case it ends the process.
-    fn noted<T>(&self, range: Range, insert: impl FnOnce() -> T) -> T {
+    /// Inserts in a transaction, with a note of what is being inserted in case it ends the process.
+    /// A transaction that breaks ends it too, but that is no fault of the records.
+    fn insert_noted(
+        &self,
+        range: Range,
+        into: &Generation,
+        chunks: &[Chunk],
+    ) -> Result<[u64; Table::ALL.len()], duckdb::Error> {
         self.shared.crash_records.begin(range);
         failpoint::reach_position(range.from.0, range.upto.0);
-        let result = insert();
+        let inserted = insert_all(&self.db, into, chunks);
         self.shared.crash_records.end();
-        result
+        self.shared.unbroken(inserted)
     }
 
     /// Each record in a transaction of its own, so that a bad one costs itself alone.
@@ -278,7 +285,7 @@ impl Writer {
             }
             let chunks = decoder.take();
             loop {
-                match self.noted(one, || insert_all(&self.db, target, &chunks)) {
+                match self.insert_noted(one, target, &chunks) {
                     Ok(inserted) => sum.iter_mut().zip(inserted).for_each(|(sum, n)| *sum += n),
                     Err(e) if is_out_of_memory(&e) => {
                         super::pause(RETRY);
@@ -297,25 +304,22 @@ impl Writer {
 }
 
 /// One transaction. Answers the rows by table.
-fn insert_all(db: &Connection, into: &Generation, chunks: &[Chunk]) -> Result<[u64; Table::ALL.len()], duckdb::Error> {
+fn insert_all(
+    db: &Connection,
+    into: &Generation,
+    chunks: &[Chunk],
+) -> Result<[u64; Table::ALL.len()], TransactionError> {
     let mut rows = [0; Table::ALL.len()];
     if chunks.is_empty() {
         return Ok(rows);
     }
-    db.execute_batch("BEGIN")?;
-    let mut work = || {
+    transaction::run(db, || {
         for chunk in chunks {
             let n = chunk.insert(db, &into.table(chunk.table()))?;
             rows[chunk.table() as usize] += n as u64;
             failpoint::reach("in_insert");
         }
-        db.execute_batch("COMMIT")
-    };
-    if let Err(e) = work() {
-        if !is_fatal(&e) {
-            generation::roll_back(db);
-        }
-        return Err(e);
-    }
+        Ok(())
+    })?;
     Ok(rows)
 }

@@ -187,6 +187,11 @@ impl EngineProcess {
         assert_eq!(status.signal(), Some(9), "{status}");
     }
 
+    /// Waits until it has ended; how.
+    pub fn wait_for_end(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Has it end in order.
     pub fn stop(mut self) {
         drop(std::mem::replace(&mut self.stdin, dead_stdin()));
