@@ -7,6 +7,7 @@
 //! | [`wire`] | walking encoded payloads without decoding them |
 //! | [`receivers`] | the ports: OTLP, remote write, Pyroscope; admission |
 //! | [`net`] | TLS, authentication and connections of the ports; our own clients |
+//! | [`durable`] | replacing, syncing and locking files and folders |
 //! | [`wal`] | the write-ahead log, one a signal |
 //! | [`exporters`] | from the log to the destinations |
 //! | [`store`] | the DuckDB store and its SQL |
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod durable;
 pub mod exporters;
 pub mod net;
 pub mod receivers;

@@ -14,17 +14,18 @@ const RULES: &[(&str, &[&str])] = &[
     // The defaults and shapes of each part are the part's own.
     ("config", &["net", "receivers", "exporters", "wal", "store", "web", "telemetry", "demo"]),
     ("receivers", &["net", "wal", "wire", "signal", "telemetry"]),
-    ("exporters", &["wal", "wire", "signal", "telemetry"]),
-    ("exporters::store", &["wal", "wire", "signal", "telemetry", "store::protocol"]),
+    ("exporters", &["durable", "wal", "wire", "signal", "telemetry"]),
+    ("exporters::store", &["durable", "wal", "wire", "signal", "telemetry", "store::protocol"]),
     // A record with its place is what collector and engine speak about; the log itself is not.
-    ("store", &["net", "signal", "telemetry", "wire", "wal::Position", "wal::Record"]),
-    ("wal", &["signal", "telemetry"]),
+    ("store", &["durable", "net", "signal", "telemetry", "wire", "wal::Position", "wal::Record"]),
+    ("wal", &["durable", "signal", "telemetry"]),
     ("wire", &["signal", "telemetry"]),
     // Read-only views come from the app; the text formats are telemetry's.
     ("web", &["net", "telemetry"]),
     ("telemetry", &["signal"]),
     // Whoever opens a port or knocks at one.
     ("net", &[]),
+    ("durable", &[]),
     ("demo", &["net", "wire", "signal"]),
     ("signal", &[]),
 ];

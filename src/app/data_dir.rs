@@ -1,12 +1,12 @@
 //! The data directory is ours alone, writable, and of a version that we understand; or the
 //! program says in one sentence what is the matter and does not start.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use crate::durable;
+use crate::durable::lock::{self, DirLock, LockError};
+use crate::durable::version::{self, VersionError};
 
 /// The version of the layout of `wal/` that this program reads and writes.
 const VERSION: u32 = 1;
@@ -56,68 +56,32 @@ fn holder(pid: Option<u32>) -> String {
 /// process ends in whatever way.
 #[derive(Debug)]
 pub struct Hold {
-    _lock: File,
+    _lock: DirLock,
 }
 
 /// Makes the directory (for its owner only) if it is not there, locks `wal/` in it and checks its version.
 pub fn hold(dir: &Path) -> Result<Hold, DataDirError> {
     let not_writable = |source| DataDirError::NotWritable { dir: dir.to_owned(), source };
     let wal = dir.join("wal");
-    make(&wal).map_err(not_writable)?;
-    let lock = lock(dir, &wal.join("LOCK"))?;
-    check_version(&wal.join("VERSION"), not_writable)?;
+    durable::create_dir(&wal).map_err(not_writable)?;
+    let lock = lock::lock(&wal).map_err(|error| match error {
+        LockError::Held(pid) => DataDirError::InUse { dir: dir.to_owned(), pid },
+        LockError::Io(error) => not_writable(error),
+    })?;
+    let file = wal.join("VERSION");
+    version::check(&file, VERSION).map_err(|error| match error {
+        VersionError::Newer(found) => DataDirError::Newer { file, found },
+        VersionError::NoVersion(found) => DataDirError::NoVersion { file, found },
+        VersionError::Io(error) => not_writable(error),
+    })?;
     Ok(Hold { _lock: lock })
-}
-
-/// Makes a folder and those above it, for their owner only.
-pub fn make(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-fn lock(dir: &Path, file: &Path) -> Result<File, DataDirError> {
-    let not_writable = |source| DataDirError::NotWritable { dir: dir.to_owned(), source };
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut lock = options.open(file).map_err(not_writable)?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            let _ = lock.read_to_string(&mut text);
-            return Err(DataDirError::InUse { dir: dir.to_owned(), pid: text.trim().parse().ok() });
-        }
-        Err(e) => return Err(not_writable(e.into())),
-    }
-    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(not_writable)?;
-    Ok(lock)
-}
-
-fn check_version(file: &Path, not_writable: impl Fn(io::Error) -> DataDirError + Copy) -> Result<(), DataDirError> {
-    match fs::read_to_string(file) {
-        Ok(text) => match text.trim().parse::<u32>() {
-            Ok(VERSION) => Ok(()),
-            Ok(found) if found > VERSION => Err(DataDirError::Newer { file: file.to_owned(), found }),
-            _ => Err(DataDirError::NoVersion { file: file.to_owned(), found: text.trim().chars().take(40).collect() }),
-        },
-        Err(e) if e.kind() == io::ErrorKind::NotFound => write_version(file).map_err(not_writable),
-        Err(e) => Err(not_writable(e)),
-    }
-}
-
-/// Whole or not at all: a power cut must not leave an empty version.
-fn write_version(file: &Path) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let mut writer = File::create(&new)?;
-    writeln!(writer, "{VERSION}")?;
-    writer.sync_all()?;
-    fs::rename(&new, file)?;
-    file.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -142,7 +106,7 @@ mod tests {
         let file = folder.path().join("wal/VERSION");
         fs::write(&file, "2\n").unwrap();
         assert!(matches!(hold(folder.path()), Err(DataDirError::Newer { found: 2, .. })));
-        for nonsense in ["", "one", "0", "-1"] {
+        for nonsense in ["one", "0", "-1"] {
             fs::write(&file, nonsense).unwrap();
             assert!(matches!(hold(folder.path()), Err(DataDirError::NoVersion { .. })), "{nonsense:?}");
         }

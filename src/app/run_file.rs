@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::data_dir;
+use crate::durable;
 
 /// Adds `ours`, whole or not at all.
 pub fn write<T>(file: &Path, ours: &BTreeMap<&'static str, T>) -> io::Result<()>
@@ -18,13 +18,11 @@ where
     T: Serialize + DeserializeOwned + Clone,
 {
     if let Some(folder) = file.parent() {
-        data_dir::make(folder)?;
+        durable::create_dir(folder)?;
     }
     let mut all: BTreeMap<String, T> = read(file).unwrap_or_default();
     all.extend(ours.iter().map(|(name, entry)| ((*name).to_owned(), entry.clone())));
-    let new = file.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&new, serde_json::to_vec_pretty(&all)?)?;
-    fs::rename(&new, file)
+    durable::replace(file, &serde_json::to_vec_pretty(&all)?)
 }
 
 /// Reads all; nothing if no server has run here.
@@ -42,7 +40,7 @@ where
     let result = if all.is_empty() {
         fs::remove_file(file)
     } else {
-        serde_json::to_vec_pretty(&all).map_err(io::Error::from).and_then(|text| fs::write(file, text))
+        serde_json::to_vec_pretty(&all).map_err(io::Error::from).and_then(|text| durable::replace(file, &text))
     };
     if let Err(error) = result {
         tracing::warn!(%error, file = %file.display(), "cannot tidy up");

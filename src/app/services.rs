@@ -28,8 +28,9 @@ use super::state::State;
 use super::store_client::StoreClient;
 use super::store_metrics::StoreMetrics;
 use super::view::AppView;
-use super::{Roles, Settings, data_dir, storage, store_start, watch, watchdog};
+use super::{Roles, Settings, storage, store_start, watch, watchdog};
 use crate::config::Config;
+use crate::durable;
 use crate::exporters;
 use crate::net::Ports;
 use crate::receivers::{self, Admission, Pipeline};
@@ -85,7 +86,7 @@ impl Services {
     pub async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
         let Settings { config, data_dir, .. } = settings;
         let run_dir = config.store.socket_dir(data_dir);
-        data_dir::make(&run_dir).with_context(|| format!("cannot make the folder {}", run_dir.display()))?;
+        durable::create_dir(&run_dir).with_context(|| format!("cannot make the folder {}", run_dir.display()))?;
         let with_store = config.store.enabled;
         let mut open = OpenPorts::open(settings, roles)?;
         let (ends, ended) = mpsc::unbounded_channel();
@@ -104,7 +105,11 @@ impl Services {
             ends,
             ended,
         };
-        services.opened().write(data_dir).context("cannot write run/addresses.json")?;
+        if let Err(error) = services.opened().write(data_dir) {
+            // Only commands on this machine miss it. A full disk must not prevent the start, which
+            // is what would empty it.
+            tracing::warn!(%error, "cannot write run/addresses.json, commands have to be told the ports");
+        }
 
         let telemetry = Telemetry::new();
         let client = with_store.then(|| Arc::new(StoreClient::new(config.store.query_socket(data_dir))));

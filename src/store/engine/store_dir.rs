@@ -5,12 +5,13 @@
 //! ```
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
+use crate::durable;
+use crate::durable::lock::{self, DirLock, LockError};
+use crate::durable::version::{self, VersionError};
 
 /// What this version writes into `VERSION`.
 const VERSION: u32 = 1;
@@ -32,12 +33,12 @@ pub enum StoreDirError {
         source: std::io::Error,
     },
     /// Another process has it.
-    #[error("the store in {} is in use by another vispyr (process {owner})", dir.display())]
+    #[error("the store in {} is {held}", dir.display())]
     Locked {
         /// The folder.
         dir: PathBuf,
-        /// Its process id, as far as it is known.
-        owner: String,
+        /// By whom, as far as it is known.
+        held: LockError,
     },
     /// Written by a later Vispyr.
     #[error("the store in {} has version {found}, this vispyr knows up to {VERSION}: use the newer vispyr", dir.display())]
@@ -45,6 +46,14 @@ pub enum StoreDirError {
         /// The folder.
         dir: PathBuf,
         /// What its `VERSION` says.
+        found: u32,
+    },
+    /// Its version file makes no sense.
+    #[error("{} holds {found:?} instead of a version number: this is no store of vispyr, or it is damaged", path.display())]
+    NoVersion {
+        /// The version file.
+        path: PathBuf,
+        /// What it says.
         found: String,
     },
 }
@@ -53,7 +62,7 @@ pub enum StoreDirError {
 #[derive(Debug)]
 pub struct StoreDir {
     dir: PathBuf,
-    _lock: File,
+    _lock: DirLock,
 }
 
 impl StoreDir {
@@ -62,7 +71,7 @@ impl StoreDir {
         let store_dir = StoreDir { dir: dir.to_owned(), _lock: lock(dir)? };
         check_version(dir)?;
         for sub in [store_dir.sealed(), store_dir.tmp()] {
-            fs::create_dir_all(&sub).map_err(|e| io("create", &sub, e))?;
+            durable::create_dir(&sub).map_err(|e| io("create", &sub, e))?;
         }
         Ok(store_dir)
     }
@@ -104,52 +113,26 @@ fn io(action: &'static str, path: &Path, source: std::io::Error) -> StoreDirErro
     StoreDirError::Io { action, path: path.to_owned(), source }
 }
 
-fn lock(dir: &Path) -> Result<File, StoreDirError> {
-    fs::create_dir_all(dir).map_err(|e| io("create", dir, e))?;
-    let path = dir.join("LOCK");
-    let mut options = fs::OpenOptions::new();
-    options.create(true).read(true).write(true).truncate(false);
-    let mut file = options.open(&path).map_err(|e| io("write", &path, e))?;
+fn lock(dir: &Path) -> Result<DirLock, StoreDirError> {
+    durable::create_dir(dir).map_err(|e| io("create", dir, e))?;
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => break,
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
-                super::pause(Duration::from_millis(20));
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut owner = String::new();
-                let _ = file.read_to_string(&mut owner);
-                let owner = if owner.trim().is_empty() { "unknown".into() } else { owner.trim().to_owned() };
-                return Err(StoreDirError::Locked { dir: dir.to_owned(), owner });
-            }
-            Err(e) => return Err(io("lock", &path, e.into())),
+        match lock::lock(dir) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Held(_)) if Instant::now() < deadline => super::pause(Duration::from_millis(20)),
+            Err(LockError::Io(e)) => return Err(io("lock", dir, e)),
+            Err(held) => return Err(StoreDirError::Locked { dir: dir.to_owned(), held }),
         }
     }
-    let mut own = || {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())
-    };
-    own().map_err(|e| io("write", &path, e))?;
-    Ok(file)
 }
 
 fn check_version(dir: &Path) -> Result<(), StoreDirError> {
     let path = dir.join("VERSION");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let part = dir.join("VERSION.new");
-            fs::write(&part, format!("{VERSION}\n")).map_err(|e| io("write", &part, e))?;
-            return fs::rename(&part, &path).map_err(|e| io("write", &path, e));
-        }
-        Err(e) => return Err(io("read", &path, e)),
-    };
-    match text.trim().parse::<u32>() {
-        Ok(found) if found <= VERSION => Ok(()),
-        _ => Err(StoreDirError::Newer { dir: dir.to_owned(), found: text.trim().to_owned() }),
-    }
+    version::check(&path, VERSION).map_err(|error| match error {
+        VersionError::Newer(found) => StoreDirError::Newer { dir: dir.to_owned(), found },
+        VersionError::NoVersion(found) => StoreDirError::NoVersion { path, found },
+        VersionError::Io(error) => io("read or write", &path, error),
+    })
 }
 
 /// Removes every file below `dir` whose path below `root` is not in `known`, and empty folders.
