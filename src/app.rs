@@ -21,6 +21,7 @@ mod lag;
 mod listeners;
 mod log_metrics;
 mod open_ports;
+mod places;
 mod port_metrics;
 mod reload;
 mod run_file;

@@ -17,6 +17,9 @@
 //! | [`tls`] | TLS of a port: handshakes, certificates, clients that speak the wrong protocol |
 //! | [`auth`] | credentials of a request: bearer tokens and basic auth |
 //! | [`ports`] | acceptors and authenticators of all ports, read from the files and reloaded |
+//! | [`server`] | the HTTP server of all ports: connections, timeouts, places, stopping |
+//! | [`descriptors`] | the limit on open files, and how many connections it allows |
+//! | [`origin`] | telling requests of other web pages |
 //! | `drain` | reading on after a refusal, so that the reply arrives |
 //! | [`client_credentials`] | what a client of ours trusts and shows |
 //! | [`port_descriptor`] | what a client on this machine must know of a running server |
@@ -24,10 +27,13 @@
 pub mod auth;
 pub mod client_credentials;
 pub mod config;
+pub mod descriptors;
 mod drain;
 pub mod finding;
+pub mod origin;
 pub mod port_descriptor;
 pub mod ports;
+pub mod server;
 pub mod tls;
 
 use std::sync::{Arc, LazyLock};

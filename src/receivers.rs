@@ -8,7 +8,6 @@
 //! |---|---|
 //! | [`admission`] | how much may be in flight, and for how long |
 //! | `authenticate` | credentials, before anything else |
-//! | `connection` | accepting connections, HTTP/1 or 2, timeouts, draining |
 //! | `body` | a request's body in one piece, with as few copies as possible |
 //! | `compression` | inflating within a limit |
 //! | `ingest` | check, append, keep the ledger |
@@ -24,7 +23,6 @@ pub mod admission;
 mod authenticate;
 mod body;
 mod compression;
-mod connection;
 mod cors;
 mod ingest;
 mod otlp;

@@ -3,26 +3,20 @@
 //! It knows nothing of the parts: the app hands it a [`View`].
 
 mod dead_letters;
-mod origin;
 mod page;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::net::server::{self, Connections};
 use crate::net::{self, Acceptor, Authenticator};
 use crate::telemetry::text::TextFormat;
 
@@ -30,10 +24,7 @@ pub use dead_letters::{Answer, DeadLetterApi, PATH as DEAD_LETTERS, Problem, Raw
 pub use page::Link;
 
 /// Connections at a time: people and scrapers, not senders.
-const MAX_CONNECTIONS: usize = 256;
-
-/// How long a client may take for its request line and headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+pub const MAX_CONNECTIONS: usize = 256;
 
 /// Settings (`[web]`).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -78,65 +69,19 @@ pub trait View: Send + Sync + 'static {
 pub async fn serve(
     listener: TcpListener,
     (acceptor, authenticator): (Acceptor, Authenticator),
+    connections: Arc<Connections>,
     view: Arc<dyn View>,
     shutdown: CancellationToken,
 ) {
-    let connections = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let (stream, peer) = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    // Out of file descriptors, mostly: they come back as others close.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-        };
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let (view, acceptor, authenticator) = (Arc::clone(&view), acceptor.clone(), authenticator.clone());
-        let shutdown = shutdown.clone();
-        connections.spawn(async move {
-            let accepted = tokio::select! {
-                () = shutdown.cancelled() => return,
-                accepted = tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)) => accepted,
-            };
-            let stream = match accepted {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection not taken in"),
-                Err(_) => return tracing::debug!(%peer, "no request in time"),
-            };
-            let service = service_fn(move |request| answer(Arc::clone(&view), authenticator.clone(), request));
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = shutdown.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "connection ended");
-            }
-            drop(place);
-        });
-    }
-    connections.close();
-    connections.wait().await;
+    let handler = move |request| answer(Arc::clone(&view), authenticator.clone(), request);
+    server::serve("web", (listener, acceptor), connections, shutdown, handler).await;
 }
 
 async fn answer(
     view: Arc<dyn View>,
     authenticator: Authenticator,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Response<Full<Bytes>> {
     // Probes of orchestrators and balancers have no credentials to show.
     if !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
         && let Err(denied) = authenticator.authenticate(request.headers())
@@ -144,17 +89,17 @@ async fn answer(
         let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
         denied.challenge(response.headers_mut());
         net::drain(request);
-        return Ok(response);
+        return response;
     }
     if is_below(request.uri().path(), DEAD_LETTERS) {
-        return Ok(dead_letters::answer(view.letters(), &request).await);
+        return dead_letters::answer(view.letters(), &request).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));
-        return Ok(response);
+        return response;
     }
-    Ok(match request.uri().path() {
+    match request.uri().path() {
         "/" => reply(StatusCode::OK, "text/html; charset=utf-8", page::render(&view.links(), &view.waiting_for())),
         "/metrics" => {
             let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -170,7 +115,7 @@ async fn answer(
         },
         "/api/v1/status" => reply(StatusCode::OK, "application/json", view.status().await.to_string()),
         _ => plain(StatusCode::NOT_FOUND, "nothing here; / lists what there is\n"),
-    })
+    }
 }
 
 /// Whether a path is `above` or in it.

@@ -20,7 +20,12 @@ impl Collector for AdmissionMetrics {
         write(e, Kind::Gauge, "in_flight_bytes", "Bodies in flight, decompressed copies included", one(bytes))?;
         let budget = self.0.config().memory_budget.as_u64() as f64;
         write(e, Kind::Gauge, "in_flight_budget_bytes", "What may be in flight", one(budget))?;
-        let connections = self.0.connections() as f64;
-        write(e, Kind::Gauge, "connections", "Connections of all receivers", one(connections))
+        let connections = self.0.connections();
+        let help = "Connections of all receivers";
+        write(e, Kind::Gauge, "connections", help, one(connections.open() as f64))?;
+        let help = "Connections of receivers without a request that gave their place to a new one";
+        write(e, Kind::Counter, "connections_gave_way", help, one(connections.gave_way() as f64))?;
+        let help = "New connections to receivers that were closed since all others had a request in flight";
+        write(e, Kind::Counter, "connections_refused", help, one(connections.refused() as f64))
     }
 }

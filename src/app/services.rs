@@ -22,6 +22,7 @@ use super::exporting::{Exporting, Surroundings};
 use super::lag::Lag;
 use super::log_metrics::LogMetrics;
 use super::open_ports::{self, OpenPorts};
+use super::places::Places;
 use super::port_metrics::PortMetrics;
 use super::reload::{Collector, Reload};
 use super::state::State;
@@ -126,8 +127,10 @@ impl Services {
             started: Instant::now(),
             samples: Mutex::default(),
         });
+        let places = Places::new(config);
         if let Some((listener, security)) = open.take("web") {
-            let serve = web::serve(listener, security, view.clone(), services.web.shutdown.clone());
+            let shutdown = services.web.shutdown.clone();
+            let serve = web::serve(listener, security, places.web.clone(), view.clone(), shutdown);
             services.spawn(&services.web, "web", serve);
         }
         let storage = if roles.collector {
@@ -155,7 +158,7 @@ impl Services {
         services.state.done("logs");
         if roles.store && with_store {
             store_start::check(settings).await?;
-            services.start_store(settings, &mut open)?;
+            services.start_store(settings, &mut open, &places)?;
         }
         let store_is_up = match &client {
             Some(client) => tokio::select! {
@@ -168,7 +171,7 @@ impl Services {
         if let Some((logs, letters)) = storage {
             let exporting = services.start_exporters(settings, &logs, &telemetry, &letters).await?;
             view.set_exporting(exporting.clone());
-            let admission = services.start_receivers(config, &mut open, logs.clone(), &telemetry);
+            let admission = services.start_receivers(config, &mut open, places.receivers, logs.clone(), &telemetry);
             collector = Some(Collector { exporting, admission, letters: letters.letters().clone() });
             #[cfg(feature = "demo")]
             if settings.demo {
@@ -213,8 +216,9 @@ impl Services {
         true
     }
 
-    fn start_store(&self, settings: &Settings, open: &mut OpenPorts) -> anyhow::Result<()> {
-        let Some(port) = open.take("sql") else { return Ok(()) };
+    fn start_store(&self, settings: &Settings, open: &mut OpenPorts, places: &Places) -> anyhow::Result<()> {
+        let Some((listener, (acceptor, authenticator))) = open.take("sql") else { return Ok(()) };
+        let port = front::Port { listener, acceptor, authenticator, connections: places.sql.clone() };
         let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
         let run = front::run(config, port, store_start::engine_command(settings)?, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
@@ -250,10 +254,11 @@ impl Services {
         &self,
         config: &Config,
         open: &mut OpenPorts,
+        connections: usize,
         logs: Logs,
         telemetry: &Telemetry,
     ) -> Arc<Admission> {
-        let admission = Arc::new(Admission::new(config.admission.clone()));
+        let admission = Arc::new(Admission::with_cap(config.admission.clone(), connections));
         let metrics = Box::new(AdmissionMetrics(admission.clone()));
         telemetry.with_registry(|registry| registry.register_collector(metrics));
         let pipeline = |(acceptor, authenticator)| {

@@ -215,7 +215,7 @@ impl Files {
         };
         let resolver = Arc::new(SingleCertAndKey::from(Arc::unwrap_or_clone(certificate.certified.clone())));
         let mut config = builder.with_cert_resolver(resolver);
-        config.alpn_protocols = protocols(port.name);
+        config.alpn_protocols = protocols();
         if certificate.client_roots.is_some() {
             // Every connection shows its certificate, so that none outlives its end.
             config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -239,8 +239,7 @@ impl Files {
     }
 }
 
-/// What is offered in ALPN. The web port speaks HTTP/1 alone.
-fn protocols(port: &str) -> Vec<Vec<u8>> {
-    let (http2, http1) = (b"h2".to_vec(), b"http/1.1".to_vec());
-    if port == "web" { vec![http1] } else { vec![http2, http1] }
+/// What is offered in ALPN.
+fn protocols() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
 }

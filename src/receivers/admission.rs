@@ -14,6 +14,8 @@ use bytesize::ByteSize;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::net::server::{Connections, Limits};
+
 /// Settings of admission (`[admission]`).
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,7 +26,8 @@ pub struct Config {
     /// Bytes of all bodies in flight, decompressed copies included. Over it, senders are told to
     /// come back (503, UNAVAILABLE).
     pub memory_budget: ByteSize,
-    /// Connections of all receivers together. One more is closed at once.
+    /// Connections of all receivers together. One more gets the place of one without a request; it
+    /// is closed if there is none.
     pub max_connections: usize,
     /// Requests at once on one HTTP/2 connection.
     pub max_streams: u32,
@@ -39,7 +42,7 @@ pub struct Config {
     /// Time for a whole request, from its head to the reply.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
-    /// Time that an HTTP/1 connection may stay open without a request.
+    /// Time that a connection may stay open without a request.
     #[serde(with = "humantime_serde")]
     pub keep_alive_timeout: Duration,
 }
@@ -59,6 +62,19 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// What holds for connections.
+    fn limits(&self) -> Limits {
+        Limits {
+            max_connections: self.max_connections,
+            max_streams: self.max_streams,
+            header_timeout: self.header_timeout,
+            idle_timeout: self.keep_alive_timeout,
+            write_timeout: self.idle_body_timeout,
+        }
+    }
+}
+
 /// Buffers larger than this are given back to the system rather than kept for the next request.
 const KEPT_BUFFER: usize = 4 << 20;
 
@@ -68,8 +84,7 @@ pub struct Admission {
     /// May change while requests are in flight: each goes on with what it has read.
     config: RwLock<Arc<Config>>,
     used: AtomicUsize,
-    /// Open now.
-    connections: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
     /// Bodies being inflated or walked off the async threads: as many as there are cores.
     heavy: Arc<Semaphore>,
     cores: usize,
@@ -79,10 +94,15 @@ pub struct Admission {
 impl Admission {
     /// Limits of which nothing is used yet.
     pub fn new(config: Config) -> Self {
+        Self::with_cap(config, usize::MAX)
+    }
+
+    /// The same, with never more than `cap` connections.
+    pub fn with_cap(config: Config, cap: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Admission {
             used: AtomicUsize::new(0),
-            connections: Arc::default(),
+            connections: Connections::new(config.limits(), cap),
             heavy: Arc::new(Semaphore::new(cores)),
             cores,
             buffers: Mutex::default(),
@@ -98,6 +118,7 @@ impl Admission {
     /// Other settings from now on, for new connections and requests. What is there already is
     /// neither closed nor refused, even if it is more than the new limits allow.
     pub fn change(&self, config: Config) {
+        self.connections.change(config.limits());
         *self.config.write() = Arc::new(config);
     }
 
@@ -106,22 +127,14 @@ impl Admission {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Connections open now.
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+    /// The connections of all receivers.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
     }
 
     /// Largest request, in bytes.
     pub(crate) fn max_request_size(&self) -> usize {
         usize::try_from(self.config.read().max_request_size.as_u64()).unwrap_or(usize::MAX)
-    }
-
-    /// Room for one more connection, until it is dropped.
-    pub(crate) fn connection(&self) -> Option<Place> {
-        let most = self.config.read().max_connections;
-        let free = |open| (open < most).then_some(open + 1);
-        self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
-        Some(Place(self.connections.clone()))
     }
 
     /// A turn for work that takes milliseconds of CPU time.
@@ -148,16 +161,6 @@ impl Admission {
                 buffers.push(buffer);
             }
         }
-    }
-}
-
-/// The place of a connection, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -239,32 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_counted() {
-        let admission = Admission::new(Config { max_connections: 2, ..Config::default() });
-        let (a, _b) = (admission.connection(), admission.connection());
-        assert!(admission.connection().is_none());
-        assert_eq!(admission.connections(), 2);
-        drop(a);
-        assert!(admission.connection().is_some());
-    }
-
-    #[test]
     fn limits_change_while_they_are_used() {
         let admission = admission(100);
         let mut a = admission.reservation();
         assert!(a.grow(90));
-        let places: Vec<_> = (0..3).map(|_| admission.connection().unwrap()).collect();
         admission.change(Config { memory_budget: ByteSize::b(200), max_connections: 2, ..Config::default() });
         let mut b = admission.reservation();
         assert!(b.grow(110) && !b.grow(1));
-        assert!(admission.connection().is_none());
-        assert_eq!(admission.connections(), 3, "nobody is thrown out");
-        drop(places);
-        assert!(admission.connection().is_some());
+        assert_eq!(admission.connections().limits().max_connections, 2);
         admission.change(Config { memory_budget: ByteSize::b(50), ..Config::default() });
         drop(a);
         assert!(!admission.reservation().grow(1));
         drop(b);
-        assert_eq!((admission.in_flight(), admission.connections()), (0, 0));
+        assert_eq!(admission.in_flight(), 0);
     }
 }

@@ -18,8 +18,8 @@ use super::authenticate::authenticate;
 use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, connection, otlp};
-use crate::net;
+use super::{Pipeline, body, otlp};
+use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 
 mod status;
@@ -66,7 +66,8 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("gzip,zstd,snappy,
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
+    let port = (listener, pipeline.acceptor.clone());
+    let connections = pipeline.admission.connections().clone();
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move {
@@ -80,7 +81,7 @@ pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: Cancella
             )
         }
     };
-    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
+    server::serve(NAME, port, connections, shutdown, handler).await;
 }
 
 /// Whether the request is of gRPC, whatever its codec.

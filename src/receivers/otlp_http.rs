@@ -18,8 +18,8 @@ use super::cors::Cors;
 use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, connection, otlp};
-use crate::net;
+use super::{Pipeline, otlp};
+use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 
 /// Settings of OTLP over HTTP (`[receivers.otlp_http]`).
@@ -59,7 +59,8 @@ const NAME: &str = "otlp_http";
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
+    let port = (listener, pipeline.acceptor.clone());
+    let connections = pipeline.admission.connections().clone();
     let cors = Arc::new(Cors::new(config.cors_allowed_origins));
     let handler = move |request: Request<Incoming>| {
         let (pipeline, cors) = (pipeline.clone(), cors.clone());
@@ -76,7 +77,7 @@ pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, sh
             response
         }
     };
-    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
+    server::serve(NAME, port, connections, shutdown, handler).await;
 }
 
 /// The signal that this path is for.

@@ -20,8 +20,8 @@ use super::authenticate::authenticate;
 use super::otlp_http;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, connection, otlp_grpc};
-use crate::net;
+use super::{Pipeline, otlp_grpc};
+use crate::net::{self, server};
 use crate::signal::Signal;
 
 /// Settings of the Pyroscope receiver (`[receivers.pyroscope]`).
@@ -57,12 +57,13 @@ const NAME: &str = "pyroscope";
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
+    let port = (listener, pipeline.acceptor.clone());
+    let connections = pipeline.admission.connections().clone();
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move { handle(request, &pipeline).await }
     };
-    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
+    server::serve(NAME, port, connections, shutdown, handler).await;
 }
 
 async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {

@@ -12,13 +12,13 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::Pipeline;
 use super::authenticate::authenticate;
 use super::ingest::{self, Check, Checked, Deadline, Ingest, Tally};
 use super::otlp_http::media_type;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, connection};
-use crate::net;
+use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 use crate::wire;
 
@@ -66,12 +66,13 @@ const WRITTEN: [HeaderName; 3] = [
 
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: CancellationToken) {
-    let (acceptor, admission) = (pipeline.acceptor.clone(), pipeline.admission.clone());
+    let port = (listener, pipeline.acceptor.clone());
+    let connections = pipeline.admission.connections().clone();
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move { handle(request, &pipeline).await }
     };
-    connection::serve(NAME, listener, acceptor, admission, shutdown, handler).await;
+    server::serve(NAME, port, connections, shutdown, handler).await;
 }
 
 async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {

@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::net::server::Connections;
 use crate::net::{Acceptor, Authenticator};
 use crate::store::sql;
 
@@ -64,19 +65,27 @@ impl Config {
     }
 }
 
+/// The SQL port.
+#[derive(Debug)]
+pub struct Port {
+    /// Its bound socket.
+    pub listener: TcpListener,
+    /// Its TLS.
+    pub acceptor: Acceptor,
+    /// Its credentials.
+    pub authenticator: Authenticator,
+    /// Its places.
+    pub connections: Arc<Connections>,
+}
+
 /// Runs the engine and serves SQL until `shutdown`; then the engine is told to stop and waited for.
 /// Ends earlier if the engine can never start.
-pub async fn run(
-    config: Config,
-    (listener, security): (TcpListener, (Acceptor, Authenticator)),
-    engine: EngineCommand,
-    shutdown: CancellationToken,
-) {
+pub async fn run(config: Config, port: Port, engine: EngineCommand, shutdown: CancellationToken) {
     let state = Arc::new(State::new(config));
     let mut supervised = tokio::spawn(child::supervise(Arc::clone(&state), engine, shutdown.clone()));
     let monitored = tokio::spawn(monitor::run(Arc::clone(&state), shutdown.clone()));
     let ended = tokio::select! {
-        () = proxy::serve(listener, security, Arc::clone(&state), shutdown) => supervised.await,
+        () = proxy::serve(port, Arc::clone(&state), shutdown) => supervised.await,
         ended = &mut supervised => ended,
     };
     monitored.abort();

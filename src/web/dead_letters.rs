@@ -18,7 +18,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::{origin, reply};
+use super::reply;
+use crate::net::origin;
 
 /// Where all of it is.
 pub const PATH: &str = "/api/v1/dead-letters";

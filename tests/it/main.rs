@@ -6,6 +6,7 @@ mod access;
 mod access_clients;
 mod access_rotation;
 mod cli;
+mod connections;
 mod dead_letters;
 mod delivery;
 mod demo;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// Bytes to and from a peer. The plain one is the socket itself.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub enum Stream<Tls = tokio_rustls::server::TlsStream<TcpStream>> {
     Plain(TcpStream),
     /// With TLS.
     Tls(Box<Tls>),
+    /// A unix socket.
+    Unix(UnixStream),
 }
 
 /// A connection of a client's.
@@ -25,6 +27,7 @@ macro_rules! either {
         match $stream {
             Stream::Plain($inner) => $call,
             Stream::Tls($inner) => $call,
+            Stream::Unix($inner) => $call,
         }
     };
 }

@@ -6,32 +6,31 @@
 //! | `GET /stats` | the engine's metrics |
 //! | `GET /-/healthy`, `GET /-/ready` | 200 while the engine answers; asks for no credentials |
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{HOST, ORIGIN, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use super::Port;
 use super::crash_statements::fingerprint;
 use super::engine_client;
 use super::state::{Engine, Kill, State, Statement};
-use crate::net::{Acceptor, Authenticator, drain};
+use crate::net::server::{self, Limits};
+use crate::net::{Authenticator, drain, origin};
 use crate::store::sql::SqlError;
 use crate::store::sql::http::{Body, FATAL, error_response, json, plain};
 use crate::store::sql::request::Query;
 
-/// Connections at once.
-const MAX_CONNECTIONS: usize = 512;
+/// Connections at a time.
+pub const MAX_CONNECTIONS: usize = 512;
+
+/// Requests at a time on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 32;
 
 /// How long a request waits for an engine that starts again.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -39,67 +38,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a client may take for its headers, and for its body.
 const SLOW_CLIENT: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown`, then lets what runs finish for a moment.
-pub async fn serve(
-    listener: TcpListener,
-    (acceptor, authenticator): (Acceptor, Authenticator),
-    state: Arc<State>,
-    shutdown: CancellationToken,
-) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = async {
-                // The semaphore is never closed, so there is always a place in the end.
-                let place = Arc::clone(&places).acquire_owned().await;
-                (listener.accept().await, place)
-            } => accepted,
-        };
-        let (stream, peer, place) = match accepted {
-            (Ok((stream, peer)), place) => (stream, peer, place),
-            (Err(error), _) => {
-                tracing::warn!(%error, "cannot accept a connection on the sql port");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let (state, shutdown) = (Arc::clone(&state), shutdown.clone());
-        let (acceptor, authenticator) = (acceptor.clone(), authenticator.clone());
-        connections.spawn(async move {
-            let _place = place;
-            let accepted = tokio::select! {
-                () = shutdown.cancelled() => return,
-                accepted = tokio::time::timeout(SLOW_CLIENT, acceptor.accept(stream)) => accepted,
-            };
-            let stream = match accepted {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection to the sql port not taken in"),
-                Err(_) => return tracing::debug!(%peer, "no request on the sql port in time"),
-            };
-            let handler =
-                hyper::service::service_fn(|request| answer(request, authenticator.clone(), Arc::clone(&state)));
-            let mut server = auto::Builder::new(TokioExecutor::new());
-            server.http1().timer(TokioTimer::new()).header_read_timeout(SLOW_CLIENT);
-            let connection = server.serve_connection(TokioIo::new(stream), handler);
-            tokio::pin!(connection);
-            tokio::select! {
-                _ = &mut connection => return,
-                () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            let _ = tokio::time::timeout(Duration::from_secs(2), connection).await;
-        });
-    }
-    connections.close();
-    connections.wait().await;
+/// Limits of the SQL port. A client may leave an answer unread for as long as a statement may run.
+pub fn limits(time_limit: Duration) -> Limits {
+    let limits = Limits { max_connections: MAX_CONNECTIONS, max_streams: MAX_STREAMS, ..Limits::default() };
+    Limits { write_timeout: time_limit.max(limits.write_timeout), ..limits }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    authenticator: Authenticator,
-    state: Arc<State>,
-) -> Result<Response<Body>, Infallible> {
+/// Serves until `shutdown`, then lets what runs finish for a moment.
+pub async fn serve(port: Port, state: Arc<State>, shutdown: CancellationToken) {
+    let Port { listener, acceptor, authenticator, connections } = port;
+    let handler = move |request| answer(request, authenticator.clone(), Arc::clone(&state));
+    server::serve("sql", (listener, acceptor), connections, shutdown, handler).await;
+}
+
+async fn answer(request: Request<Incoming>, authenticator: Authenticator, state: Arc<State>) -> Response<Body> {
     let judged = authenticator.authenticate(request.headers());
     if let Err(denied) = judged
         && !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
@@ -108,12 +60,12 @@ async fn answer(
         let mut response = json(StatusCode::UNAUTHORIZED, &why);
         denied.challenge(response.headers_mut());
         drain(request);
-        return Ok(response);
+        return response;
     }
-    if !same_origin(request.headers()) {
-        return Ok(json(StatusCode::FORBIDDEN, &json!({"error": "requests from other web pages are not taken"})));
+    if !origin::is_ours(request.headers()) {
+        return json(StatusCode::FORBIDDEN, &json!({"error": "requests from other web pages are not taken"}));
     }
-    Ok(match (request.method(), request.uri().path()) {
+    match (request.method(), request.uri().path()) {
         (&Method::POST, "/api/v1/sql") => sql(request, &state).await,
         (&Method::GET, "/stats") => match engine_client::ask(&state, engine_client::get("/stats"), PATIENCE).await {
             Some(answer) => {
@@ -135,15 +87,7 @@ async fn answer(
             response
         }
         _ => json(StatusCode::NOT_FOUND, &json!({"error": "no such path"})),
-    })
-}
-
-/// A browser says where a request comes from. Other sites must not read telemetry by way of a
-/// browser on this machine (the port may have no password, or the browser may know it).
-fn same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    origin.to_str().is_ok_and(|origin| origin.split_once("://").is_some_and(|(_, authority)| authority == host))
+    }
 }
 
 /// Takes a statement off the list of those that run, however it ends.

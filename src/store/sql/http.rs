@@ -8,7 +8,6 @@
 //! | `GET /-/healthy` | 200 if the instance answers a query |
 //! | `GET /stats` | the engine's metrics as JSON |
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,8 +18,6 @@ use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +26,7 @@ use super::error::SqlError;
 use super::format::{Kind, Summary};
 use super::request::{Query, accepted};
 use super::service::{Piece, Service};
+use crate::net::server::{self, Connections, Limits};
 
 /// The body of every answer.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -55,41 +53,23 @@ pub trait Engine: Send + Sync + 'static {
     fn fatal(&self, message: &str);
 }
 
-/// Serves until `shutdown`. Statements that run then are interrupted.
+/// Connections at a time. The store front opens one for each request.
+const MAX_CONNECTIONS: usize = 1024;
+
+/// Serves until `shutdown`. Statements that run then have a moment, and are interrupted.
 pub async fn serve(listener: UnixListener, service: Service, engine: Arc<dyn Engine>, shutdown: CancellationToken) {
-    loop {
-        let stream = tokio::select! {
-            () = shutdown.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection on the query socket");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-        };
-        let (service, engine, shutdown) = (service.clone(), Arc::clone(&engine), shutdown.clone());
-        tokio::spawn(async move {
-            let handler = hyper::service::service_fn(|request| answer(request, service.clone(), Arc::clone(&engine)));
-            let server = auto::Builder::new(TokioExecutor::new());
-            let connection = server.serve_connection(TokioIo::new(stream), handler);
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                // The other end went away; nothing to be done about it.
-                _ = connection => {}
-            }
-        });
-    }
+    let limits = Limits {
+        max_connections: MAX_CONNECTIONS,
+        write_timeout: service.config().time_limit.max(Limits::default().write_timeout),
+        ..Limits::default()
+    };
+    let handler = move |request| answer(request, service.clone(), Arc::clone(&engine));
+    server::serve("query.sock", listener, Connections::new(limits, usize::MAX), shutdown, handler).await;
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    service: Service,
-    engine: Arc<dyn Engine>,
-) -> Result<Response<Body>, Infallible> {
+async fn answer(request: Request<Incoming>, service: Service, engine: Arc<dyn Engine>) -> Response<Body> {
     let path = request.uri().path();
-    Ok(match (request.method(), path) {
+    match (request.method(), path) {
         (&Method::POST, "/api/v1/sql") => sql(request, &service, &engine).await,
         (&Method::DELETE, path) if path.starts_with("/api/v1/sql/") => {
             let id = &path["/api/v1/sql/".len()..];
@@ -117,7 +97,7 @@ async fn answer(
             response
         }
         _ => json(StatusCode::NOT_FOUND, &serde_json::json!({"error": "no such path"})),
-    })
+    }
 }
 
 async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Engine>) -> Response<Body> {

@@ -25,6 +25,9 @@ const STACK: usize = 64 << 20;
 /// Statements that wait for their turn, for each that may run.
 const WAITING: usize = 8;
 
+/// How long a client may leave a piece of its answer unread while other statements wait for a turn.
+const UNREAD: Duration = Duration::from_secs(2);
+
 /// Gives a fresh connection for each statement.
 pub trait Connect: Send + Sync + 'static {
     /// A new connection to the instance that holds the tables.
@@ -68,6 +71,20 @@ struct Inner {
     waiting: Semaphore,
     running: Mutex<HashMap<String, Running>>,
     metrics: Mutex<Metrics>,
+}
+
+impl Inner {
+    /// Waits until a turn has been held for [`UNREAD`] without progress and is wanted by others.
+    async fn others_wait(&self) {
+        let turns = self.config.concurrency.max(1);
+        let all = turns * (1 + WAITING);
+        loop {
+            tokio::time::sleep(UNREAD).await;
+            if all.saturating_sub(self.waiting.available_permits()) > turns {
+                return;
+            }
+        }
+    }
 }
 
 /// A statement that runs now, and how to stop it.
@@ -191,14 +208,14 @@ impl Service {
         let started = Instant::now();
         let limit = self.inner.config.time_limit;
         let inner = Arc::clone(&self.inner);
-        let Ok(_waiting) = inner.waiting.try_acquire() else {
+        let Ok(waiting) = inner.waiting.try_acquire() else {
             return Err(SqlError::Busy(inner.config.concurrency * (1 + WAITING)));
         };
         let turn = tokio::select! {
             turn = tokio::time::timeout(limit, inner.turns.acquire()) => turn,
             () = pieces.closed() => return Ok(()),
         };
-        let Ok(Ok(_turn)) = turn else {
+        let Ok(Ok(turn)) = turn else {
             return Err(SqlError::Busy(inner.config.concurrency));
         };
 
@@ -261,6 +278,8 @@ impl Service {
             }
         };
         inner.metrics.lock().add(word, started.elapsed());
+        // The statement is done: a client that does not read must not hold its turn.
+        drop((turn, waiting));
         let _ = tokio::time::timeout(limit, pieces.send(last)).await;
         Ok(())
     }
@@ -316,6 +335,11 @@ impl Job {
                     biased;
                     () = self.stop.token.cancelled() => Err(stopped()),
                     sent = sending => sent.map_err(|_| stopped()),
+                    () = inner.others_wait() => {
+                        let why = "the client did not read the answer while other statements waited for a turn";
+                        self.stop.because(SqlError::Interrupted(why.to_owned()));
+                        Err(stopped())
+                    }
                 }
             })
         });

@@ -1,8 +1,8 @@
-//! Which requests may change something: not those of other web pages.
+//! Telling requests that a browser sends for the page of another site.
 //!
-//! A browser says with `Origin` whose page a POST or a DELETE comes from (Fetch standard, "Origin
+//! A browser says with `Origin` which page a POST or a DELETE comes from (Fetch standard, "Origin
 //! header"). A page of ours is fine. To compare `Origin` with `Host` alone would not do: a foreign
-//! page can have its own name lead to our address (DNS rebinding), and then both are that name. So
+//! page can make its own name point to our address (DNS rebinding), and then both are that name. So
 //! a page must have been opened by an address or as `localhost`.
 
 use std::net::IpAddr;
