@@ -36,10 +36,12 @@ mod split;
 mod walk;
 
 pub mod ingest;
+pub mod jfr;
 pub mod json;
 pub mod pprof_proto;
 pub mod prompb;
 pub mod pushpb;
+pub mod speedscope;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -89,8 +89,6 @@ pub struct Counts {
     pub undecodable_records: u64,
     /// Items in them, as the log has counted.
     pub undecodable_items: u64,
-    /// Profiles in a format that is kept but not decoded (JFR, speedscope, trie, tree).
-    pub opaque_profiles: u64,
 }
 
 /// Turns records into chunks. One for all signals; not shared between threads.
@@ -174,11 +172,7 @@ impl Decoder {
                 profiles::decode_push(record, &payload, self.limits.max_decoded_size, profiles, encoder)
             }
             (Format::PyroscopeIngest, _) => {
-                let limit = self.limits.max_decoded_size;
-                profiles::decode_ingest(record, &payload, limit, profiles, encoder).map(|(items, opaque)| {
-                    self.counts.opaque_profiles += opaque;
-                    items
-                })
+                profiles::decode_ingest(record, &payload, self.limits.max_decoded_size, profiles, encoder)
             }
         };
         decoded.map_err(|error| DecodeError::Malformed { format: batch.format.name(), reason: error.to_string() })

@@ -1,7 +1,5 @@
 //! Whether a body of `/ingest` is the profile that it claims to be.
 
-use serde::de::IgnoredAny;
-
 use crate::receivers::admission::Reservation;
 use crate::receivers::compression::inflated;
 use crate::receivers::refusal::Refusal;
@@ -45,7 +43,9 @@ pub(super) fn check(
         ProfileFormat::Jfr => jfr(body, limit, room),
         ProfileFormat::Groups => folded(body, true),
         ProfileFormat::Lines => folded(body, false),
-        ProfileFormat::Speedscope => speedscope(body),
+        ProfileFormat::Speedscope => plain(body, limit, room, |file| {
+            wire::speedscope::File::parse(file).map(|_| ()).map_err(|error| malformed(&error.to_string()))
+        }),
     }
 }
 
@@ -87,23 +87,10 @@ fn plain(
     inflated(compression, bytes, limit, room, |plain, _| look(plain))
 }
 
-/// Chunks of a flight recording, each with its magic and its size, one after the other.
+/// A flight recording, gzipped or not.
 fn jfr(bytes: &[u8], limit: usize, room: &mut Reservation) -> Result<(), Refusal> {
     plain(bytes, limit, room, |recording| {
-        let mut rest = recording;
-        while !rest.is_empty() {
-            let at = recording.len() - rest.len();
-            if !rest.starts_with(b"FLR\0") {
-                return Err(malformed(&format!("jfr: no chunk begins at byte {at}")));
-            }
-            let size = rest.get(8..16).and_then(|size| size.try_into().ok()).map(u64::from_be_bytes);
-            rest = size
-                .and_then(|size| usize::try_from(size).ok())
-                .filter(|&size| size >= 68)
-                .and_then(|size| rest.get(size..))
-                .ok_or_else(|| malformed(&format!("jfr: the chunk at byte {at} is cut off")))?;
-        }
-        if recording.is_empty() { Err(malformed("jfr: no chunk")) } else { Ok(()) }
+        wire::jfr::check(recording).map_err(|error| malformed(&format!("jfr: {error}")))
     })
 }
 
@@ -130,23 +117,6 @@ fn count(line: &[u8]) -> Option<u64> {
     std::str::from_utf8(&line[at + 1..]).ok()?.parse().ok()
 }
 
-/// A JSON object with speedscope's two lists.
-fn speedscope(body: &[u8]) -> Result<(), Refusal> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        shared: Shared,
-        #[serde(rename = "profiles")]
-        _profiles: Vec<IgnoredAny>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Shared {
-        #[serde(rename = "frames")]
-        _frames: Vec<IgnoredAny>,
-    }
-    let file: Result<File, _> = serde_json::from_slice(body);
-    file.map(|file| drop(file.shared)).map_err(|error| malformed(&format!("speedscope: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -170,19 +140,22 @@ mod tests {
     }
 
     #[test]
-    fn recordings_are_whole_chunks() {
+    fn recordings_are_whole_chunks_that_can_be_read() {
+        let recording = wire::jfr::testing::shop("cpu");
+        assert_eq!(run(ProfileFormat::Jfr, &recording), Ok(()));
+        assert_eq!(run(ProfileFormat::Jfr, &recording.repeat(2)), Ok(()));
+        assert!(run(ProfileFormat::Jfr, &recording[..99]).is_err_and(|e| e.contains("cut off")));
+        assert!(run(ProfileFormat::Jfr, b"PK").is_err_and(|e| e.contains("no chunk begins at byte 0")));
         let mut chunk = b"FLR\0\0\x02\0\0".to_vec();
         chunk.extend(100u64.to_be_bytes());
         chunk.resize(100, 0);
-        assert_eq!(run(ProfileFormat::Jfr, &chunk), Ok(()));
-        assert_eq!(run(ProfileFormat::Jfr, &chunk.repeat(2)), Ok(()));
-        assert!(run(ProfileFormat::Jfr, &chunk[..99]).is_err_and(|e| e.contains("cut off")));
-        assert!(run(ProfileFormat::Jfr, b"PK").is_err_and(|e| e.contains("no chunk begins at byte 0")));
+        assert!(run(ProfileFormat::Jfr, &chunk).is_err_and(|e| e.contains("the constants are outside of the chunk")));
     }
 
     #[test]
     fn speedscope_has_frames_and_profiles() {
-        assert_eq!(run(ProfileFormat::Speedscope, br#"{"shared":{"frames":[]},"profiles":[{}],"x":1}"#), Ok(()));
+        assert_eq!(run(ProfileFormat::Speedscope, br#"{"shared":{"frames":[]},"profiles":[],"x":1}"#), Ok(()));
+        assert!(run(ProfileFormat::Speedscope, br#"{"shared":{"frames":[]},"profiles":[{}]}"#).is_err());
         assert!(run(ProfileFormat::Speedscope, br#"{"profiles":[]}"#).is_err_and(|e| e.contains("shared")));
         let deep = format!("{{\"shared\":{}", "[".repeat(100_000));
         assert!(run(ProfileFormat::Speedscope, deep.as_bytes()).is_err());

@@ -6,10 +6,12 @@
 //! share them.
 
 mod folded;
+mod jfr;
 mod name;
 mod otlp;
 mod pprof;
 mod pyroscope;
+mod speedscope;
 
 use std::collections::HashMap;
 
@@ -30,6 +32,16 @@ const MAX_FRAMES: usize = 2048;
 
 /// Name of the frame that stands for what was cut off.
 const DEEPER: &str = "[deeper]";
+
+/// Bytes of text and labels that the profiles of one record may grow to. Samples and frames refer to
+/// texts, so that a small record can name a long one again and again.
+const MAX_GROWTH: usize = 128 << 20;
+
+/// Why a record that grows beyond [`MAX_GROWTH`] has no rows.
+const GROWS: &str = "the profile grows beyond 128 MiB of text and labels";
+
+/// The service of a profile that does not name one, as Pyroscope has it.
+const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// Samples of one profile. Pyroscope itself takes 16,000.
 const MAX_SAMPLES: usize = 1 << 20;
@@ -97,6 +109,8 @@ pub(crate) struct Profiles {
     pub(crate) samples: SampleRows,
     pub(crate) stacks: StackRows,
     pub(crate) frames: FrameRows,
+    /// Bytes of the rows that the current record has brought, about.
+    grown: usize,
     stacks_emitted: Emitted,
     frames_emitted: Emitted,
 }
@@ -140,6 +154,14 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Samples are taken every so many nanoseconds of processor time, as Pyroscope says it of every
+    /// profile of time that does not say so itself.
+    fn periodic(&mut self, period: i64) {
+        self.period = period;
+        "cpu".clone_into(&mut self.period_type);
+        "nanoseconds".clone_into(&mut self.period_unit);
+    }
+
     fn profile_type(&self, sample_type: &str, sample_unit: &str) -> String {
         format!("{}:{sample_type}:{sample_unit}:{}:{}", self.name, self.period_type, self.period_unit)
     }
@@ -166,10 +188,17 @@ pub(crate) struct SampleKey {
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     index: HashMap<SampleKey, usize>,
+    /// Bytes of the labels.
+    bytes: usize,
     rows: Vec<(SampleKey, Vec<i64>)>,
 }
 
 impl Samples {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Adds a sample with one value for each sample type.
     pub(crate) fn add(&mut self, key: SampleKey, values: &[i64]) -> Result<(), ProtoError> {
         if let Some((_, sums)) = self.index.get(&key).and_then(|i| self.rows.get_mut(*i)) {
@@ -181,6 +210,10 @@ impl Samples {
         if self.rows.len() == MAX_SAMPLES {
             return Err(ProtoError::Meaning("more than a million different samples in a profile"));
         }
+        self.bytes += key.labels.len();
+        if self.bytes > MAX_GROWTH {
+            return Err(ProtoError::Meaning(GROWS));
+        }
         self.index.insert(key.clone(), self.rows.len());
         self.rows.push((key, values.to_vec()));
         Ok(())
@@ -191,7 +224,8 @@ impl Profiles {
     /// The id of a frame, whose row is given out if need be.
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, time: Option<i64>) -> i64 {
         let id = frame.id();
-        if self.frames_emitted.first(id, time::day(time)) {
+        self.grown += frame.function.len() + frame.file.len() + frame.mapping.len();
+        if !self.is_full() && self.frames_emitted.first(id, time::day(time)) {
             self.frames.frame_id.push(Some(id));
             self.frames.time.push(time);
             self.frames.function.push_set(frame.function);
@@ -212,7 +246,8 @@ impl Profiles {
         }
         let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let id = xxh3_64(&bytes).cast_signed();
-        if self.stacks_emitted.first(id, time::day(time)) {
+        self.grown += bytes.len();
+        if !self.is_full() && self.stacks_emitted.first(id, time::day(time)) {
             self.stacks.stack_id.push(Some(id));
             self.stacks.time.push(time);
             self.stacks.frame_ids.push(Some(&ids));
@@ -221,8 +256,22 @@ impl Profiles {
         id
     }
 
+    /// Whether the current record has grown beyond its bound: then its rows are not wanted any more,
+    /// and [`Profiles::profile`] fails.
+    fn is_full(&self) -> bool {
+        self.grown > MAX_GROWTH
+    }
+
     /// Adds a profile with its samples.
-    pub(crate) fn profile(&mut self, header: &Header, types: &[SampleType], samples: &Samples) {
+    pub(crate) fn profile(
+        &mut self,
+        header: &Header,
+        types: &[SampleType],
+        samples: &Samples,
+    ) -> Result<(), ProtoError> {
+        if self.is_full() {
+            return Err(ProtoError::Meaning(GROWS));
+        }
         for (i, sample_type) in types.iter().enumerate() {
             let profile_type = header.profile_type(&sample_type.name, &sample_type.unit);
             let (mut count, mut total) = (0i64, 0i64);
@@ -234,12 +283,7 @@ impl Profiles {
             }
             self.header(header, &profile_type, sample_type, count, total);
         }
-    }
-
-    /// Adds a profile that is kept but not decoded.
-    pub(crate) fn opaque(&mut self, header: &Header) {
-        let none = SampleType { name: String::new(), unit: String::new() };
-        self.header(header, "", &none, 0, 0);
+        Ok(())
     }
 
     fn header(&mut self, header: &Header, profile_type: &str, sample_type: &SampleType, count: i64, total: i64) {
@@ -277,12 +321,14 @@ impl Profiles {
 
     /// The record was good.
     pub(crate) fn keep(&mut self) {
+        self.grown = 0;
         self.stacks_emitted.keep();
         self.frames_emitted.keep();
     }
 
     /// The record was malformed.
     pub(crate) fn take_back(&mut self) {
+        self.grown = 0;
         self.stacks_emitted.take_back();
         self.frames_emitted.take_back();
     }
@@ -291,6 +337,15 @@ impl Profiles {
     pub(crate) fn forget(&mut self) {
         self.stacks_emitted.forget();
         self.frames_emitted.forget();
+    }
+}
+
+/// What a frame without a symbol is called: its library, which else nobody would see in a flame
+/// graph, and the address.
+fn unsymbolized(mapping: &str, address: u64) -> String {
+    match mapping.rsplit(['/', '\\']).next().unwrap_or_default() {
+        "" => format!("0x{address:x}"),
+        library => format!("{library} 0x{address:x}"),
     }
 }
 

@@ -6,7 +6,7 @@
 
 /// What is wrong with a message. The receivers have checked the payload already, so this is rare,
 /// and where it is in the payload matters less than that nothing of it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProtoError {
     /// The message ends within a field.
     #[error("the message ends within a field")]
@@ -26,6 +26,9 @@ pub(crate) enum ProtoError {
     /// Messages are nested too deeply.
     #[error("nested too deeply")]
     Depth,
+    /// What a reader of another format says.
+    #[error("{0}")]
+    Text(String),
     /// A reference points nowhere, or a part that must be there is missing.
     #[error("{0}")]
     Meaning(&'static str),

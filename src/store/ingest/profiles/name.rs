@@ -1,17 +1,69 @@
 //! What Pyroscope calls a profile (`pkg/ingester/pyroscope` and `pkg/og` of grafana/pyroscope).
 
-use super::SampleType;
+use std::collections::HashMap;
 
-/// The name of a profile with these sample types: its first word in a profile type.
-pub(super) fn of_sample_types<'a>(types: impl Iterator<Item = &'a str> + Clone) -> String {
-    let any = |found: fn(&str) -> bool| types.clone().any(found);
-    if any(|name| name == "wall") {
-        return "wall".to_owned();
+use serde::Deserialize;
+
+use super::SampleType;
+use crate::store::ingest::proto::ProtoError;
+
+/// What the sample types of a pprof are called to people. Go's profiler says so beside each profile
+/// (part `sample_type_config`), since a block and a mutex profile are alike but for that.
+#[derive(Debug, Default)]
+pub(super) struct DisplayNames(Option<HashMap<String, SampleTypeConfig>>);
+
+#[derive(Debug, Default, Deserialize)]
+struct SampleTypeConfig {
+    #[serde(default, rename = "display-name")]
+    display_name: String,
+}
+
+impl DisplayNames {
+    /// Reads the part `sample_type_config`.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, ProtoError> {
+        let config = serde_json::from_slice::<HashMap<String, Option<SampleTypeConfig>>>(json)
+            .map_err(|_| ProtoError::Meaning("malformed sample_type_config"))?;
+        Ok(DisplayNames(Some(config.into_iter().map(|(name, config)| (name, config.unwrap_or_default())).collect())))
     }
-    if any(|name| name == "cpu" || name == "itimer") {
-        return "process_cpu".to_owned();
+
+    fn of<'a>(&'a self, sample_type: &'a str) -> &'a str {
+        let name = match &self.0 {
+            Some(config) => config.get(sample_type).map_or("", |config| config.display_name.as_str()),
+            None => match sample_type {
+                "samples" => "cpu",
+                "goroutine" => "goroutines",
+                "contentions" => "mutex_count",
+                "delay" => "mutex_duration",
+                _ => "",
+            },
+        };
+        if name.is_empty() { sample_type } else { name }
     }
-    types.clone().next().map_or("unknown", of_sample_type).to_owned()
+
+    /// The name of a profile with these sample types, the first word in a profile type
+    /// (`metricName` in `pkg/og/convert/pprof/profile.go`).
+    pub(super) fn profile<'a>(&'a self, types: impl Iterator<Item = &'a str> + Clone) -> String {
+        if types.clone().any(|name| name == "wall") {
+            return "wall".to_owned();
+        }
+        let mut last = "unknown";
+        for sample_type in types {
+            let shown = self.of(sample_type);
+            let has = |words: &[&str]| words.iter().any(|word| shown.contains(word));
+            last = shown;
+            if has(&["cpu", "itimer"]) {
+                return "process_cpu".to_owned();
+            }
+            if has(&["alloc_", "inuse_"]) || matches!(shown, "space" | "objects") {
+                return "memory".to_owned();
+            }
+            let known = [("mutex_", "mutex"), ("block_", "block"), ("goroutines", "goroutines")];
+            if let Some((_, name)) = known.iter().find(|(word, _)| shown.contains(word)) {
+                return (*name).to_owned();
+            }
+        }
+        if last.is_empty() { "unknown".to_owned() } else { last.to_owned() }
+    }
 }
 
 /// The name for one sample type.

@@ -3,11 +3,13 @@
 
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::profiles::v1development::{Profile, ProfilesDictionary, Sample, ValueType};
 use prost::Message;
 
-use crate::store::ingest::profiles::{Frame, Header, Profiles, SampleKey, SampleType, Samples, name, profile_id};
+use crate::store::ingest::profiles::{
+    Frame, Header, Profiles, SampleKey, SampleType, Samples, UNKNOWN_SERVICE, name, profile_id, unsymbolized,
+};
 use crate::store::ingest::proto::ProtoError;
 use crate::store::ingest::time;
 use crate::store::ingest::variant::Encoder;
@@ -46,11 +48,6 @@ fn push(
     profiles: &mut Profiles,
     encoder: &mut Encoder,
 ) -> Result<(), ProtoError> {
-    let service_name = resource.iter().find(|attribute| attribute.key == "service.name");
-    let service_name = service_name.and_then(|attribute| match attribute.value.as_ref()?.value.as_ref()? {
-        Any::StringValue(name) => Some(name.clone()),
-        _ => None,
-    });
     let mut labels = resource.to_vec();
     labels.extend(dictionary.attributes(&profile.attribute_indices)?);
     let sample_type = dictionary.value_type(profile.sample_type.as_ref())?;
@@ -63,23 +60,63 @@ fn push(
         } else {
             profile_id(record.position.0, number, &record.batch.payload)
         },
-        time: time::stored(profile.time_unix_nano),
+        time: time::stored(profile.time_unix_nano).or_else(|| time::stored(record.batch.received)),
         duration: i64::try_from(profile.duration_nano).ok().filter(|ns| *ns > 0),
         name,
         period_type: period.name,
         period_unit: period.unit,
         period: profile.period,
-        service_name,
+        service_name: None,
         labels: variant(&labels, encoder)?,
         format: "otlp",
     };
-    let mut samples = Samples::default();
+    // One profiler for a whole machine names the service of each sample.
+    let mut services: Vec<(String, Samples)> = vec![(service_of_resource(resource), Samples::default())];
     for sample in &profile.samples {
-        let key = dictionary.sample(sample, header.time, profiles, encoder)?;
-        samples.add(key, &[value(sample).saturating_mul(weight)])?;
+        let attributes = dictionary.attributes(&sample.attribute_indices)?;
+        let at = match service_name(&attributes) {
+            None => 0,
+            Some(name) => services.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                services.push((name, Samples::default()));
+                services.len() - 1
+            }),
+        };
+        let key = dictionary.sample(sample, &attributes, header.time, profiles, encoder)?;
+        services[at].1.add(key, &[value(sample).saturating_mul(weight)])?;
     }
-    profiles.profile(&header, &[sample_type], &samples);
+    for (i, (service_name, samples)) in services.into_iter().enumerate() {
+        if i == 0 || !samples.is_empty() {
+            let header = Header { service_name: Some(service_name), ..header.clone() };
+            profiles.profile(&header, std::slice::from_ref(&sample_type), &samples)?;
+        }
+    }
     Ok(())
+}
+
+/// The service that attributes name.
+fn service_name(attributes: &[KeyValue]) -> Option<String> {
+    text(attributes, "service.name").filter(|name| !name.is_empty())
+}
+
+/// The service of a resource; one that names none is `unknown_service`, with its program if that is
+/// known (OpenTelemetry semantic conventions, `service.name`).
+fn service_of_resource(resource: &[KeyValue]) -> String {
+    service_name(resource).unwrap_or_else(|| match text(resource, "process.executable.name") {
+        Some(program) if !program.is_empty() => format!("{UNKNOWN_SERVICE}:{program}"),
+        _ => UNKNOWN_SERVICE.to_owned(),
+    })
+}
+
+/// An attribute as text, if it is there and is a single value.
+fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
+    let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
+    Some(match attribute.value.as_ref()?.value.as_ref()? {
+        Any::StringValue(text) => text.clone(),
+        Any::IntValue(number) => number.to_string(),
+        Any::DoubleValue(number) => number.to_string(),
+        Any::BoolValue(truth) => truth.to_string(),
+        _ => return None,
+    })
 }
 
 /// A sample may hold a value for each of several times, or times alone, which count one each.
@@ -128,13 +165,22 @@ impl<'a> Dictionary<'a> {
         Ok(KeyValue { key, value, ..KeyValue::default() })
     }
 
+    /// Recursion is bounded: the receiver takes no body that is nested deeper than
+    /// [`crate::wire::Limits`] says.
     fn any(&self, value: &AnyValue) -> Result<AnyValue, ProtoError> {
-        match value.value {
-            Some(Any::StringValueStrindex(index)) => {
-                Ok(AnyValue { value: Some(Any::StringValue(self.text(index)?.to_owned())) })
+        let value = match &value.value {
+            Some(Any::StringValueStrindex(index)) => Some(Any::StringValue(self.text(*index)?.to_owned())),
+            Some(Any::ArrayValue(list)) => {
+                let values = list.values.iter().map(|value| self.any(value)).collect::<Result<_, _>>()?;
+                Some(Any::ArrayValue(ArrayValue { values }))
             }
-            _ => Ok(value.clone()),
-        }
+            Some(Any::KvlistValue(map)) => {
+                let values = map.values.iter().map(|entry| self.key_value(entry)).collect::<Result<_, _>>()?;
+                Some(Any::KvlistValue(KeyValueList { values }))
+            }
+            other => other.clone(),
+        };
+        Ok(AnyValue { value })
     }
 
     fn attributes(&self, indices: &[i32]) -> Result<Vec<KeyValue>, ProtoError> {
@@ -153,13 +199,13 @@ impl<'a> Dictionary<'a> {
     fn sample(
         &self,
         sample: &Sample,
+        attributes: &[KeyValue],
         time: Option<i64>,
         profiles: &mut Profiles,
         encoder: &mut Encoder,
     ) -> Result<SampleKey, ProtoError> {
         let link = Self::get(&self.0.link_table, sample.link_index, "profiles: no such link")?;
         let is_set = |id: &[u8]| id.iter().any(|byte| *byte != 0);
-        let attributes = self.attributes(&sample.attribute_indices)?;
         let stack = Self::get(&self.0.stack_table, sample.stack_index, "profiles: no such stack")?;
         let mut frames = Vec::new();
         // Leaf first there, root first here; likewise the lines of what was inlined.
@@ -173,7 +219,7 @@ impl<'a> Dictionary<'a> {
             stack_id: profiles.stack(frames.into_iter(), time),
             trace_id: link.map(|link| link.trace_id.clone()).filter(|id| is_set(id)).unwrap_or_default(),
             span_id: link.map(|link| link.span_id.clone()).filter(|id| is_set(id)).unwrap_or_default(),
-            labels: if attributes.is_empty() { Vec::new() } else { variant(&attributes, encoder)? },
+            labels: if attributes.is_empty() { Vec::new() } else { variant(attributes, encoder)? },
         })
     }
 
@@ -190,7 +236,7 @@ impl<'a> Dictionary<'a> {
         let mapping = Self::get(&self.0.mapping_table, location.mapping_index, "profiles: no such mapping")?;
         let mapping = mapping.map_or(Ok(""), |mapping| self.text(mapping.filename_strindex))?;
         if location.lines.is_empty() {
-            let address = format!("0x{:x}", location.address);
+            let address = unsymbolized(mapping, location.address);
             frames.push(profiles.frame(&Frame { function: &address, mapping, ..Frame::default() }, time));
         }
         for line in location.lines.iter().rev().take(super::MAX_FRAMES) {

@@ -7,7 +7,8 @@ use prost::Message;
 
 use crate::signal::Compression;
 use crate::store::ingest::inflate::inflate;
-use crate::store::ingest::profiles::{Frame, Header, Profiles, SampleKey, SampleType, Samples, name};
+use crate::store::ingest::profiles::name::DisplayNames;
+use crate::store::ingest::profiles::{Frame, Header, Profiles, SampleKey, SampleType, Samples, unsymbolized};
 use crate::store::ingest::proto::ProtoError;
 use crate::store::ingest::remote_write::unhex;
 use crate::store::ingest::variant::{Encoder, Value};
@@ -58,14 +59,19 @@ impl Pprof {
     }
 
     /// Fills in what the profile itself says: period, and what is not set yet of name and times.
-    pub(super) fn complete(&self, header: &mut Header, types: &[SampleType]) -> Result<(), ProtoError> {
+    pub(super) fn complete(
+        &self,
+        header: &mut Header,
+        types: &[SampleType],
+        names: &DisplayNames,
+    ) -> Result<(), ProtoError> {
         if let Some(period) = &self.profile.period_type {
             header.period_type = self.text(period.r#type)?.to_owned();
             header.period_unit = self.text(period.unit)?.to_owned();
         }
         header.period = self.profile.period;
         if header.name.is_empty() {
-            header.name = name::of_sample_types(types.iter().map(|sample_type| sample_type.name.as_str()));
+            header.name = names.profile(types.iter().map(|sample_type| sample_type.name.as_str()));
         }
         header.time = header.time.or_else(|| (self.profile.time_nanos > 0).then_some(self.profile.time_nanos));
         if self.profile.duration_nanos > 0 {
@@ -119,7 +125,7 @@ impl Pprof {
             None => return Err(ProtoError::Meaning("pprof: no such mapping")),
         };
         if location.line.is_empty() {
-            let address = format!("0x{:x}", location.address);
+            let address = unsymbolized(mapping, location.address);
             return Ok(vec![profiles.frame(&Frame { function: &address, mapping, ..Frame::default() }, time)]);
         }
         let mut frames = Vec::with_capacity(location.line.len());

@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::profiles::v1development as otlp;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -11,6 +11,8 @@ use crate::signal::{Format, Meta, Signal};
 use crate::store::ingest::DecodeError;
 use crate::store::ingest::testing::{RECEIVED, TestStore, record, some};
 use crate::store::schema::Table;
+use crate::wire::jfr::labels::{Context, LabelsSnapshot};
+use crate::wire::jfr::testing;
 use crate::wire::pprof_proto as proto;
 use crate::wire::pushpb::{LabelPair, PushRequest, RawProfileSeries, RawSample};
 
@@ -181,14 +183,199 @@ fn pushed_profiles_have_the_name_of_their_series() {
     assert_eq!(row, some(&["2", types, "py", "eu", "2026-01-01 00:00:00", "2026-01-01 00:00:00"]));
 }
 
+/// A multipart body of parts.
+fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, data) in parts {
+        body.extend(format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n").into_bytes());
+        body.extend(*data);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--b--\r\n");
+    body
+}
+
+const FORM: &str = "multipart/form-data; boundary=b";
+
+/// Profile types with their totals and numbers of samples.
+const TOTALS: &str = "SELECT profile_type, total, sample_count FROM profiles ORDER BY ALL";
+
+/// Stacks of all samples with their values.
+const ALL_FOLDED: &str = "SELECT profile_type, string_agg(function, ';' ORDER BY i) AS stack, any_value(value) AS value
+    FROM (SELECT *, row_number() OVER () AS n FROM profile_samples)
+    JOIN (SELECT stack_id, unnest(frame_ids) AS frame_id, generate_subscripts(frame_ids, 1) AS i FROM stacks) USING (stack_id)
+    JOIN frames USING (frame_id) GROUP BY n, profile_type ORDER BY ALL";
+
 #[test]
-fn formats_that_are_not_decoded_are_kept_as_a_row_and_counted() {
+fn flight_recordings_are_profiles_as_pyroscope_names_them() {
     let mut store = TestStore::new();
-    ingest(&mut store, "name=java&format=jfr", "", b"FLR\0rest".to_vec()).expect("kept");
-    ingest(&mut store, "name=js&format=speedscope", "", b"{}".to_vec()).expect("kept");
-    let rows = store.rows("SELECT service_name, format, profile_type, sample_count FROM profiles ORDER BY ALL");
-    assert_eq!(rows, [some(&["java", "jfr", "NULL", "0"]), some(&["js", "speedscope", "NULL", "0"])]);
-    assert_eq!(store.decoder.counts().opaque_profiles, 2);
+    let context = Context { labels: [(1, 2)].into() };
+    let strings = [(1, "thread"), (2, "web-1"), (3, "GET /cart")].map(|(id, text)| (id, text.to_owned()));
+    let labels = LabelsSnapshot { contexts: [(4, context)].into(), strings: strings.into() };
+    let body = form(&[("jfr", &gzip(&testing::shop("cpu"))), ("labels", &gzip(&labels.encode_to_vec()))]);
+    let query = "name=shop%7Bpod%3Dp1%7D&format=jfr&from=1767225600&until=1767225610&sampleRate=100";
+    ingest(&mut store, query, FORM, body).expect("decode");
+    let totals = [
+        some(&["memory:alloc_in_new_tlab_bytes:bytes:space:bytes", "64", "1"]),
+        some(&["memory:alloc_in_new_tlab_objects:count:space:bytes", "1", "1"]),
+        some(&["mutex:contentions:count:mutex:count", "1", "1"]),
+        some(&["mutex:delay:nanoseconds:mutex:count", "5000", "1"]),
+        some(&["process_cpu:cpu:nanoseconds:cpu:nanoseconds", "20000000", "1"]),
+    ];
+    assert_eq!(store.rows(TOTALS), totals);
+    assert_eq!(
+        store.row("SELECT min(service_name), min(labels.pod), min(labels.jfr_event), min(format), min(time), min(duration_ns) FROM profiles"),
+        some(&["shop", "p1", "cpu", "jfr", "2026-01-01 00:00:00", "10000000000"])
+    );
+    let folded = store.rows(ALL_FOLDED);
+    let add = "shop/Main.main;shop/Cart$$Lambda_.add";
+    assert_eq!(folded[2], some(&["mutex:contentions:count:mutex:count", "shop/Main.main", "1"]));
+    assert_eq!(folded[4], some(&["process_cpu:cpu:nanoseconds:cpu:nanoseconds", add, "20000000"]));
+    let row = store
+        .row("SELECT span_id, trace_id, labels.thread, labels.span_name FROM profile_samples WHERE value = 20000000");
+    assert_eq!(row, some(&["0102030405060708", "00000000000000010000000000000002", "web-1", "GET /cart"]));
+    let row = store.row("SELECT function, line FROM frames WHERE function LIKE '%add'");
+    assert_eq!(row, some(&["shop/Cart$$Lambda_.add", "20"]));
+}
+
+#[test]
+fn a_wall_recording_counts_threads_that_sleep() {
+    let mut store = TestStore::new();
+    ingest(&mut store, "name=shop&format=jfr&sampleRate=50", "", testing::shop("wall")).expect("decode");
+    let totals = store.rows("SELECT profile_type, total FROM profiles WHERE profile_type LIKE '%:cpu:%' OR profile_type LIKE 'wall:%' ORDER BY ALL");
+    assert_eq!(
+        totals,
+        [
+            some(&["process_cpu:cpu:nanoseconds:cpu:nanoseconds", "40000000"]),
+            some(&["wall:wall:nanoseconds:wall:nanoseconds", "60000000"])
+        ]
+    );
+}
+
+#[test]
+fn a_recording_that_cannot_be_read_is_refused_with_its_place() {
+    let mut store = TestStore::new();
+    let mut body = testing::shop("cpu");
+    body[16] = 1;
+    let error = ingest(&mut store, "name=java&format=jfr", "", body).expect_err("refused").to_string();
+    assert!(error.contains("jfr: the constants are outside of the chunk at byte 16"), "{error}");
+    assert_eq!(store.count("profiles"), 0);
+}
+
+#[test]
+fn speedscope_files_are_profiles() {
+    let mut store = TestStore::new();
+    let frames = r#""shared":{"frames":[{"name":"main","file":"a.js","line":3},{"name":"work"}]}"#;
+    let file = |profiles: &str| format!(r#"{{"$schema":"x",{frames},"profiles":[{profiles}],"activeProfileIndex":0}}"#);
+    let sampled = r#"{"type":"sampled","name":"s","unit":"milliseconds","startValue":0,"endValue":5,"samples":[[0,1],[0]],"weights":[2.5,1]}"#;
+    let evented = r#"{"type":"evented","name":"e","unit":"seconds","startValue":1,"endValue":4,"events":[
+        {"type":"O","frame":0,"at":1},{"type":"O","frame":1,"at":2},{"type":"C","frame":1,"at":3.5},{"type":"C","frame":0,"at":4}]}"#;
+    let bytes = r#"{"type":"sampled","name":"b","unit":"bytes","startValue":0,"endValue":5,"samples":[[0,1]],"weights":[4096]}"#;
+    ingest(&mut store, "name=js&format=speedscope", "", file(sampled).into_bytes()).expect("decode");
+    let cpu = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
+    let expected = [some(&[cpu, "main", "1000000"]), some(&[cpu, "main;work", "2500000"])];
+    assert_eq!(store.rows(ALL_FOLDED), expected);
+    assert_eq!(store.row("SELECT file, line FROM frames WHERE function = 'main'"), some(&["a.js", "3"]));
+    let many = file(&[evented, bytes].join(","));
+    ingest(&mut store, "name=many&format=speedscope", "", many.into_bytes()).expect("decode");
+    let rows = store
+        .rows("SELECT profile_type, labels.profile_name, total FROM profiles WHERE service_name = 'many' ORDER BY ALL");
+    let wall = "wall:wall:nanoseconds:cpu:nanoseconds";
+    assert_eq!(rows, [some(&["memory:samples:bytes::", "b", "4096"]), some(&[wall, "e", "3000000000"])]);
+    let work = format!("SELECT value FROM ({ALL_FOLDED}) WHERE profile_type LIKE 'wall:%' ORDER BY stack");
+    assert_eq!(store.rows(&work), [some(&["1500000000"]), some(&["1500000000"])]);
+    for (bad, why) in [
+        (sampled.replace("[2.5,1]", "[2.5]"), "2 samples have 1 weights"),
+        (sampled.replace("[0,1]", "[0,2]"), "frame 2 is not in the file"),
+        (evented.replace("3.5", "1.5"), "is earlier than the one before"),
+        (evented.replace(r#""C","frame":1"#, r#""C","frame":0"#), "not the last open one"),
+        (sampled.replace("sampled", "other"), "unknown variant"),
+    ] {
+        let error = ingest(&mut store, "name=js&format=speedscope", "", file(&bad).into_bytes()).expect_err(why);
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[test]
+fn go_says_what_its_profiles_are_called() {
+    let mut store = TestStore::new();
+    let go = |types: &[(&str, &str)], config: &str| {
+        let mut pprof = proto::Profile { string_table: vec![String::new(), "f".to_owned()], ..Default::default() };
+        for (name, unit) in types {
+            pprof.string_table.extend([(*name).to_owned(), (*unit).to_owned()]);
+            let unit = i64::try_from(pprof.string_table.len() - 1).expect("small");
+            pprof.sample_type.push(proto::ValueType { r#type: unit - 1, unit });
+        }
+        pprof.function = vec![proto::Function { id: 1, name: 1, ..Default::default() }];
+        pprof.location = vec![proto::Location {
+            id: 1,
+            line: vec![proto::Line { function_id: 1, ..Default::default() }],
+            ..Default::default()
+        }];
+        pprof.sample = vec![proto::Sample { location_id: vec![1], value: vec![1; types.len()], label: vec![] }];
+        let pprof = gzip(&pprof.encode_to_vec());
+        match config {
+            "" => form(&[("profile", &pprof)]),
+            config => form(&[("profile", &pprof), ("sample_type_config", config.as_bytes())]),
+        }
+    };
+    let waits = [("contentions", "count"), ("delay", "nanoseconds")];
+    let block = r#"{"contentions":{"units":"lock_samples","display-name":"block_count"},"delay":{"units":"lock_nanoseconds","display-name":"block_duration"}}"#;
+    let goroutine = r#"{"goroutine":{"units":"goroutines","display-name":"goroutines","aggregation":"average"}}"#;
+    for (types, config, name) in [
+        (&waits[..], block, "block"),
+        (&waits[..], &block.replace("block", "mutex"), "mutex"),
+        (&waits[..], "", "mutex"),
+        (&[("goroutine", "count")], goroutine, "goroutines"),
+        (&[("goroutine", "count")], "", "goroutines"),
+        (&[("samples", "count"), ("cpu", "nanoseconds")], r#"{"samples":{"display-name":"cpu"}}"#, "process_cpu"),
+        (&[("alloc_objects", "count"), ("alloc_space", "bytes")], r#"{"alloc_objects":null}"#, "memory"),
+        (&[("exceptions", "count")], "", "exceptions"),
+    ] {
+        ingest(&mut store, &format!("name=app{name}"), FORM, go(types, config)).expect("decode");
+        let row = store.row(&format!(
+            "SELECT min(profile_type LIKE '{name}:%'), count(*) FROM profiles WHERE service_name = 'app{name}' AND profile_type LIKE '{name}:%'"
+        ));
+        assert_ne!(row[1].as_deref(), Some("0"), "{name}: {:?}", store.rows("SELECT profile_type FROM profiles"));
+    }
+}
+
+#[test]
+fn the_application_stays_known_beside_a_service_name() {
+    let mut store = TestStore::new();
+    let names = "SELECT service_name, labels.app_name FROM profiles";
+    ingest(&mut store, "name=checkout%7Bservice_name%3Dshop%7D", "", b"main;work 3\n".to_vec()).expect("decode");
+    assert_eq!(store.row(names), some(&["shop", "checkout"]));
+    let query = "name=checkout.cpu%7Bservice_name%3Dshop,app_name%3Dmine%7D";
+    let mut store = TestStore::new();
+    ingest(&mut store, query, "", b"main;work 3\n".to_vec()).expect("decode");
+    assert_eq!(store.row(names), some(&["shop", "mine"]));
+    let mut store = TestStore::new();
+    ingest(&mut store, "name=checkout.cpu", "", b"main;work 3\n".to_vec()).expect("decode");
+    assert_eq!(store.row(names), some(&["checkout", "NULL"]));
+}
+
+#[test]
+fn a_small_record_cannot_grow_without_end() {
+    let mut store = TestStore::new();
+    let mut pprof = profile();
+    pprof.string_table[usize::try_from(index("main")).expect("small")] = "m".repeat(1 << 20);
+    let line = |line| proto::Line { function_id: 1, line, ..Default::default() };
+    pprof.location[0].line = (0..1000).map(line).collect();
+    let error = ingest(&mut store, "name=app&format=pprof", "", pprof.encode_to_vec()).expect_err("refused");
+    assert!(error.to_string().contains("grows beyond 128 MiB"), "{error}");
+    let mut pprof = profile();
+    pprof.string_table[usize::try_from(index("a")).expect("small")] = "a".repeat(1 << 20);
+    let label = |num| proto::Label { key: index("lines"), num, ..Default::default() };
+    let sample = |n| proto::Sample {
+        location_id: vec![1],
+        value: vec![1, 1],
+        label: vec![proto::Label { key: index("thread"), str: index("a"), ..Default::default() }, label(n)],
+    };
+    pprof.sample = (0..1000).map(sample).collect();
+    let error = ingest(&mut store, "name=app&format=pprof", "", pprof.encode_to_vec()).expect_err("refused");
+    assert!(error.to_string().contains("grows beyond 128 MiB"), "{error}");
+    ingest(&mut store, "name=app&format=pprof", "", profile().encode_to_vec()).expect("good");
 }
 
 #[test]
@@ -314,8 +501,43 @@ fn otlp_profiles_come_back() {
     let samples = store.rows("SELECT trace_id, labels.thread FROM profile_samples");
     assert_eq!(samples, [some(&[&"01".repeat(16), "a"]), some(&["NULL", "NULL"])]);
 
+    // No time, no name, a number as a name; texts by their place in lists and maps; a service of a
+    // sample; a frame without a symbol.
+    let by_index = |text: &str| AnyValue { value: Some(Any::StringValueStrindex(at(text))) };
+    let list = Any::ArrayValue(ArrayValue { values: vec![by_index("a")] });
+    let map = KeyValue { key_strindex: at("thread"), value: Some(by_index("work")), ..Default::default() };
+    let map = Any::KvlistValue(KeyValueList { values: vec![map] });
+    let named = |key: &str, value| KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..Default::default()
+    };
+    let mut odd = request.clone();
+    let resource = odd.resource_profiles[0].resource.as_mut().expect("there");
+    resource.attributes = vec![named("list", list), named("map", map)];
+    let profile = &mut odd.resource_profiles[0].scope_profiles[0].profiles[0];
+    (profile.time_unix_nano, profile.profile_id) = (0, vec![8; 16]);
+    let dictionary = odd.dictionary.as_mut().expect("there");
+    dictionary.attribute_table.push(otlp::KeyValueAndUnit {
+        key_strindex: at("service.name"),
+        value: text("go"),
+        unit_strindex: 0,
+    });
+    profile.samples[0].attribute_indices = vec![2];
+    dictionary.location_table[1] = otlp::Location { mapping_index: 1, address: 0x2a, ..Default::default() };
+    store.otlp(Signal::Profiles, &odd).expect("decode");
+    let rows = store.rows("SELECT service_name, total, time, labels.list[1], labels.map.thread FROM profiles WHERE profile_id = repeat('08', 16) ORDER BY 1");
+    let time = "2026-01-01 00:00:00";
+    assert_eq!(rows, [some(&["go", "11", time, "a", "work"]), some(&["unknown_service", "3", time, "a", "work"])]);
+    assert_eq!(store.count("frames WHERE function = 'app 0x2a'"), 1);
+    let mut odd = request.clone();
+    let resource = odd.resource_profiles[0].resource.as_mut().expect("there");
+    resource.attributes = vec![named("service.name", Any::IntValue(7))];
+    store.otlp(Signal::Profiles, &odd).expect("decode");
+    assert_eq!(store.count("profiles WHERE service_name = '7'"), 1);
+
     let mut dangling = request.clone();
     dangling.resource_profiles[0].scope_profiles[0].profiles[0].samples[0].stack_index = 7;
     store.otlp(Signal::Profiles, &dangling).expect_err("refused");
-    assert_eq!(store.count("profiles"), 1);
+    assert_eq!(store.count("profiles"), 4);
 }
