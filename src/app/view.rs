@@ -87,6 +87,14 @@ impl AppView {
         }
     }
 
+    /// Has the store say how it is, for whoever wants to know the latest.
+    pub async fn ask_store(&self) {
+        if let Some(store) = &self.store {
+            // One that does not answer has no latest answer, which says it.
+            let _ = store.fetch().await;
+        }
+    }
+
     fn rate(&self, signal: Signal, items: u64) -> Rate {
         let per_second = |items: u64, time: Duration| items as f64 / time.as_secs_f64().max(0.001);
         let since_start = per_second(items, self.started.elapsed());
@@ -177,15 +185,16 @@ impl View for AppView {
             let failing = Signal::ALL.into_iter().filter(|signal| logs.of(*signal).failing().is_some());
             missing.extend(failing.map(|signal| format!("the {signal} log, which takes nothing")));
         }
+        let stats = self.store.as_ref().and_then(|store| store.latest());
+        if let Some(error) = stats.and_then(|stats| stats.stats.flush_error) {
+            missing.push(format!("the store to seal its rows, which failed: {error}"));
+        }
         missing
     }
 
     fn metrics(&self) -> BoxFuture<'_, String> {
         async {
-            if let Some(store) = &self.store {
-                // Not there: then the metrics say so.
-                let _ = store.fetch().await;
-            }
+            self.ask_store().await;
             self.telemetry.encode()
         }
         .boxed()

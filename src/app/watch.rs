@@ -1,5 +1,5 @@
-//! What is looked at every few seconds: the counters, for the rate of the last minute, whether the
-//! logs can take records, and who lags.
+//! What is looked at every few seconds: the counters, for the rate of the last minute, the store,
+//! whether the logs can take records, and who lags.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub async fn run(view: Arc<AppView>, lag: Lag) {
     loop {
         tick.tick().await;
         view.sample();
+        view.ask_store().await;
         let (view, lag) = (view.clone(), lag.clone());
         // It may have to read an index file. One that panics has said so itself.
         let look = move || {

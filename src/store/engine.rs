@@ -9,7 +9,8 @@
 //! | [`ingest_server`] | the server of `ingest.sock` |
 //! | [`ingest_queue`], [`decode`] | records wait, and become rows, by signal |
 //! | [`writer_queue`], [`writer`] | rows are inserted by one thread |
-//! | [`partition`], [`flush`] | a generation becomes files |
+//! | [`partition`], [`shredding`], [`flush`] | a generation becomes files |
+//! | [`pieces`] | what is done about rows that cannot be written |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | records that can never be stored, or that kill the engine |
 //! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
@@ -51,9 +52,11 @@ pub mod ingest_queue;
 pub mod ingest_server;
 pub mod instance;
 pub mod partition;
+pub mod pieces;
 pub mod progress;
 pub mod quarantine;
 pub mod shared;
+pub mod shredding;
 pub mod stats;
 pub mod store_dir;
 pub mod transaction;
@@ -188,10 +191,8 @@ impl Engine {
         let number = open.number;
         let connect = || self.root.lock().try_clone();
         let writer = Writer::new(self.shared.clone(), connect()?, open, jobs);
-        let sealer = Sealer::new(self.shared.clone(), connect()?, catalog);
-        let stop = self.stop.clone();
-        let mut threads =
-            vec![spawn("insert", move || writer.run())?, spawn("seal", move || sealer.run(&for_sealer, &stop))?];
+        let sealer = Sealer::new(self.shared.clone(), connect()?, catalog, self.stop.clone());
+        let mut threads = vec![spawn("insert", move || writer.run())?, spawn("seal", move || sealer.run(&for_sealer))?];
         for signal in Signal::ALL {
             let shared = self.shared.clone();
             let work =

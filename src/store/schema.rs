@@ -200,6 +200,19 @@ impl Table {
         format!("SELECT {} FROM {hot}", columns.join(", "))
     }
 
+    /// The same without the content of `VARIANT` columns, which are NULL.
+    pub fn select_without_variants(self, hot: &str) -> String {
+        let columns: Vec<String> = self
+            .columns()
+            .iter()
+            .map(|column| match column.is_variant() {
+                true => format!("NULL::VARIANT AS {}", column.name),
+                false => column.name.to_owned(),
+            })
+            .collect();
+        format!("SELECT {} FROM {hot}", columns.join(", "))
+    }
+
     /// The columns' names, for a `SELECT` or `INSERT` list.
     pub fn column_list(self) -> String {
         let names: Vec<&str> = self.columns().iter().map(|column| column.name).collect();

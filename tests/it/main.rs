@@ -16,6 +16,7 @@ mod lag;
 mod ledger;
 mod lifecycle;
 mod log_folder;
+mod many_keys;
 mod receivers;
 mod receivers_bad_input;
 mod reload;

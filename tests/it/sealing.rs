@@ -8,7 +8,7 @@ use serde_json::json;
 use vispyr::signal::now_nanos;
 use vispyr::wire::prompb::v1::{Label, MetricMetadata, Sample, TimeSeries, WriteRequest};
 
-use crate::harness::{Vispyr, get, send, signal};
+use crate::harness::{Vispyr, get, post, send, signal};
 
 /// One kind of telemetry.
 struct Kind {
@@ -105,6 +105,36 @@ fn kinds() -> Vec<Kind> {
             body: b"main;work 3\nmain;wait 4\n".to_vec(),
         },
     ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_fails_shows_in_ready_status_and_metrics_until_one_succeeds() {
+    let vispyr = Vispyr::serve().await;
+    let spans = kinds().into_iter().find(|kind| kind.name == "spans").unwrap();
+    let answer = post(&vispyr.url(spans.port, spans.path), spans.content_type, spans.body).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    vispyr.wait_count(spans.sql, 1).await;
+    // In the place of the folder of the table.
+    let obstacle = vispyr.data_dir().join("store/sealed/spans");
+    std::fs::write(&obstacle, "").unwrap();
+    signal(vispyr.engine_pid().unwrap(), Signal::USR1);
+    let ready = || async { get(&vispyr.url("web", "/-/ready")).await.unwrap() };
+    let not_ready = || async {
+        let answer = ready().await;
+        (answer.status == 503).then(|| answer.text())
+    };
+    let why = vispyr.wait("it is not ready", not_ready).await;
+    assert!(why.contains("to seal its rows") && why.contains("store/sealed/spans"), "{why}");
+    assert_eq!(vispyr.metric("vispyr_store_flush_failing", &[]).await, 1.0);
+    assert!(vispyr.metric("vispyr_store_flush_failures_total", &[]).await >= 1.0);
+    let status = get(&vispyr.url("web", "/api/v1/status")).await.unwrap().json();
+    assert!(status["store"]["flush_error"].as_str().unwrap().contains("store/sealed/spans"), "{status}");
+    assert_eq!(vispyr.count(spans.sql).await, 1, "the rows stay");
+
+    std::fs::remove_file(&obstacle).unwrap();
+    vispyr.wait("it is ready", || async { (ready().await.status == 200).then_some(()) }).await;
+    assert_eq!(vispyr.metric("vispyr_store_flush_failing", &[]).await, 0.0);
+    assert_eq!(vispyr.count(spans.sql).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

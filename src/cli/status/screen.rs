@@ -139,6 +139,10 @@ fn store(text: &mut String, store: &Value) -> std::fmt::Result {
     if let Some(error) = store["flush_error"].as_str() {
         writeln!(text, "  the last flush failed: {error}")?;
     }
+    if number(&store["unsealable_rows"]) > 0 {
+        let rows = number(&store["unsealable_rows"]);
+        writeln!(text, "  {rows} rows could not be sealed whole: their attributes are set aside")?;
+    }
     for signal in store["signals"].as_array().map(Vec::as_slice).unwrap_or_default() {
         if number(&signal["undecodable_records"]) > 0 {
             let name = signal["signal"].as_str().unwrap_or("?");

@@ -20,9 +20,11 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::failpoint;
 use super::generation::{self, Generation};
-use super::instance::quoted_path;
+use super::instance::{is_fatal, is_out_of_memory, quoted_path};
 use super::partition::{self, Partition};
+use super::pieces::{self, Piece, Shape};
 use super::shared::Shared;
+use super::shredding::Shredding;
 use super::writer_queue::Command;
 use crate::signal::now_nanos;
 use crate::store::catalog::{Catalog, CatalogError, File};
@@ -33,6 +35,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest pause.
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Pauses for memory, 31 s together, before a flush sets a row aside for want of it: statements
+/// that take the memory have ended by then.
+const MEMORY_WAITS: u32 = 5;
 
 /// Tries to put the views over the new files before the engine gives up and starts again.
 const SWAP_TRIES: u32 = 20;
@@ -52,6 +58,14 @@ pub struct Job {
     pub old: Generation,
     /// Number of the one that has taken over.
     pub open: u64,
+}
+
+/// Where the rows of a file come from.
+struct Target<'a> {
+    old: &'a Generation,
+    table: Table,
+    partition: &'a Partition,
+    shredding: &'a Shredding,
 }
 
 /// Why a flush failed. It is tried again.
@@ -90,19 +104,23 @@ pub struct Sealer {
     shared: Arc<Shared>,
     db: Connection,
     catalog: Catalog,
+    /// Cuts pauses short.
+    stop: Arc<super::Stop>,
+    /// How often this flush has waited for memory before it set a row aside.
+    waits: u32,
 }
 
 impl Sealer {
     /// Made from its own connection, and the catalog, which only it writes.
-    pub fn new(shared: Arc<Shared>, db: Connection, catalog: Catalog) -> Self {
-        Sealer { shared, db, catalog }
+    pub fn new(shared: Arc<Shared>, db: Connection, catalog: Catalog, stop: Arc<super::Stop>) -> Self {
+        Sealer { shared, db, catalog, stop, waits: 0 }
     }
 
-    /// Seals what comes, one generation after the other, until the writer is gone. `stop` cuts a
-    /// pause short.
-    pub fn run(mut self, jobs: &Receiver<Job>, stop: &super::Stop) {
+    /// Seals what comes, one generation after the other, until the writer is gone.
+    pub fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             let mut pause = FIRST_PAUSE;
+            self.waits = 0;
             while let Err(e) = self.seal(&job) {
                 tracing::error!(error = %e, retry_in = ?pause, "cannot seal a generation");
                 if let FlushError::Duckdb(e) = &e {
@@ -114,7 +132,7 @@ impl Sealer {
                     stats.flush_error = Some(why.clone());
                 });
                 self.shared.writer_queue.command(Command::SealFailed(why));
-                if stop.wait(pause) {
+                if self.stop.wait(pause) {
                     return;
                 }
                 pause = (pause * 2).min(LAST_PAUSE);
@@ -182,7 +200,7 @@ impl Sealer {
     }
 
     /// Writes all files of a generation; `written` has them even if one fails.
-    fn write(&self, old: &Generation, written: &mut Vec<PathBuf>) -> Result<Vec<File>, FlushError> {
+    fn write(&mut self, old: &Generation, written: &mut Vec<PathBuf>) -> Result<Vec<File>, FlushError> {
         let mut files = Vec::new();
         let mut folders = BTreeSet::new();
         for (table, rows) in Table::ALL.into_iter().zip(old.rows) {
@@ -192,8 +210,17 @@ impl Sealer {
             if found != rows {
                 return Err(FlushError::Rows { table: table.name(), expected: rows, written: found });
             }
-            for partition in partitions {
-                files.push(self.write_one(old, table, &partition, written, &mut folders)?);
+            let shredding = Shredding::of(&self.db, &old.table(table), table, rows)?;
+            for partition in &partitions {
+                let mut pieces = vec![Piece::whole(partition, table)];
+                while let Some(piece) = pieces.pop() {
+                    let target = Target { old, table, partition, shredding: &shredding };
+                    match self.write_one(&target, &piece, written, &mut folders) {
+                        Ok(file) => files.push(file),
+                        Err(FlushError::Duckdb(error)) => pieces.extend(self.instead(&target, &piece, error)?),
+                        Err(error) => return Err(error),
+                    }
+                }
             }
         }
         for folder in &folders {
@@ -203,14 +230,39 @@ impl Sealer {
         Ok(files)
     }
 
+    /// What to write instead of rows that DuckDB refused to write. Its memory may be short because
+    /// of others, the disk may be full: that is no fault of a row, and so an error.
+    fn instead(&mut self, target: &Target<'_>, piece: &Piece, error: duckdb::Error) -> Result<Vec<Piece>, FlushError> {
+        let (hot, table) = (target.old.table(target.table), target.table);
+        let no_memory = is_out_of_memory(&error);
+        let of_others = error.to_string().contains("IO Error") || is_fatal(&error);
+        if of_others || piece.shape == Shape::WithoutVariants && no_memory {
+            return Err(error.into());
+        }
+        tracing::warn!(table = table.name(), rows = piece.rows, shape = ?piece.shape, %error, "rows cannot be sealed so");
+        if piece.is_last_whole_try() {
+            if no_memory && self.waits < MEMORY_WAITS {
+                self.waits += 1;
+                if self.stop.wait(FIRST_PAUSE * 2_u32.pow(self.waits)) {
+                    return Err(error.into());
+                }
+                return Ok(vec![piece.clone()]);
+            }
+            let content = pieces::content(&self.db, &hot, piece, table)?;
+            self.shared.quarantine.keep_row(table.name(), &error.to_string(), &content);
+            self.shared.counters.update(|stats| stats.unsealable_rows += 1);
+        }
+        Ok(piece.instead(&self.db, &hot)?)
+    }
+
     fn write_one(
         &self,
-        old: &Generation,
-        table: Table,
-        partition: &Partition,
+        target: &Target<'_>,
+        piece: &Piece,
         written: &mut Vec<PathBuf>,
         folders: &mut BTreeSet<PathBuf>,
     ) -> Result<File, FlushError> {
+        let Target { old, table, partition, shredding } = *target;
         let sealed = &self.shared.sealed_dir;
         let folder = Path::new(table.name()).join(partition.folder());
         let full = sealed.join(&folder);
@@ -221,16 +273,17 @@ impl Sealer {
         let (part, done) = (full.join(format!("{name}.part")), full.join(&name));
         written.push(part.clone());
         failpoint::reach("before_copy");
+        let plain = Shredding::none(table);
         let order = table.sort_key().map_or(String::new(), |key| format!(" ORDER BY {key}"));
         let sql = format!(
-            "COPY ({}{}{order}) TO {} ({PARQUET})",
-            table.stored_select(&old.table(table)),
-            partition.filter(table),
-            quoted_path(&part)
+            "COPY ({}{order}) TO {} ({PARQUET}{})",
+            piece.select(table, &old.table(table)),
+            quoted_path(&part),
+            if piece.shape == Shape::Shredded { shredding } else { &plain }.option()
         );
-        let rows = self.db.execute(&sql, [])? as u64;
-        if rows != partition.rows {
-            return Err(FlushError::Rows { table: table.name(), expected: partition.rows, written: rows });
+        let rows = self.db.execute(&sql, []).inspect_err(|_| remove(std::slice::from_ref(&part)))? as u64;
+        if rows != piece.rows {
+            return Err(FlushError::Rows { table: table.name(), expected: piece.rows, written: rows });
         }
         failpoint::reach("after_copy");
         sync(&part)?;

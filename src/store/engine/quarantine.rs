@@ -44,6 +44,22 @@ impl Folder {
         Folder { dir, extent: Mutex::new(extent) }
     }
 
+    /// Keeps a row that cannot be sealed, if there is room. Binary columns are base64.
+    pub fn keep_row(&self, table: &str, reason: &str, columns: &[(String, String)]) {
+        let columns = columns.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let Ok(text) = serde_json::to_vec(&Row { table, reason, columns }) else { return };
+        let path = self.dir.join(format!("{table}-{}.row", uuid::Uuid::new_v4()));
+        let mut extent = self.extent.lock();
+        let size = text.len() as u64;
+        if extent.0 >= MAX_FILES || extent.1 + size > MAX_BYTES {
+            return;
+        }
+        match fs::create_dir_all(&self.dir).and_then(|()| fs::write(&path, text)) {
+            Ok(()) => *extent = (extent.0 + 1, extent.1 + size),
+            Err(e) => tracing::warn!(error = %e, path = %path.display(), "cannot keep a row that was set aside"),
+        }
+    }
+
     /// Keeps a record, if there is room.
     pub fn keep(&self, record: &Record, reason: &str) {
         let size = record.batch.payload.len() as u64;
@@ -57,6 +73,14 @@ impl Folder {
             Err(e) => tracing::warn!(error = %e, path = %path.display(), "cannot keep a record that was set aside"),
         }
     }
+}
+
+/// What stands in the file of a row.
+#[derive(Debug, serde::Serialize)]
+struct Row<'a> {
+    table: &'a str,
+    reason: &'a str,
+    columns: std::collections::BTreeMap<&'a str, &'a str>,
 }
 
 fn write(path: &Path, record: &Record, reason: &str) -> std::io::Result<()> {

@@ -90,6 +90,8 @@ pub struct Stats {
     pub flush_failures: u64,
     /// Why the last flush failed; gone once one succeeds.
     pub flush_error: Option<String>,
+    /// Rows whose attributes no file takes: they were set aside.
+    pub unsealable_rows: u64,
     /// Sealed files that the catalog names but the disk does not have.
     pub missing_files: u64,
     /// By table, in the order of [`Table::ALL`].

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use duckdb::Connection;
 
 use crate::signal::{Batch, Compression, Format, Meta, Signal};
+use crate::store::engine::shredding::Shredding;
 use crate::store::ingest::{DecodeError, Decoder, Limits};
 use crate::store::schema::Table;
 use crate::store::views;
@@ -85,10 +86,14 @@ impl TestStore {
     pub(crate) fn seal(&self, table: Table) -> i64 {
         let dir = tempfile::tempdir().expect("folder");
         let file = dir.path().join("sealed.parquet");
+        let hot = format!("hot.{}", table.name());
+        let rows = self.count(&hot).cast_unsigned();
+        let shredding = Shredding::of(&self.db, &hot, table, rows).expect("shredding");
         let copy = format!(
-            "COPY ({}) TO '{}' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)",
-            table.stored_select(&format!("hot.{}", table.name())),
-            file.display()
+            "COPY ({}) TO '{}' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2{})",
+            table.stored_select(&hot),
+            file.display(),
+            shredding.option()
         );
         self.db.execute_batch(&copy).expect("copy");
         // An object whose keys differ in case only has no VARCHAR, but it has JSON.

@@ -30,6 +30,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// The log of the tests that need only one.
 pub const LOG: Uuid = Uuid::from_u128(0x5e);
 
+/// Overrides the memory of DuckDB.
+pub const MEMORY_LIMIT: &str = "VISPYR_TEST_MEMORY_LIMIT";
+
 const FOLDER: &str = "VISPYR_TEST_ENGINE";
 
 /// Overrides the budget of hot memory.
@@ -43,6 +46,9 @@ fn engine_process() {
     let mut config = Config::default();
     if let Ok(bytes) = std::env::var(HOT_MEMORY) {
         config.hot_memory = bytes.parse().unwrap();
+    }
+    if let Ok(bytes) = std::env::var(MEMORY_LIMIT) {
+        config.memory_limit = bytes.parse().unwrap();
     }
     let engine = match Engine::open(&config, &data_dir) {
         Ok(engine) => engine,

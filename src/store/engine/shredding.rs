@@ -1,0 +1,192 @@
+//! Which keys of `VARIANT` columns become columns of their own in a sealed file.
+//!
+//! Left to itself DuckDB makes a column of every key that it meets. Each takes about 1 MiB while a
+//! file is written, so that 600 keys were more than the memory limit and sealing never ended. So
+//! we tell it what to shred: the keys that are frequent in a sample of the rows, with the type
+//! that each has most often, and no more than [`MAX_COLUMNS`]. All other keys stay in the value's
+//! encoded form, where queries find them too, only slower.
+
+mod sample;
+
+use duckdb::Connection;
+use duckdb::types::ValueRef;
+
+use self::sample::Node;
+use super::instance::quoted;
+use crate::store::schema::Table;
+
+/// Shredded columns of one file at most: about as many MiB while it is written.
+const MAX_COLUMNS: usize = 100;
+
+/// Rows that are looked at.
+const SAMPLE_ROWS: u64 = 2048;
+
+/// Longer values are not looked at: 2,048 rows of them shall be no burden.
+const SAMPLE_BYTES: u64 = 8 << 10;
+
+/// A key that fewer of the rows have is not worth a column.
+const RARE: u64 = 100;
+
+/// Levels of objects and arrays that are shredded.
+const MAX_DEPTH: u32 = 5;
+
+/// Longer keys are not shredded.
+const MAX_KEY: usize = 256;
+
+/// A type that shreds nothing of an object, an array or a column without values.
+const NOTHING: &str = "VARCHAR";
+
+/// How the `VARIANT` columns of a file are shredded: a part of the options of `COPY`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shredding(String);
+
+impl Shredding {
+    /// The shredding that suits the rows of a hot table, which has `rows` of them.
+    ///
+    /// # Errors
+    /// DuckDB's.
+    pub fn of(db: &Connection, hot: &str, table: Table, rows: u64) -> Result<Self, duckdb::Error> {
+        let names = variants(table);
+        if names.is_empty() || rows == 0 {
+            return Ok(Self::none(table));
+        }
+        let columns: Vec<String> = names
+            .iter()
+            .map(|name| format!("CASE WHEN octet_length({name}) <= {SAMPLE_BYTES} THEN {name} END"))
+            .collect();
+        let step = rows.div_ceil(SAMPLE_ROWS);
+        let sql = format!("SELECT {} FROM {hot} WHERE rowid % {step} = 0", columns.join(", "));
+        let mut nodes: Vec<Node> = names.iter().map(|_| Node::default()).collect();
+        let mut statement = db.prepare(&sql)?;
+        let mut sampled = statement.query([])?;
+        let mut count = 0;
+        while let Some(row) = sampled.next()? {
+            count += 1;
+            for (n, node) in nodes.iter_mut().enumerate() {
+                if let ValueRef::Blob(variant) = row.get_ref(n)? {
+                    node.add(variant);
+                }
+            }
+        }
+        Ok(Self::from_nodes(&names, &nodes, count))
+    }
+
+    /// No shredding.
+    pub fn none(table: Table) -> Self {
+        let names = variants(table);
+        Self::from_nodes(&names, &vec![Node::default(); names.len()], 0)
+    }
+
+    /// Whether anything is shredded.
+    pub fn is_none(&self, table: Table) -> bool {
+        *self == Self::none(table)
+    }
+
+    /// The options of `COPY`, to be appended to others.
+    pub fn option(&self) -> &str {
+        &self.0
+    }
+
+    fn from_nodes(names: &[&str], nodes: &[Node], rows: u64) -> Self {
+        if names.is_empty() {
+            return Shredding(String::new());
+        }
+        let mut choice = Choice::new(nodes, rows.div_ceil(RARE).max(1));
+        let columns: Vec<String> = names
+            .iter()
+            .zip(nodes)
+            .map(|(name, node)| {
+                let of = choice.sql_type(node, 0).unwrap_or_else(|| NOTHING.to_owned());
+                format!("{name}: {}", quoted(&of))
+            })
+            .collect();
+        Shredding(format!(", SHREDDING {{{}}}", columns.join(", ")))
+    }
+}
+
+fn variants(table: Table) -> Vec<&'static str> {
+    table.columns().iter().filter(|column| column.is_variant()).map(|column| column.name).collect()
+}
+
+/// Which of the values that a sample has seen are shredded.
+struct Choice {
+    /// Values seen more often are.
+    above: u64,
+    /// And so many of those seen exactly as often.
+    equal: usize,
+}
+
+impl Choice {
+    fn new(nodes: &[Node], least: u64) -> Self {
+        let mut counts = Vec::new();
+        for node in nodes {
+            gather(node, 0, &mut counts);
+        }
+        counts.retain(|count| *count >= least);
+        counts.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+        match counts.get(MAX_COLUMNS) {
+            None => Choice { above: least - 1, equal: 0 },
+            Some(&last) => {
+                let above = counts.iter().take_while(|count| **count > last).count();
+                Choice { above: last, equal: MAX_COLUMNS - above }
+            }
+        }
+    }
+
+    fn takes(&mut self, count: u64) -> bool {
+        if count > self.above {
+            return true;
+        }
+        let takes = count == self.above && self.equal > 0;
+        self.equal -= usize::from(takes);
+        takes
+    }
+
+    /// The type to shred a value by, as SQL writes it; `None` if it is not to be.
+    fn sql_type(&mut self, node: &Node, depth: u32) -> Option<String> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match node.common()? {
+            sample::Common::Scalar(name, count) => self.takes(count).then(|| name.to_owned()),
+            sample::Common::Array(element) => Some(format!("{}[]", self.sql_type(element, depth + 1)?)),
+            sample::Common::Object(fields) => {
+                let mut parts = Vec::new();
+                for (key, field) in fields {
+                    if is_shreddable(key)
+                        && let Some(of) = self.sql_type(field, depth + 1)
+                    {
+                        parts.push(format!("\"{}\" {of}", key.replace('"', "\"\"")));
+                    }
+                }
+                (!parts.is_empty()).then(|| format!("STRUCT({})", parts.join(", ")))
+            }
+        }
+    }
+}
+
+/// How often each value was seen that may become a column.
+fn gather(node: &Node, depth: u32, counts: &mut Vec<u64>) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    match node.common() {
+        None => {}
+        Some(sample::Common::Scalar(_, count)) => counts.push(count),
+        Some(sample::Common::Array(element)) => gather(element, depth + 1, counts),
+        Some(sample::Common::Object(fields)) => {
+            for (key, field) in fields {
+                if is_shreddable(key) {
+                    gather(field, depth + 1, counts);
+                }
+            }
+        }
+    }
+}
+
+fn is_shreddable(key: &str) -> bool {
+    !key.is_empty() && key.len() <= MAX_KEY && !key.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests;
