@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 use uuid::Uuid;
 
 use crate::signal::Signal;
@@ -67,6 +67,14 @@ pub enum CatalogError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// Its own check has found damage.
+    #[error("catalog {}: damaged: {reason}", path.display())]
+    Damaged {
+        /// The catalog's file.
+        path: PathBuf,
+        /// What SQLite found.
+        reason: String,
+    },
     /// Written by a later Vispyr.
     #[error("catalog {}: version {found}, this vispyr knows up to {VERSION}: use the newer vispyr", path.display())]
     Newer {
@@ -75,6 +83,26 @@ pub enum CatalogError {
         /// Its version.
         found: i64,
     },
+}
+
+impl CatalogError {
+    /// Whether it is the content that is at fault: reading it again will not help.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            CatalogError::Damaged { .. } => true,
+            CatalogError::Newer { .. } => false,
+            CatalogError::Sqlite { source, .. } => match source {
+                // A value of another type than was written.
+                rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..) => true,
+                rusqlite::Error::SqliteFailure(error, message) => {
+                    // The second: a file of this version without one of its tables.
+                    matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                        || message.as_ref().is_some_and(|message| message.starts_with("no such"))
+                }
+                _ => false,
+            },
+        }
+    }
 }
 
 /// The open catalog.
@@ -98,10 +126,37 @@ impl Catalog {
                 let sql = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
                 db.execute_batch(&sql).map_err(sqlite)?;
             }
-            VERSION => {}
+            VERSION => {
+                let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
+                if found != "ok" {
+                    return Err(CatalogError::Damaged { path: path.to_owned(), reason: found });
+                }
+            }
             found => return Err(CatalogError::Newer { path: path.to_owned(), found }),
         }
         Ok(Catalog { path: path.to_owned(), db })
+    }
+
+    /// Writes a catalog to `path`, which is not there: all on disk when this returns.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn write(path: &Path, files: &[File], positions: &Positions, now: u64) -> Result<(), CatalogError> {
+        let mut catalog = Catalog::open(path)?;
+        catalog.add(files, positions, now)?;
+        // With the last connection the log of SQLite goes into the file, which is whole then.
+        let Catalog { path, db } = catalog;
+        db.close().map_err(|(_, source)| CatalogError::Sqlite { path, source })
+    }
+
+    /// Whether it names no file and no log: nothing has ever been sealed, or it is not the catalog
+    /// that was here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_empty(&self) -> Result<bool, CatalogError> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM files) AND NOT EXISTS (SELECT 1 FROM positions)";
+        self.ask(|db| db.query_row(sql, [], |row| row.get(0)))
     }
 
     /// All sealed files, by table and path.
@@ -232,6 +287,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalog.sqlite");
         std::fs::write(&path, [b'x'; 4096]).unwrap();
-        assert!(matches!(Catalog::open(&path), Err(CatalogError::Sqlite { .. })));
+        assert!(Catalog::open(&path).unwrap_err().is_damage());
+    }
+
+    #[test]
+    fn damage_is_told_from_what_another_try_may_mend() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.sqlite");
+        Catalog::write(&path, &[file("a")], &Positions::new(), 1).unwrap();
+        let catalog = Catalog::open(&path).unwrap();
+        assert!(!catalog.is_empty().unwrap());
+        catalog.db.execute_batch("DROP TABLE files").unwrap();
+        assert!(catalog.files().unwrap_err().is_damage());
+        catalog.db.pragma_update(None, "user_version", 7).unwrap();
+        drop(catalog);
+        assert!(!Catalog::open(&path).unwrap_err().is_damage(), "a later version's");
+        assert!(!Catalog::open(&dir.path().join("no/such/folder")).unwrap_err().is_damage());
+    }
+
+    #[test]
+    fn one_that_names_nothing_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut catalog = Catalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+        assert!(catalog.is_empty().unwrap());
+        let positions = Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(1))]);
+        catalog.add(&[], &positions, 1).unwrap();
+        assert!(!catalog.is_empty().unwrap());
     }
 }

@@ -11,6 +11,8 @@
 //! | [`writer_queue`], [`writer`] | rows are inserted by one thread |
 //! | [`partition`], [`shredding`], [`flush`] | a generation becomes files |
 //! | [`pieces`] | what is done about rows that cannot be written |
+//! | [`sealed_file`], [`sealed_files`] | one of them, and all on disk |
+//! | [`rebuild`] | a lost catalog is made again from them |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | records that can never be stored, or that kill the engine |
 //! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
@@ -33,6 +35,7 @@ use self::flush::Sealer;
 use self::generation::{Extent, Generation};
 use self::instance::InstanceError;
 use self::progress::LogProgress;
+use self::sealed_files::Found;
 use self::shared::Shared;
 use self::stats::{Counters, Stats};
 use self::store_dir::{StoreDir, StoreDirError};
@@ -41,7 +44,7 @@ use self::writer::Writer;
 use self::writer_queue::{Command, WriterQueue};
 use crate::signal::Signal;
 use crate::store::Config;
-use crate::store::catalog::{Catalog, CatalogError, File};
+use crate::store::catalog::{Catalog, CatalogError};
 
 pub mod crash_records;
 pub mod decode;
@@ -55,6 +58,9 @@ pub mod partition;
 pub mod pieces;
 pub mod progress;
 pub mod quarantine;
+pub mod rebuild;
+pub mod sealed_file;
+pub mod sealed_files;
 pub mod shared;
 pub mod shredding;
 pub mod stats;
@@ -153,9 +159,15 @@ impl Engine {
     pub fn open(config: &Config, data_dir: &Path) -> Result<Arc<Self>, EngineError> {
         let store_dir = StoreDir::open(&config.dir(data_dir))?;
         let root = instance::open(config, &store_dir)?;
-        let catalog = Catalog::open(&store_dir.catalog())?;
-        let (files, missing) = find(catalog.files()?, &store_dir.sealed());
-        let known: HashSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
+        let catalog = rebuild::open_catalog(&store_dir, &root)?;
+        let all = catalog.files()?;
+        let known: HashSet<&str> = all.iter().map(|f| f.path.as_str()).collect();
+        let sealed = store_dir.sealed();
+        let Found { files, lost } = sealed_files::find(all.clone(), &sealed).map_err(|source| EngineError::Io {
+            action: "rename sealed files in",
+            what: sealed.display().to_string(),
+            source,
+        })?;
         let swept = store_dir.sweep(&known)?;
         let open = Generation::new(1);
         let extent = Extent { generations: &[open.number], files: &files, sealed: &store_dir.sealed() };
@@ -163,11 +175,11 @@ impl Engine {
         generation::create_user_views(&root)?;
 
         let version = root.query_row("SELECT version()", [], |row| row.get(0))?;
-        tracing::info!(dir = %store_dir.sealed().display(), duckdb = version, files = files.len(), swept, "store open");
+        tracing::info!(dir = %store_dir.sealed().display(), duckdb = version, files = files.len(), lost = lost.len(), ?swept, "store open");
         let shared = Arc::new(Shared {
             config: config.clone(),
             sealed_dir: store_dir.sealed(),
-            counters: Counters::new(version, config.hot_memory.as_u64(), &files, missing),
+            counters: Counters::new(version, config.hot_memory.as_u64(), &files, lost),
             files: Mutex::new(files),
             ingest_queues: Default::default(),
             writer_queue: Arc::new(WriterQueue::default()),
@@ -259,22 +271,6 @@ impl Drop for Engine {
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {
     let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
     thread.spawn(work).map_err(|source| EngineError::Io { action: "start thread", what: name.to_owned(), source })
-}
-
-/// Those of the files that are there, and the number of those that are not. A store that lost a
-/// file answers for the rest.
-fn find(files: Vec<File>, sealed: &Path) -> (Vec<File>, u64) {
-    let all = files.len();
-    let is_there = |file: &File| {
-        let size = std::fs::metadata(sealed.join(&file.path)).map(|m| m.len()).ok();
-        if size != Some(file.bytes) {
-            tracing::error!(file = file.path, rows = file.rows, ?size, expected = file.bytes, "sealed file lost");
-        }
-        size == Some(file.bytes)
-    };
-    let found: Vec<File> = files.into_iter().filter(is_there).collect();
-    let missing = (all - found.len()) as u64;
-    (found, missing)
 }
 
 /// Waits before another try at what somebody else has to make possible (memory, a lock, a file

@@ -22,6 +22,9 @@
 
 mod columns;
 
+/// Version of the stored columns, noted in each sealed file. A change of any table raises it.
+pub const VERSION: u32 = 1;
+
 /// The greatest time that is stored: `i64::MAX` itself is DuckDB's `infinity`.
 pub const TIME_MAX: i64 = i64::MAX - 1;
 

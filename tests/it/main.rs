@@ -26,4 +26,5 @@ mod sql;
 mod sql_gates;
 mod store;
 mod store_crash;
+mod store_rebuild;
 mod wal_crash;

@@ -19,12 +19,18 @@ pub const STEPS: &[&str] = &[
     "after_dir_sync",
     "before_catalog",
     "after_catalog",
+    "in_publish",
+    "after_publish",
     "in_swap",
     "after_swap",
     "before_insert",
     "in_insert",
     "after_insert",
 ];
+
+/// Every step of making a lost catalog again, in their order.
+pub const REBUILD_STEPS: &[&str] =
+    &["rebuild_begin", "rebuild_read", "rebuild_written", "rebuild_set_aside", "rebuild_done"];
 
 struct Armed {
     step: String,

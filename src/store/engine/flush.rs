@@ -1,14 +1,14 @@
 //! Sealing: an old generation becomes immutable Parquet files, by table and hour.
 //!
-//! Each file is written under a temporary name, synced and renamed; then the folders are synced;
-//! then one transaction of the catalog makes the files known and moves the log positions; then
-//! one transaction in memory puts the views over the files instead of the generation. A crash
-//! before the catalog's transaction leaves files that nobody knows and rows that the log brings
-//! again; after it, files that are known and a position that skips their records.
+//! Each file is written and synced under a name that ends in `.part`; then the folders are synced;
+//! then one transaction of the catalog makes the files known and moves the log positions; then the
+//! files get their names; then one transaction in memory puts the views over the files instead of
+//! the generation. A crash before the catalog's transaction leaves files with `.part` that nobody
+//! knows and rows that the log brings again; after it, files that are known, whatever their name,
+//! and a position that skips their records.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -16,19 +16,21 @@ use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 use uuid::Uuid;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::failpoint;
 use super::generation::{self, Generation};
 use super::instance::{is_fatal, is_out_of_memory, quoted_path};
 use super::partition::{self, Partition};
 use super::pieces::{self, Piece, Shape};
+use super::sealed_file::{self, Flush, LogRange, Metadata};
+use super::sealed_files;
 use super::shared::Shared;
 use super::shredding::Shredding;
 use super::writer_queue::Command;
 use crate::signal::now_nanos;
 use crate::store::catalog::{Catalog, CatalogError, File};
 use crate::store::schema::Table;
+use crate::wal::Position;
 
 /// First pause after a failed flush, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -63,6 +65,7 @@ pub struct Job {
 /// Where the rows of a file come from.
 struct Target<'a> {
     old: &'a Generation,
+    flush: &'a Flush,
     table: Table,
     partition: &'a Partition,
     shredding: &'a Shredding,
@@ -153,8 +156,9 @@ impl Sealer {
         }
         self.shared.counters.catalog_committed(commit.elapsed());
         failpoint::reach("after_catalog");
-        self.shared.files.lock().extend(files.iter().cloned());
-        self.swap(job);
+        self.publish(&files);
+        failpoint::reach("after_publish");
+        self.swap(job, &files);
         failpoint::reach("after_swap");
         let rows: u64 = job.old.rows.iter().sum();
         let bytes: u64 = files.iter().map(|f| f.bytes).sum();
@@ -180,12 +184,21 @@ impl Sealer {
         Ok(())
     }
 
+    /// The catalog has taken the files. If they cannot get their names, a new start tries again.
+    fn publish(&self, files: &[File]) {
+        let paths = || files.iter().map(|file| file.path.as_str());
+        if let Err(error) = sealed_files::publish(&self.shared.sealed_dir, paths()) {
+            tracing::error!(%error, "cannot rename sealed files");
+            self.shared.fatal("the sealed files cannot get their names");
+        }
+    }
+
     /// From here on the generation is sealed whatever happens: if the views cannot follow, only a
     /// new start helps.
-    fn swap(&self, job: &Job) {
+    fn swap(&self, job: &Job, files: &[File]) {
         let mut tries = 0;
         let swapped = || {
-            self.shared.unbroken(self.shared.with_extent(&[job.open], |extent| {
+            self.shared.unbroken(self.shared.with_extent(&[job.open], files, |extent| {
                 generation::switch(&self.db, None, extent, Some(job.old.number), || failpoint::reach("in_swap"))
             }))
         };
@@ -199,10 +212,23 @@ impl Sealer {
         }
     }
 
+    /// What the files of a generation say about it.
+    fn flush_of(&self, old: &Generation) -> Flush {
+        let range = |(&(log, signal), upto): (&(Uuid, _), &Position)| {
+            // The flush before this one is over, so this is where it ended.
+            let from = self.shared.progress.cursors(log, signal).1.0;
+            LogRange { log, signal, from, upto: upto.0 }
+        };
+        let mut logs: Vec<LogRange> = old.positions.iter().map(range).collect();
+        logs.sort_unstable();
+        Flush { id: Uuid::new_v4(), created: now_nanos(), logs }
+    }
+
     /// Writes all files of a generation; `written` has them even if one fails.
     fn write(&mut self, old: &Generation, written: &mut Vec<PathBuf>) -> Result<Vec<File>, FlushError> {
         let mut files = Vec::new();
         let mut folders = BTreeSet::new();
+        let flush = self.flush_of(old);
         for (table, rows) in Table::ALL.into_iter().zip(old.rows) {
             // Also of a table that should have no rows: what is not sealed here is gone.
             let partitions = partition::of(&self.db, old, table)?;
@@ -214,7 +240,7 @@ impl Sealer {
             for partition in &partitions {
                 let mut pieces = vec![Piece::whole(partition, table)];
                 while let Some(piece) = pieces.pop() {
-                    let target = Target { old, table, partition, shredding: &shredding };
+                    let target = Target { old, flush: &flush, table, partition, shredding: &shredding };
                     match self.write_one(&target, &piece, written, &mut folders) {
                         Ok(file) => files.push(file),
                         Err(FlushError::Duckdb(error)) => pieces.extend(self.instead(&target, &piece, error)?),
@@ -262,24 +288,25 @@ impl Sealer {
         written: &mut Vec<PathBuf>,
         folders: &mut BTreeSet<PathBuf>,
     ) -> Result<File, FlushError> {
-        let Target { old, table, partition, shredding } = *target;
+        let Target { old, flush, table, partition, shredding } = *target;
         let sealed = &self.shared.sealed_dir;
         let folder = Path::new(table.name()).join(partition.folder());
         let full = sealed.join(&folder);
         fs::create_dir_all(&full).map_err(|e| io("create", &full, e))?;
         // The new folder's name has to last too, and its parents'.
         folders.extend(full.ancestors().take_while(|p| p.starts_with(sealed)).map(Path::to_owned));
-        let name = format!("{}.parquet", Uuid::new_v4());
-        let (part, done) = (full.join(format!("{name}.part")), full.join(&name));
+        let id = Uuid::new_v4();
+        let part = full.join(sealed_file::new_name(id));
         written.push(part.clone());
         failpoint::reach("before_copy");
         let plain = Shredding::none(table);
         let order = table.sort_key().map_or(String::new(), |key| format!(" ORDER BY {key}"));
         let sql = format!(
-            "COPY ({}{order}) TO {} ({PARQUET}{})",
+            "COPY ({}{order}) TO {} ({PARQUET}{}, {})",
             piece.select(table, &old.table(table)),
             quoted_path(&part),
-            if piece.shape == Shape::Shredded { shredding } else { &plain }.option()
+            if piece.shape == Shape::Shredded { shredding } else { &plain }.option(),
+            Metadata::new(flush, table.name(), piece.rows, (partition.min_time, partition.max_time)).option()
         );
         let rows = self.db.execute(&sql, []).inspect_err(|_| remove(std::slice::from_ref(&part)))? as u64;
         if rows != piece.rows {
@@ -289,6 +316,8 @@ impl Sealer {
         sync(&part)?;
         failpoint::reach("after_sync");
         let (bytes, checksum) = checksum(&part)?;
+        let name = sealed_file::name(id, checksum);
+        let done = sealed_files::part_of(&full.join(&name));
         fs::rename(&part, &done).map_err(|e| io("rename", &part, e))?;
         written.push(done);
         failpoint::reach("after_rename");
@@ -316,17 +345,6 @@ fn sync(path: &Path) -> Result<(), FlushError> {
 
 /// Size and XXH3 of a file.
 fn checksum(path: &Path) -> Result<(u64, u64), FlushError> {
-    let mut file = fs::File::open(path).map_err(|e| io("read", path, e))?;
-    let mut hash = Xxh3::new();
-    let mut buffer = vec![0; 1 << 16];
-    let mut bytes = 0;
-    loop {
-        match file.read(&mut buffer).map_err(|e| io("read", path, e))? {
-            0 => return Ok((bytes, hash.digest())),
-            n => {
-                hash.update(&buffer[..n]);
-                bytes += n as u64;
-            }
-        }
-    }
+    let summed = sealed_file::checksum(path, || true).map_err(|e| io("read", path, e))?;
+    Ok(summed.unwrap_or_default())
 }

@@ -44,10 +44,25 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Calls with the sealed files and these generations.
-    pub fn with_extent<T>(&self, generations: &[u64], call: impl FnOnce(Extent<'_>) -> T) -> T {
-        let files = self.files.lock();
-        call(Extent { generations, files: &files, sealed: &self.sealed_dir })
+    /// Calls with the sealed files, `new` ones among them, and these generations. The new ones are
+    /// known from then on, if that succeeds.
+    ///
+    /// # Errors
+    /// Those of `call`.
+    pub fn with_extent<T, E>(
+        &self,
+        generations: &[u64],
+        new: &[File],
+        call: impl FnOnce(Extent<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut files = self.files.lock();
+        let known = files.len();
+        files.extend_from_slice(new);
+        let result = call(Extent { generations, files: &files, sealed: &self.sealed_dir });
+        if result.is_err() {
+            files.truncate(known);
+        }
+        result
     }
 
     /// Logs an error of DuckDB, and ends the process if the instance is beyond use.

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::sealed_files::LostFile;
 use crate::signal::Signal;
 use crate::store::catalog::File;
 use crate::store::schema::Table;
+
+/// Lost files that are named; all are counted.
+pub const MAX_LOST: usize = 100;
 
 /// Rows and files of one table.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
@@ -92,8 +96,10 @@ pub struct Stats {
     pub flush_error: Option<String>,
     /// Rows whose attributes no file takes: they were set aside.
     pub unsealable_rows: u64,
-    /// Sealed files that the catalog names but the disk does not have.
+    /// Sealed files that the catalog names but queries do not see: they are not there, or damaged.
     pub missing_files: u64,
+    /// Those, [`MAX_LOST`] at most.
+    pub lost_files: Vec<LostFile>,
     /// By table, in the order of [`Table::ALL`].
     pub tables: Vec<TableStats>,
     /// By signal, in the order of [`Signal::ALL`].
@@ -108,21 +114,30 @@ pub struct Counters {
 
 impl Counters {
     /// At the start.
-    pub fn new(duckdb: String, hot_budget: u64, files: &[File], missing_files: u64) -> Self {
+    pub fn new(duckdb: String, hot_budget: u64, files: &[File], lost: Vec<LostFile>) -> Self {
         let tables = Table::ALL.map(|t| TableStats { table: t.name().to_owned(), ..TableStats::default() });
         let signals = Signal::ALL.map(|s| SignalStats { signal: s.name().to_owned(), ..SignalStats::default() });
         let stats = Stats {
             duckdb,
             generation: 1,
             hot_budget,
-            missing_files,
             tables: tables.into(),
             signals: signals.into(),
             ..Stats::default()
         };
         let counters = Counters { stats: Mutex::new(stats) };
         counters.add_files(files);
+        lost.into_iter().for_each(|file| counters.lost(file));
         counters
+    }
+
+    /// Queries do not see a sealed file that the catalog names.
+    pub fn lost(&self, file: LostFile) {
+        let mut stats = self.stats.lock();
+        stats.missing_files += 1;
+        if stats.lost_files.len() < MAX_LOST {
+            stats.lost_files.push(file);
+        }
     }
 
     /// A copy of all metrics.

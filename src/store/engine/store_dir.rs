@@ -1,14 +1,16 @@
 //! The store's folder: who may use it, and what is in it.
 //!
 //! ```text
-//! LOCK  VERSION  catalog.sqlite  tmp/  sealed/<table>/date=YYYY-MM-DD/hour=HH/<id>.parquet
+//! LOCK  VERSION  catalog.sqlite  tmp/  lost+found/
+//! sealed/<table>/date=YYYY-MM-DD/hour=HH/<id>-<checksum>.parquet
 //! ```
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::sealed_file;
+use super::sealed_files::{self, Swept};
 use crate::durable;
 use crate::durable::lock::{self, DirLock, LockError};
 use crate::durable::version::{self, VersionError};
@@ -101,11 +103,24 @@ impl StoreDir {
         self.dir.join("aside")
     }
 
-    /// Removes what a crash may have left behind: temporary files, and sealed files that the
-    /// catalog does not know. Returns how many files went.
-    pub fn sweep(&self, known: &HashSet<&str>) -> Result<usize, StoreDirError> {
-        let nothing = HashSet::new();
-        Ok(sweep(&self.tmp(), &self.tmp(), &nothing)? + sweep(&self.sealed(), &self.sealed(), known)?)
+    /// Folder of files of which the store knows nothing, for a person to look at.
+    pub fn lost_and_found(&self) -> PathBuf {
+        self.dir.join("lost+found")
+    }
+
+    /// Tidies up after a crash: deletes our own temporary files, and moves what is neither that
+    /// nor `known` (paths of sealed files) to [`Self::lost_and_found`].
+    ///
+    /// # Errors
+    /// [`StoreDirError::Io`] for the first file with which that fails.
+    pub fn sweep(&self, known: &HashSet<&str>) -> Result<Swept, StoreDirError> {
+        let failed = |(path, error): (PathBuf, _)| io("tidy up", &path, error);
+        let spilled = |name: &str| name.starts_with("duckdb_temp");
+        let kept = |folder| self.lost_and_found().join(folder);
+        let tmp = sealed_files::sweep(&self.tmp(), &HashSet::new(), &spilled, &kept("tmp")).map_err(failed)?;
+        let sealed =
+            sealed_files::sweep(&self.sealed(), known, &sealed_file::is_part, &kept("sealed")).map_err(failed)?;
+        Ok(Swept { deleted: tmp.deleted + sealed.deleted, moved: tmp.moved + sealed.moved })
     }
 }
 
@@ -135,30 +150,11 @@ fn check_version(dir: &Path) -> Result<(), StoreDirError> {
     })
 }
 
-/// Removes every file below `dir` whose path below `root` is not in `known`, and empty folders.
-fn sweep(root: &Path, dir: &Path, known: &HashSet<&str>) -> Result<usize, StoreDirError> {
-    let mut gone = 0;
-    for entry in fs::read_dir(dir).map_err(|e| io("read", dir, e))? {
-        let entry = entry.map_err(|e| io("read", dir, e))?;
-        let path = entry.path();
-        if entry.file_type().map_err(|e| io("read", &path, e))?.is_dir() {
-            gone += sweep(root, &path, known)?;
-            // Only succeeds if it is empty, which is the wish.
-            let _ = fs::remove_dir(&path);
-            continue;
-        }
-        let name = path.strip_prefix(root).ok().and_then(Path::to_str);
-        if name.is_none_or(|name| !known.contains(name)) {
-            fs::remove_file(&path).map_err(|e| io("remove", &path, e))?;
-            gone += 1;
-        }
-    }
-    Ok(gone)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -187,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_catalog_does_not_know_goes() {
+    fn only_our_temporary_files_are_deleted_and_strangers_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let store_dir = StoreDir::open(dir.path()).unwrap();
         let hour = store_dir.sealed().join("spans/date=2026-01-01/hour=00");
@@ -195,13 +191,29 @@ mod tests {
         for dir in [&hour, &other] {
             fs::create_dir_all(dir).unwrap();
         }
-        for path in [hour.join("a.parquet"), hour.join("b.parquet.part"), other.join("c.parquet")] {
-            fs::write(path, "x").unwrap();
+        let id = uuid::Uuid::from_u128(1);
+        let parts = [sealed_file::new_name(id), format!("{}.part", sealed_file::name(id, 7))];
+        let strangers = ["b.parquet", "b.parquet.part", "notes.txt"];
+        for name in parts.iter().map(String::as_str).chain(strangers).chain(["a.parquet"]) {
+            fs::write(hour.join(name), name).unwrap();
         }
-        fs::write(store_dir.tmp().join("spill"), "x").unwrap();
+        fs::write(other.join("c.parquet"), "x").unwrap();
+        fs::write(store_dir.tmp().join("duckdb_temp_storage_DEFAULT-0.tmp"), "x").unwrap();
+        fs::write(store_dir.tmp().join("mine"), "x").unwrap();
         let known = HashSet::from(["spans/date=2026-01-01/hour=00/a.parquet"]);
-        assert_eq!(store_dir.sweep(&known).unwrap(), 3);
+        assert_eq!(store_dir.sweep(&known).unwrap(), Swept { deleted: 3, moved: 5 });
         assert!(hour.join("a.parquet").exists() && !store_dir.sealed().join("logs").exists());
-        assert_eq!(store_dir.sweep(&known).unwrap(), 0);
+        let kept = store_dir.lost_and_found();
+        for name in strangers {
+            assert_eq!(fs::read_to_string(kept.join("sealed/spans/date=2026-01-01/hour=00").join(name)).unwrap(), name);
+        }
+        assert!(kept.join("sealed/logs/date=2026-01-01/hour=00/c.parquet").exists() && kept.join("tmp/mine").exists());
+        assert_eq!(store_dir.sweep(&known).unwrap(), Swept::default());
+        // A second one of the same name does not take the place of the first.
+        fs::write(hour.join("b.parquet"), "second").unwrap();
+        assert_eq!(store_dir.sweep(&known).unwrap().moved, 1);
+        let kept = kept.join("sealed/spans/date=2026-01-01/hour=00");
+        assert_eq!(fs::read_to_string(kept.join("b.parquet")).unwrap(), "b.parquet");
+        assert_eq!(fs::read_to_string(kept.join("b.parquet.1")).unwrap(), "second");
     }
 }

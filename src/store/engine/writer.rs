@@ -148,9 +148,9 @@ impl Writer {
         failpoint::reach("before_switch");
         let next = Generation::new(self.open.number + 1);
         let generations = [self.open.number, next.number];
-        let switched = self
-            .shared
-            .with_extent(&generations, |extent| generation::switch(&self.db, Some(next.number), extent, None, || {}));
+        let switched = self.shared.with_extent(&generations, &[], |extent| {
+            generation::switch(&self.db, Some(next.number), extent, None, || {})
+        });
         if let Err(e) = self.shared.unbroken(switched) {
             self.shared.check(&e, "cannot begin a new generation");
             super::pause(RETRY);

@@ -1,0 +1,283 @@
+//! A lost catalog is made again from the sealed files.
+//!
+//! Lost is one that is not there or names nothing while there are sealed files, and one that is
+//! damaged. A file without `.part` has been taken by a catalog, so all of these are taken again;
+//! they tell up to where each log is in them. Files of one flush have been taken together: where
+//! one of them has its name, the others belong to it, with `.part` or without. Where none has, no
+//! collector has been told that they are sealed, and its log brings their rows again.
+//!
+//! The new catalog is written under another name; then the old one goes to `lost+found`; then the
+//! new one gets its name. A crash before the last step leaves no catalog, and this begins again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+use uuid::Uuid;
+
+use super::failpoint;
+use super::instance::quoted_path;
+use super::sealed_file::{self, LogRange, Metadata};
+use super::sealed_files;
+use super::store_dir::StoreDir;
+use super::{EngineError, StoreDirError};
+use crate::durable;
+use crate::signal::{Signal, now_nanos};
+use crate::store::catalog::{Catalog, CatalogError, File, Positions};
+use crate::store::schema::Table;
+use crate::wal::Position;
+
+/// The files of the catalog. The database goes first: without its log it could be read as an
+/// earlier catalog, but what is left of a log without its database SQLite deletes.
+const SQLITE_FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// Opens the catalog, after making it again if it is lost. `db` reads the sealed files.
+///
+/// # Errors
+/// That of the catalog if it may be whole (no permission, a later version), and what else prevents
+/// making it again.
+pub fn open_catalog(dir: &StoreDir, db: &Connection) -> Result<Catalog, EngineError> {
+    let why = match open(&dir.catalog()) {
+        Ok(catalog) => {
+            let (taken, _) = sealed_files::list(&dir.sealed()).map_err(io("list", &dir.sealed()))?;
+            if taken.is_empty() || !catalog.is_empty()? {
+                return Ok(catalog);
+            }
+            format!("it names none of {} sealed files", taken.len())
+        }
+        Err(error) if error.is_damage() => error.to_string(),
+        Err(error) => return Err(error.into()),
+    };
+    tracing::error!(why, "the catalog of the store is lost, it is made again from the sealed files");
+    rebuild(dir, db)?;
+    Ok(open(&dir.catalog())?)
+}
+
+/// Opens it and reads all of it, so that damage shows now.
+fn open(path: &Path) -> Result<Catalog, CatalogError> {
+    let catalog = Catalog::open(path)?;
+    catalog.files()?;
+    catalog.positions()?;
+    Ok(catalog)
+}
+
+/// What the sealed files tell.
+#[derive(Debug, Default)]
+struct Contents {
+    files: Vec<File>,
+    /// The records that are in files, by log.
+    logs: BTreeSet<LogRange>,
+    /// Flushes that were taken.
+    flushes: BTreeSet<Uuid>,
+    /// Files that do not say which records are in them: older versions wrote them.
+    silent: usize,
+    /// Files that cannot be used.
+    damaged: usize,
+}
+
+fn rebuild(dir: &StoreDir, db: &Connection) -> Result<(), EngineError> {
+    failpoint::reach("rebuild_begin");
+    let sealed = dir.sealed();
+    let (taken, parts) = sealed_files::list(&sealed).map_err(io("list", &sealed))?;
+    let mut contents = Contents::default();
+    for path in &taken {
+        contents.read(db, &sealed, path);
+    }
+    for path in parts {
+        // Its flush was taken, and a crash has kept it from its name.
+        let path = path.trim_end_matches(sealed_file::PART);
+        let part = sealed_files::part_of(&sealed.join(path));
+        let of_taken = Metadata::read(db, &part)
+            .is_ok_and(|found| found.is_some_and(|metadata| contents.flushes.contains(&metadata.flush)));
+        if of_taken {
+            sealed_files::publish(&sealed, [path]).map_err(io("rename", &part))?;
+            contents.read(db, &sealed, path);
+        }
+    }
+    let positions = contents.positions();
+    failpoint::reach("rebuild_read");
+
+    let new = with_suffix(&dir.catalog(), ".new");
+    for suffix in SQLITE_FILES {
+        let leftover = with_suffix(&new, suffix);
+        if leftover.exists() {
+            fs::remove_file(&leftover).map_err(io("remove", &leftover))?;
+        }
+    }
+    Catalog::write(&new, &contents.files, &positions, now_nanos())?;
+    failpoint::reach("rebuild_written");
+    for suffix in SQLITE_FILES {
+        let old = with_suffix(&dir.catalog(), suffix);
+        if old.exists() {
+            let kept = dir.lost_and_found().join(old.file_name().unwrap_or_default());
+            sealed_files::set_aside(&old, &kept).map_err(io("move to lost+found", &old))?;
+        }
+    }
+    failpoint::reach("rebuild_set_aside");
+    durable::rename(&new, &dir.catalog()).map_err(io("rename", &new))?;
+    failpoint::reach("rebuild_done");
+    contents.report();
+    Ok(())
+}
+
+impl Contents {
+    /// Reads a file that has been taken.
+    fn read(&mut self, db: &Connection, sealed: &Path, path: &str) {
+        match inspect(db, sealed, path) {
+            Ok((file, Some(metadata))) => {
+                self.flushes.insert(metadata.flush);
+                self.logs.extend(metadata.logs);
+                self.files.push(file);
+            }
+            Ok((file, None)) => {
+                self.silent += 1;
+                self.files.push(file);
+            }
+            Err(reason) => {
+                self.damaged += 1;
+                tracing::error!(file = path, reason, "sealed file damaged, its rows are missing from answers");
+                // Named in the catalog it is named in answers, too, as long as it is there.
+                self.files.extend(damaged(sealed, path));
+            }
+        }
+    }
+
+    /// Up to where each log is in the files.
+    fn positions(&self) -> Positions {
+        let mut positions = Positions::new();
+        for range in &self.logs {
+            let upto = positions.entry((range.log, range.signal)).or_default();
+            *upto = (*upto).max(Position(range.upto));
+        }
+        positions
+    }
+
+    /// Says what is known now, and what is not.
+    fn report(&self) {
+        for ((log, signal), gaps) in gaps(&self.logs) {
+            for (from, before) in gaps {
+                tracing::warn!(%log, %signal, from, before,
+                    "no sealed file has these records: their rows are lost, if they had any");
+            }
+        }
+        if self.silent > 0 {
+            tracing::warn!(
+                files = self.silent,
+                "sealed files of an older version do not say which records are in them: records that the logs still \
+                 have may be in the store twice"
+            );
+        }
+        let rows: u64 = self.files.iter().map(|file| file.rows).sum();
+        let positions: Vec<String> = self
+            .positions()
+            .iter()
+            .map(|((log, signal), upto)| format!("{signal} of log {log} up to {}", upto.0))
+            .collect();
+        let sealed = positions.join(", ");
+        tracing::warn!(
+            files = self.files.len(),
+            damaged = self.damaged,
+            rows,
+            sealed,
+            "catalog made again; later records come from the logs"
+        );
+    }
+}
+
+/// What a file tells, or what is wrong with it.
+fn inspect(db: &Connection, sealed: &Path, path: &str) -> Result<(File, Option<Metadata>), String> {
+    let full = sealed.join(path);
+    let folder = path.split('/').next().unwrap_or_default();
+    let table = Table::from_name(folder).ok_or_else(|| format!("there is no table {folder:?}"))?;
+    // Before DuckDB reads it: what is damaged can do more to it than make it fail.
+    let summed = sealed_file::checksum(&full, || true).map_err(|error| error.to_string())?;
+    let (bytes, checksum) = summed.unwrap_or_default();
+    let expected = sealed_file::checksum_in(full.file_name().and_then(|name| name.to_str()).unwrap_or_default());
+    if expected.is_some_and(|expected| expected != checksum) {
+        return Err("its checksum is wrong".to_owned());
+    }
+    let metadata = Metadata::read(db, &full).map_err(|error| error.to_string())?;
+    let (rows, min_time, max_time) = match &metadata {
+        Some(metadata) if metadata.table != table.name() => {
+            return Err(format!("it holds rows of {}", metadata.table));
+        }
+        Some(metadata) => (metadata.rows, metadata.min_time, metadata.max_time),
+        None => {
+            let time = table.time_column();
+            let sql = format!(
+                "SELECT count(*), min(epoch_ns({time})), max(epoch_ns({time})) FROM read_parquet({})",
+                quoted_path(&full)
+            );
+            let read = db.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)));
+            let (rows, min_time, max_time) = read.map_err(|error| error.to_string())?;
+            (rows.cast_unsigned(), min_time, max_time)
+        }
+    };
+    let (table, path) = (table.name().to_owned(), path.to_owned());
+    Ok((File { table, path, rows, min_time, max_time, bytes, checksum }, metadata))
+}
+
+/// What the catalog can say of a damaged file: enough to name it. Nothing of one whose name holds
+/// no checksum, which could not be told from a whole one.
+fn damaged(sealed: &Path, path: &str) -> Option<File> {
+    let checksum = sealed_file::checksum_in(path.rsplit('/').next()?)?;
+    let table = Table::from_name(path.split('/').next()?)?.name().to_owned();
+    let bytes = fs::metadata(sealed.join(path)).ok()?.len();
+    Some(File { table, path: path.to_owned(), rows: 0, min_time: None, max_time: None, bytes, checksum })
+}
+
+/// Positions, from the first and before the second.
+type Gaps = Vec<(u64, u64)>;
+
+/// The records of each log that are in no file, though later ones are.
+fn gaps(logs: &BTreeSet<LogRange>) -> BTreeMap<(Uuid, Signal), Gaps> {
+    let mut gaps: BTreeMap<(Uuid, Signal), (u64, Gaps)> = BTreeMap::new();
+    // In the order of their first records.
+    for range in logs {
+        let (upto, gaps) = gaps.entry((range.log, range.signal)).or_insert((range.from, Vec::new()));
+        if range.from > *upto {
+            gaps.push((*upto, range.from));
+        }
+        *upto = (*upto).max(range.upto);
+    }
+    gaps.into_iter().map(|(log, (_, gaps))| (log, gaps)).filter(|(_, gaps)| !gaps.is_empty()).collect()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
+    let path = path.to_owned();
+    move |source| StoreDirError::Io { action, path, source }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(from: u64, upto: u64) -> LogRange {
+        LogRange { log: Uuid::from_u128(1), signal: Signal::Logs, from, upto }
+    }
+
+    #[test]
+    fn records_that_no_file_has_are_told() {
+        let of = |ranges: &[(u64, u64)]| {
+            let logs = ranges.iter().map(|(from, upto)| range(*from, *upto)).collect();
+            gaps(&logs).into_values().flatten().collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[(5, 10), (10, 20), (10, 20)]), []);
+        assert_eq!(of(&[(20, 30), (0, 10), (35, 40)]), [(10, 20), (30, 35)]);
+        assert_eq!(of(&[(0, 30), (10, 20), (30, 31)]), []);
+    }
+
+    #[test]
+    fn a_log_is_in_the_files_up_to_its_last_record_there() {
+        let logs = BTreeSet::from([range(0, 10), range(10, 20)]);
+        let contents = Contents { logs, ..Contents::default() };
+        assert_eq!(contents.positions(), Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(20))]));
+    }
+}

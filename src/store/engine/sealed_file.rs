@@ -1,0 +1,215 @@
+//! One sealed file: its name, what it says about itself, its checksum.
+//!
+//! A file carries `.part` behind its name until the catalog's transaction has taken it. So a file
+//! without `.part` has been taken, whatever becomes of the catalog, and one with it is ours to
+//! delete unless the catalog knows it. The name holds the checksum of the content, and the key-value
+//! metadata of the Parquet footer tells where its rows come from: from both, a lost catalog is made
+//! again.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use duckdb::Connection;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::instance::{quoted, quoted_path};
+use crate::signal::Signal;
+
+/// Key of our entry in the key-value metadata.
+const KEY: &str = "vispyr";
+
+/// Version of that entry.
+const VERSION: u32 = 1;
+
+/// Extension of a sealed file.
+pub const EXTENSION: &str = ".parquet";
+
+/// What the name of a file ends with that the catalog has not taken yet.
+pub const PART: &str = ".part";
+
+/// Name of a file while its content is being written.
+pub fn new_name(id: Uuid) -> String {
+    format!("{id}{EXTENSION}{PART}")
+}
+
+/// Name of a file once its content is known, without [`PART`].
+pub fn name(id: Uuid, checksum: u64) -> String {
+    format!("{id}-{checksum:016x}{EXTENSION}")
+}
+
+/// The checksum that a name holds; older versions wrote names without.
+pub fn checksum_in(name: &str) -> Option<u64> {
+    let stem = name.strip_suffix(PART).unwrap_or(name).strip_suffix(EXTENSION)?;
+    let (id, checksum) = stem.split_at_checked(36)?;
+    let digits = checksum.strip_prefix('-').filter(|digits| digits.len() == 16)?;
+    Uuid::parse_str(id).ok()?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// Whether a flush has written a file of this name and not finished it.
+pub fn is_part(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(PART).and_then(|name| name.strip_suffix(EXTENSION)) else { return false };
+    checksum_in(name).is_some() || Uuid::parse_str(stem).is_ok()
+}
+
+/// What a sealed file says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Version of this.
+    version: u32,
+    /// Table whose rows it holds.
+    pub table: String,
+    /// [`crate::store::schema::VERSION`] of that table's columns.
+    pub schema: u32,
+    /// The flush that wrote it, together with others.
+    pub flush: Uuid,
+    /// Rows in it.
+    pub rows: u64,
+    /// Earliest time in it, nanoseconds since the Unix epoch.
+    pub min_time: Option<i64>,
+    /// Latest time in it.
+    pub max_time: Option<i64>,
+    /// When it was written, nanoseconds since the Unix epoch.
+    pub created: u64,
+    /// The records whose rows are in the files of this flush.
+    pub logs: Vec<LogRange>,
+}
+
+/// Records of one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LogRange {
+    /// The log.
+    pub log: Uuid,
+    /// Its signal.
+    pub signal: Signal,
+    /// Position of the first.
+    pub from: u64,
+    /// Position after the last.
+    pub upto: u64,
+}
+
+/// What all files of one flush have in common.
+#[derive(Debug)]
+pub struct Flush {
+    /// Its identity.
+    pub id: Uuid,
+    /// See [`Metadata::created`].
+    pub created: u64,
+    /// See [`Metadata::logs`].
+    pub logs: Vec<LogRange>,
+}
+
+impl Metadata {
+    /// Of a file that a flush is about to write.
+    pub fn new(flush: &Flush, table: &str, rows: u64, times: (Option<i64>, Option<i64>)) -> Self {
+        Metadata {
+            version: VERSION,
+            table: table.to_owned(),
+            schema: crate::store::schema::VERSION,
+            flush: flush.id,
+            rows,
+            min_time: times.0,
+            max_time: times.1,
+            created: flush.created,
+            logs: flush.logs.clone(),
+        }
+    }
+
+    /// The option of `COPY` that writes it.
+    pub fn option(&self) -> String {
+        // Strings and numbers are always JSON.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        format!("KV_METADATA {{{KEY}: {}}}", quoted(&json))
+    }
+
+    /// Reads it from a file; `None` if the file has none that is understood.
+    ///
+    /// # Errors
+    /// DuckDB's, if the file is no Parquet file.
+    pub fn read(db: &Connection, path: &Path) -> Result<Option<Metadata>, duckdb::Error> {
+        let sql = format!(
+            "SELECT max(value) FROM parquet_kv_metadata({}) WHERE key = {}::BLOB",
+            quoted_path(path),
+            quoted(KEY)
+        );
+        let value: Option<Vec<u8>> = db.query_row(&sql, [], |row| row.get(0))?;
+        let metadata = value.and_then(|json| serde_json::from_slice::<Metadata>(&json).ok());
+        Ok(metadata.filter(|metadata| metadata.version == VERSION))
+    }
+}
+
+/// Size and XXH3 of a file. Before each piece `go_on` is asked; `None` if it says no.
+///
+/// # Errors
+/// The system's.
+pub fn checksum(path: &Path, go_on: impl Fn() -> bool) -> io::Result<Option<(u64, u64)>> {
+    let mut file = fs::File::open(path)?;
+    let mut hash = Xxh3::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut bytes = 0;
+    loop {
+        if !go_on() {
+            return Ok(None);
+        }
+        match file.read(&mut buffer)? {
+            0 => return Ok(Some((bytes, hash.digest()))),
+            n => {
+                hash.update(&buffer[..n]);
+                bytes += n as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_checksum_and_whose_they_are() {
+        let id = Uuid::from_u128(7);
+        let done = name(id, 0x2a);
+        assert_eq!(checksum_in(&done), Some(0x2a));
+        assert_eq!(checksum_in(&format!("{done}{PART}")), Some(0x2a));
+        assert!(is_part(&new_name(id)) && is_part(&format!("{done}{PART}")));
+        for other in [done.as_str(), "a.parquet.part", "x.part", ".parquet.part", "notes.txt", "äöü.parquet.part"] {
+            assert!(!is_part(other), "{other}");
+        }
+        for other in [format!("{id}.parquet"), "x.parquet".to_owned(), format!("{id}-12.parquet")] {
+            assert_eq!(checksum_in(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn metadata_comes_back_from_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (with, without) = (dir.path().join("it's.parquet"), dir.path().join("b.parquet"));
+        let logs = vec![LogRange { log: Uuid::from_u128(9), signal: Signal::Logs, from: 3, upto: 8 }];
+        let flush = Flush { id: Uuid::from_u128(1), created: 5, logs };
+        let metadata = Metadata::new(&flush, "it's", 3, (Some(-1), None));
+        let db = Connection::open_in_memory().unwrap();
+        let copy = |path, options: &str| {
+            db.execute_batch(&format!("COPY (FROM range(3)) TO {} (FORMAT parquet{options})", quoted_path(path)))
+                .unwrap();
+        };
+        copy(&with, &format!(", {}", metadata.option()));
+        copy(&without, "");
+        assert_eq!(Metadata::read(&db, &with).unwrap(), Some(metadata));
+        assert_eq!(Metadata::read(&db, &without).unwrap(), None);
+        fs::write(&without, "x").unwrap();
+        Metadata::read(&db, &without).unwrap_err();
+    }
+
+    #[test]
+    fn a_checksum_can_be_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "abc").unwrap();
+        assert_eq!(checksum(&path, || true).unwrap(), Some((3, xxhash_rust::xxh3::xxh3_64(b"abc"))));
+        assert_eq!(checksum(&path, || false).unwrap(), None);
+    }
+}
