@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`lock`] | one process at a time in a folder |
+//! | [`reserve`] | space kept back for when the disk is full |
 //! | [`version`] | which version of the program wrote a folder |
 //!
 //! A name in a folder lasts only once the folder is synced, and a new folder's own name only once
@@ -14,6 +15,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 pub mod lock;
+pub mod reserve;
 pub mod version;
 
 /// What the name of a file that is being written ends with. Such a file is ours to delete.

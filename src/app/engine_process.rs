@@ -36,8 +36,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let options = engine::Options { store: config.store, data_dir };
     let ask = |engine: &Arc<Engine>| {
         let listener = listen(&socket)?;
-        let connections = engine.clone();
-        let service = sql::Service::new(move || connections.connect(), config.sql)?;
+        let service = sql::Service::new(Connections(engine.clone()), config.sql)?;
         let view = Arc::new(EngineView { engine: engine.clone(), service: service.clone() });
         let serve = sql::http::serve(listener, service, view, shutdown.clone());
         tokio::spawn(serve);
@@ -60,6 +59,19 @@ fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
     let listener = engine::bind(socket)?;
     listener.set_nonblocking(true).map_err(failed)?;
     tokio::net::UnixListener::from_std(listener).map_err(failed)
+}
+
+/// Connections of the engine, for statements.
+struct Connections(Arc<Engine>);
+
+impl sql::Connect for Connections {
+    fn connect(&self) -> Result<duckdb::Connection, duckdb::Error> {
+        self.0.connect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings()
+    }
 }
 
 /// What the query socket tells of the engine beside rows.

@@ -149,6 +149,9 @@ fn explain(answer: &Answer, statement: &str) {
 
 /// Rows and time on standard error, so that standard output has the answer alone.
 fn summary(answer: &Answer, format: Format) {
+    if let Some(warning) = answer.headers.get("x-vispyr-warning").and_then(|value| value.to_str().ok()) {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     let (rows, truncated, elapsed) = if format == Format::Table {
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         (json["row_count"].as_u64(), json["truncated"] == true, json["elapsed_ms"].as_u64())

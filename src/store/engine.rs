@@ -13,12 +13,14 @@
 //! | [`pieces`] | what is done about rows that cannot be written |
 //! | [`sealed_file`], [`sealed_files`] | one of them, and all on disk |
 //! | [`rebuild`] | a lost catalog is made again from them |
+//! | [`verify`] | they are compared with their checksums |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | records that can never be stored, or that kill the engine |
 //! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
 //! | [`failpoint`] | where a test can have it die |
 //!
-//! Threads: one decodes for each signal, one inserts, one seals, two serve each connection.
+//! Threads: one decodes for each signal, one inserts, one seals, one compares checksums, two serve
+//! each connection.
 //! DuckDB has its own. None of them is an async thread.
 
 use std::collections::HashSet;
@@ -36,15 +38,17 @@ use self::generation::{Extent, Generation};
 use self::instance::InstanceError;
 use self::progress::LogProgress;
 use self::sealed_files::Found;
-use self::shared::Shared;
+use self::shared::{Sealed, Shared};
 use self::stats::{Counters, Stats};
 use self::store_dir::{StoreDir, StoreDirError};
 use self::transaction::TransactionError;
+use self::verify::{Marks, Verification, Verifier};
 use self::writer::Writer;
 use self::writer_queue::{Command, WriterQueue};
+use crate::durable::reserve::Reserve;
 use crate::signal::Signal;
 use crate::store::Config;
-use crate::store::catalog::{Catalog, CatalogError};
+use crate::store::catalog::{Catalog, CatalogError, File};
 
 pub mod crash_records;
 pub mod decode;
@@ -66,6 +70,7 @@ pub mod shredding;
 pub mod stats;
 pub mod store_dir;
 pub mod transaction;
+pub mod verify;
 pub mod writer;
 pub mod writer_queue;
 
@@ -134,6 +139,11 @@ impl Stop {
         self.changed.notify_all();
     }
 
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.lock()
+    }
+
     /// Waits for `patience`, or less if stopped. Answers whether it was stopped.
     pub fn wait(&self, patience: Duration) -> bool {
         let mut stopped = self.stopped.lock();
@@ -158,6 +168,8 @@ impl Engine {
     /// Opens the store in the folder that `config` names, given the data directory. Blocks.
     pub fn open(config: &Config, data_dir: &Path) -> Result<Arc<Self>, EngineError> {
         let store_dir = StoreDir::open(&config.dir(data_dir))?;
+        let reserve = Reserve::new(store_dir.reserve(), config.hot_memory.as_u64() / 2);
+        reserve.give_up_if_full();
         let root = instance::open(config, &store_dir)?;
         let catalog = rebuild::open_catalog(&store_dir, &root)?;
         let all = catalog.files()?;
@@ -169,8 +181,10 @@ impl Engine {
             source,
         })?;
         let swept = store_dir.sweep(&known)?;
+        let marks = Marks::load(store_dir.dir());
+        let (compared, pending): (Vec<File>, Vec<File>) = files.iter().cloned().partition(|f| marks.has(&sealed, f));
         let open = Generation::new(1);
-        let extent = Extent { generations: &[open.number], files: &files, sealed: &store_dir.sealed() };
+        let extent = Extent { generations: &[open.number], files: &compared, sealed: &sealed };
         generation::switch(&root, Some(open.number), extent, None, || {})?;
         generation::create_user_views(&root)?;
 
@@ -180,10 +194,12 @@ impl Engine {
             config: config.clone(),
             sealed_dir: store_dir.sealed(),
             counters: Counters::new(version, config.hot_memory.as_u64(), &files, lost),
-            files: Mutex::new(files),
+            sealed: Mutex::new(Sealed { files: compared, generations: vec![open.number] }),
+            verification: Verification::new(&pending),
             ingest_queues: Default::default(),
             writer_queue: Arc::new(WriterQueue::default()),
             progress: LogProgress::new(catalog.positions()?),
+            reserve,
             quarantine: quarantine::Folder::new(store_dir.aside()),
             crash_records: crash_records::CrashRecords::open(store_dir.dir()),
         });
@@ -194,17 +210,20 @@ impl Engine {
             stop: Arc::new(Stop::default()),
             _store_dir: store_dir,
         };
-        engine.start(open, catalog)?;
+        engine.shared.reserve.take();
+        engine.start(open, catalog, pending, marks)?;
         Ok(Arc::new(engine))
     }
 
-    fn start(&self, open: Generation, catalog: Catalog) -> Result<(), EngineError> {
+    fn start(&self, open: Generation, catalog: Catalog, pending: Vec<File>, marks: Marks) -> Result<(), EngineError> {
         let (jobs, for_sealer) = std::sync::mpsc::channel();
         let number = open.number;
         let connect = || self.root.lock().try_clone();
         let writer = Writer::new(self.shared.clone(), connect()?, open, jobs);
         let sealer = Sealer::new(self.shared.clone(), connect()?, catalog, self.stop.clone());
         let mut threads = vec![spawn("insert", move || writer.run())?, spawn("seal", move || sealer.run(&for_sealer))?];
+        let verifier = Verifier::new(self.shared.clone(), connect()?, self.stop.clone());
+        threads.push(spawn("verify", move || verifier.run(pending, &marks))?);
         for signal in Signal::ALL {
             let shared = self.shared.clone();
             let work =
@@ -223,8 +242,25 @@ impl Engine {
     /// A fresh connection: it sees all views, and shares memory and threads with the others. After
     /// a start it waits for what the log brings back, so that a restart takes time and not rows.
     pub fn connect(&self) -> Result<Connection, duckdb::Error> {
+        self.shared.verification.wait()?;
         self.shared.progress.wait_for_replay();
         self.root.lock().try_clone()
+    }
+
+    /// Compares all sealed files with their checksums now, and leaves those out of the views that
+    /// differ. Blocks.
+    ///
+    /// # Errors
+    /// DuckDB's, if there is no connection.
+    pub fn verify(&self) -> Result<(), duckdb::Error> {
+        let db = self.connect()?;
+        Verifier::new(self.shared.clone(), db, self.stop.clone()).again(u64::MAX);
+        Ok(())
+    }
+
+    /// Rows that answers lack, in a sentence for each sealed file that is lost.
+    pub fn warnings(&self) -> Vec<String> {
+        self.shared.counters.warnings()
     }
 
     /// Metrics, as of now.

@@ -41,9 +41,9 @@ pub mod service;
 pub mod text;
 pub mod value;
 
-pub use error::SqlError;
+pub use error::{NOT_READY, SqlError};
 pub use metrics::Metrics;
-pub use service::Service;
+pub use service::{Connect, Service};
 
 /// `[sql]`: the SQL interface and its limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,5 +26,6 @@ mod sql;
 mod sql_gates;
 mod store;
 mod store_crash;
+mod store_damage;
 mod store_rebuild;
 mod wal_crash;

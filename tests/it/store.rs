@@ -262,6 +262,44 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Leaves no space in a folder; the file that takes it.
+fn fill(dir: &Path) -> PathBuf {
+    let ballast = dir.join("ballast");
+    let full = std::fs::write(&ballast, vec![b'x'; 64 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    ballast
+}
+
+#[test]
+fn what_is_kept_back_lets_a_full_disk_seal_and_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    let Some(_disk) = SmallDisk::mount(&store, "size=12m") else { return };
+    let source = Source::new(200);
+    let hot = [(HOT_MEMORY, "8MiB")];
+    let mut engine = EngineProcess::start(dir.path(), &hot);
+    assert_eq!(std::fs::metadata(store.join("reserve")).unwrap().len(), 4 << 20);
+    let ballast = fill(&store);
+    assert!(feed(&engine, &source, 50));
+    assert_eq!(engine.ask(".flush"), "flushed");
+    assert!(!store.join("reserve").exists());
+    assert_eq!((engine.spans(), engine.stats().flush_error), ((10_000, 10_000), None));
+    engine.stop();
+
+    // Not a byte left: it starts all the same, and answers.
+    fill(&store);
+    let mut engine = EngineProcess::start(dir.path(), &hot);
+    assert_eq!(engine.spans(), (10_000, 10_000));
+    engine.stop();
+    std::fs::remove_file(ballast).unwrap();
+    let mut engine = EngineProcess::start(dir.path(), &hot);
+    assert!(store.join("reserve").exists(), "it is kept back again");
+    assert!(feed(&engine, &source, 60));
+    assert_eq!(engine.ask(".flush"), "flushed");
+    assert_eq!(engine.spans(), (12_000, 12_000));
+}
+
 #[test]
 fn a_full_disk_keeps_the_rows_and_is_got_over() {
     let dir = tempfile::tempdir().unwrap();
@@ -270,10 +308,10 @@ fn a_full_disk_keeps_the_rows_and_is_got_over() {
     let Some(disk) = SmallDisk::mount(&store, "size=4m") else { return };
     let source = Source::new(200);
     let mut engine = EngineProcess::start(dir.path(), &[(HOT_MEMORY, "4MiB")]);
+    // Not even what is kept back for this.
+    std::fs::remove_file(store.join("reserve")).unwrap();
     // What is in the way, until it is removed.
-    let ballast = store.join("ballast");
-    let full = std::fs::write(&ballast, vec![b'x'; 8 << 20]).unwrap_err();
-    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let ballast = fill(&store);
     assert!(feed(&engine, &source, 50));
     let refused = engine.try_ask(".flush").unwrap();
     assert!(refused.starts_with("error"), "{refused}");

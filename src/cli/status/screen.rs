@@ -143,6 +143,12 @@ fn store(text: &mut String, store: &Value) -> std::fmt::Result {
         let rows = number(&store["unsealable_rows"]);
         writeln!(text, "  {rows} rows could not be sealed whole: their attributes are set aside")?;
     }
+    let lost = number(&store["missing_files"]);
+    if lost > 0 {
+        let first = &store["lost_files"][0];
+        let (path, reason) = (first["path"].as_str().unwrap_or("?"), first["reason"].as_str().unwrap_or("?"));
+        writeln!(text, "  sealed files that are lost, their rows with them: {lost}, the first is {path}: {reason}")?;
+    }
     for signal in store["signals"].as_array().map(Vec::as_slice).unwrap_or_default() {
         if number(&signal["undecodable_records"]) > 0 {
             let name = signal["signal"].as_str().unwrap_or("?");

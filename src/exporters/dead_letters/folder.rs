@@ -4,14 +4,14 @@
 //! scrape takes it; and [`Folder::files`] for whoever changes files.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
 use super::dead_letter::{self, DeadLetter, DeadLetterId, Head};
+use crate::durable;
 use crate::signal::{Batch, Signal};
 
 /// Letters of one destination at most: bounds the memory of their heads to some megabytes.
@@ -130,11 +130,7 @@ impl Folder {
     /// A folder for a destination's first dead letter, for its owner only as all of the data is.
     pub(super) fn create(above: &Path, destination: &str) -> io::Result<Self> {
         let folder = Folder::empty(above, destination);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder.dir)?;
-        sync(above)?;
-        if let Some(further) = above.parent() {
-            sync(further)?;
-        }
+        durable::create_dir(&folder.dir)?;
         Ok(folder)
     }
 
@@ -189,7 +185,7 @@ impl Folder {
         let _alone = self.files.lock();
         let Some(path) = self.path(id) else { return Ok(None) };
         fs::remove_file(path).or_else(missing_is_fine)?;
-        sync(&self.dir)?;
+        durable::sync_dir(&self.dir)?;
         let mut index = self.index.lock();
         let letter = index.take(id);
         if let Some(letter) = &letter {
@@ -211,22 +207,8 @@ impl Folder {
 
     /// Writes a dead letter's file, whole or not at all.
     fn write(&self, id: &DeadLetterId, head: &Head, payload: &[u8]) -> io::Result<u64> {
-        let path = self.dir.join(id.file_name());
-        let new = path.with_extension("tmp");
-        let written = dead_letter::write(&new, head, payload).and_then(|size| {
-            fs::rename(&new, &path)?;
-            sync(&self.dir)?;
-            Ok(size)
-        });
-        if written.is_err() {
-            let _ = fs::remove_file(&new);
-        }
-        written
+        dead_letter::write(&self.dir.join(id.file_name()), head, payload)
     }
-}
-
-fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 fn missing_is_fine(error: io::Error) -> io::Result<()> {

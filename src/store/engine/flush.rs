@@ -102,6 +102,14 @@ pub enum FlushError {
     },
 }
 
+impl FlushError {
+    /// Whether space is what is missing. DuckDB and SQLite say it in words alone.
+    fn is_full_disk(&self) -> bool {
+        let text = self.to_string();
+        text.contains("No space left on device") || text.contains("database or disk is full")
+    }
+}
+
 /// The flush thread's own state.
 pub struct Sealer {
     shared: Arc<Shared>,
@@ -125,6 +133,9 @@ impl Sealer {
             let mut pause = FIRST_PAUSE;
             self.waits = 0;
             while let Err(e) = self.seal(&job) {
+                if e.is_full_disk() && self.shared.reserve.give_up().is_ok_and(|given_up| given_up) {
+                    continue;
+                }
                 tracing::error!(error = %e, retry_in = ?pause, "cannot seal a generation");
                 if let FlushError::Duckdb(e) = &e {
                     self.shared.check(e, "flush");
@@ -141,6 +152,7 @@ impl Sealer {
                 pause = (pause * 2).min(LAST_PAUSE);
             }
             self.shared.writer_queue.command(Command::Sealed(job.old.positions));
+            self.shared.reserve.take();
         }
     }
 

@@ -114,6 +114,12 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
         None => return Ok(()),
     };
     let sealed = shared.progress.attach(&logs);
+    for (signal, (log, sealed)) in Signal::ALL.into_iter().zip(logs.iter().zip(sealed)) {
+        if sealed > Position::default() && sealed < log.oldest {
+            tracing::warn!(%signal, log = %log.id, from = sealed.0, before = log.oldest.0,
+                "the log does not have these records any more, and no sealed file has them: they are lost");
+        }
+    }
     let progress = Signal::ALL.map(|signal| {
         let n = signal as usize;
         Progress { wanted: shared.ingest_queues[n].attach(logs[n], sealed[n]), sealed: sealed[n] }

@@ -35,6 +35,13 @@ impl LostFile {
     }
 }
 
+impl std::fmt::Display for LostFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let LostFile { table, path, rows, reason } = self;
+        write!(f, "{rows} rows of {table} are missing, the sealed file {path} is lost: {reason}")
+    }
+}
+
 /// What was found of the files that the catalog names.
 #[derive(Debug, Default)]
 pub struct Found {

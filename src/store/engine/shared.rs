@@ -13,12 +13,23 @@ use super::progress::LogProgress;
 use super::quarantine::Folder;
 use super::stats::Counters;
 use super::transaction::TransactionError;
+use super::verify::Verification;
 use super::writer_queue::WriterQueue;
+use crate::durable::reserve::Reserve;
 use crate::store::Config;
 use crate::store::catalog::File;
 
 /// Exit code of an engine that ends because its DuckDB is beyond use; it is started again.
 const EXIT_FATAL: i32 = 70;
+
+/// What the views are over.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// Sealed files.
+    pub files: Vec<File>,
+    /// Generations in memory.
+    pub generations: Vec<u64>,
+}
 
 /// What the engine's threads have in common.
 #[derive(Debug)]
@@ -27,8 +38,10 @@ pub struct Shared {
     pub config: Config,
     /// Folder of the sealed files.
     pub sealed_dir: PathBuf,
-    /// The sealed files that the views are over.
-    pub files: Mutex<Vec<File>>,
+    /// What the views are over.
+    pub sealed: Mutex<Sealed>,
+    /// The comparison of the sealed files with their checksums.
+    pub verification: Verification,
     /// The ways in, in the order of [`crate::signal::Signal::ALL`].
     pub ingest_queues: [IngestQueue; 4],
     /// The way to the writer.
@@ -37,6 +50,8 @@ pub struct Shared {
     pub progress: LogProgress,
     /// Metrics.
     pub counters: Counters,
+    /// Space for sealing when the disk is full, since that lets the logs make room.
+    pub reserve: Reserve,
     /// Records that can never be stored.
     pub quarantine: Folder,
     /// Records that killed the engine.
@@ -44,8 +59,13 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Calls with the sealed files, `new` ones among them, and these generations. The new ones are
-    /// known from then on, if that succeeds.
+    /// The sealed files that the views are over.
+    pub fn files(&self) -> Vec<File> {
+        self.sealed.lock().files.clone()
+    }
+
+    /// Calls with the sealed files, `new` ones among them, and these generations: what the views are
+    /// over from then on, if that succeeds.
     ///
     /// # Errors
     /// Those of `call`.
@@ -55,14 +75,39 @@ impl Shared {
         new: &[File],
         call: impl FnOnce(Extent<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut files = self.files.lock();
-        let known = files.len();
-        files.extend_from_slice(new);
-        let result = call(Extent { generations, files: &files, sealed: &self.sealed_dir });
-        if result.is_err() {
-            files.truncate(known);
-        }
-        result
+        let change = |sealed: &mut Sealed| {
+            sealed.generations = generations.to_vec();
+            sealed.files.extend_from_slice(new);
+        };
+        self.change(change, call)
+    }
+
+    /// Calls with the generations as they are and the files as `change` leaves them: what the views
+    /// are over from then on, if that succeeds.
+    ///
+    /// # Errors
+    /// Those of `call`.
+    pub fn change_files<T, E>(
+        &self,
+        change: impl FnOnce(&mut Vec<File>),
+        call: impl FnOnce(Extent<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.change(|sealed| change(&mut sealed.files), call)
+    }
+
+    /// One change of the views after the other.
+    fn change<T, E>(
+        &self,
+        change: impl FnOnce(&mut Sealed),
+        call: impl FnOnce(Extent<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut sealed = self.sealed.lock();
+        let mut changed = sealed.clone();
+        change(&mut changed);
+        let Sealed { files, generations } = &changed;
+        let done = call(Extent { generations, files, sealed: &self.sealed_dir })?;
+        *sealed = changed;
+        Ok(done)
     }
 
     /// Logs an error of DuckDB, and ends the process if the instance is beyond use.

@@ -12,6 +12,9 @@ use crate::store::schema::Table;
 /// Lost files that are named; all are counted.
 pub const MAX_LOST: usize = 100;
 
+/// Lost files that each answer names.
+const MAX_WARNINGS: usize = 10;
+
 /// Rows and files of one table.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -129,6 +132,27 @@ impl Counters {
         counters.add_files(files);
         lost.into_iter().for_each(|file| counters.lost(file));
         counters
+    }
+
+    /// The same of one that was counted as sealed until now.
+    pub fn lost_sealed(&self, file: LostFile, bytes: u64) {
+        if let Some(table) = self.stats.lock().tables.iter_mut().find(|table| table.table == file.table) {
+            table.sealed_rows = table.sealed_rows.saturating_sub(file.rows);
+            table.sealed_files = table.sealed_files.saturating_sub(1);
+            table.sealed_bytes = table.sealed_bytes.saturating_sub(bytes);
+        }
+        self.lost(file);
+    }
+
+    /// What answers lack, in a sentence for each lost file.
+    pub fn warnings(&self) -> Vec<String> {
+        let stats = self.stats.lock();
+        let mut warnings: Vec<String> = stats.lost_files.iter().take(MAX_WARNINGS).map(ToString::to_string).collect();
+        let more = stats.missing_files.saturating_sub(warnings.len() as u64);
+        if more > 0 {
+            warnings.push(format!("{more} more sealed files are lost"));
+        }
+        warnings
     }
 
     /// Queries do not see a sealed file that the catalog names.

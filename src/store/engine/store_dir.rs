@@ -1,7 +1,7 @@
 //! The store's folder: who may use it, and what is in it.
 //!
 //! ```text
-//! LOCK  VERSION  catalog.sqlite  tmp/  lost+found/
+//! LOCK  VERSION  catalog.sqlite  reserve  tmp/  lost+found/
 //! sealed/<table>/date=YYYY-MM-DD/hour=HH/<id>-<checksum>.parquet
 //! ```
 
@@ -101,6 +101,11 @@ impl StoreDir {
     /// Folder of records that can never be stored.
     pub fn aside(&self) -> PathBuf {
         self.dir.join("aside")
+    }
+
+    /// File that keeps space back.
+    pub fn reserve(&self) -> PathBuf {
+        self.dir.join("reserve")
     }
 
     /// Folder of files of which the store knows nothing, for a person to look at.

@@ -25,6 +25,8 @@ pub struct Run<'a> {
     pub max_rows: u64,
     /// When the request came.
     pub started: Instant,
+    /// What the answer lacks, in sentences.
+    pub warnings: Vec<String>,
 }
 
 impl Run<'_> {
@@ -88,7 +90,7 @@ impl Run<'_> {
                 break;
             }
         }
-        let summary = writer.finish(truncated)?;
+        let summary = writer.finish(truncated, &self.warnings)?;
         send(writer.take())?;
         Ok(summary)
     }

@@ -15,7 +15,8 @@ use super::value::{is_null, write_json, write_string, write_text};
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `{"columns": [...], "rows": [[...]], "row_count": n, "elapsed_ms": n, "truncated": b}`
+    /// `{"columns": [...], "rows": [[...]], "row_count": n, "elapsed_ms": n, "truncated": b}`,
+    /// and `"warnings": [...]` where rows are missing
     Json,
     /// RFC 4180, a header line first; NULL is empty, an empty string is `""`.
     Csv,
@@ -156,18 +157,22 @@ impl Writer {
         }
     }
 
-    /// Ends the answer.
+    /// Ends the answer; `warnings` say what it lacks.
     ///
     /// # Errors
     /// [`SqlError::Failed`] if the end cannot be written as Arrow.
-    pub fn finish(&mut self, truncated: bool) -> Result<Summary, SqlError> {
+    pub fn finish(&mut self, truncated: bool, warnings: &[String]) -> Result<Summary, SqlError> {
         let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let summary = Summary { rows: self.rows, truncated, elapsed_ms };
         match &mut self.body {
-            Body::Json(out) => out.push_str(&format!(
-                "\n],\"row_count\":{},\"elapsed_ms\":{elapsed_ms},\"truncated\":{truncated}}}\n",
-                self.rows
-            )),
+            Body::Json(out) => {
+                out.push_str(&format!("\n],\"row_count\":{},\"elapsed_ms\":{elapsed_ms}", self.rows));
+                if !warnings.is_empty() {
+                    let warnings = serde_json::to_string(warnings).unwrap_or_default();
+                    out.push_str(&format!(",\"warnings\":{warnings}"));
+                }
+                out.push_str(&format!(",\"truncated\":{truncated}}}\n"));
+            }
             Body::Csv(_) => {}
             Body::Arrow(writer, _) => writer.finish().map_err(|e| arrow_error(&e))?,
         }

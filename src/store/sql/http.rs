@@ -39,6 +39,8 @@ pub const ROW_COUNT: HeaderName = HeaderName::from_static("x-vispyr-row-count");
 pub const TRUNCATED: HeaderName = HeaderName::from_static("x-vispyr-truncated");
 /// Response header or trailer: milliseconds.
 pub const ELAPSED: HeaderName = HeaderName::from_static("x-vispyr-elapsed-ms");
+/// Response header: what the answer lacks, where sealed files are lost.
+pub const WARNING: HeaderName = HeaderName::from_static("x-vispyr-warning");
 /// Response header: the instance is spoilt, the engine ends.
 pub const FATAL: HeaderName = HeaderName::from_static("x-vispyr-fatal");
 
@@ -129,7 +131,9 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
                 size += data.len();
                 held.push(data);
                 if size > HOLD {
-                    return streamed(kind, held, pieces, Arc::clone(engine));
+                    let mut response = streamed(kind, held, pieces, Arc::clone(engine));
+                    response.headers_mut().extend(warning_header(service));
+                    return response;
                 }
             }
             Piece::End(summary) => {
@@ -137,6 +141,7 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
                     Response::new(Full::new(held.concat().into()).map_err(|e| match e {}).boxed_unsync());
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
                 response.headers_mut().extend(summary_headers(summary));
+                response.headers_mut().extend(warning_header(service));
                 return response;
             }
             Piece::Error(error) => {
@@ -195,6 +200,13 @@ fn summary_headers(summary: Summary) -> HeaderMap {
         (TRUNCATED, HeaderValue::from_static(if summary.truncated { "true" } else { "false" })),
         (ELAPSED, HeaderValue::from(summary.elapsed_ms)),
     ])
+}
+
+/// For formats that have no place of their own for it.
+fn warning_header(service: &Service) -> HeaderMap {
+    let warnings = service.warnings().join("; ");
+    let value = HeaderValue::try_from(warnings).ok().filter(|value| !value.is_empty());
+    value.map(|value| (WARNING, value)).into_iter().collect()
 }
 
 /// The response for an error about a statement.

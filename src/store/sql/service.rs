@@ -35,6 +35,11 @@ pub trait Connect: Send + Sync + 'static {
     /// # Errors
     /// DuckDB's.
     fn connect(&self) -> Result<Connection, duckdb::Error>;
+
+    /// What every answer lacks, in sentences.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl<F> Connect for F
@@ -158,6 +163,11 @@ impl Service {
     pub fn metrics(&self) -> Metrics {
         let running = self.running() as u64;
         Metrics { running, ..self.inner.metrics.lock().clone() }
+    }
+
+    /// What every answer lacks, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        self.inner.connect.warnings()
     }
 
     /// Interrupts a statement. False if there is none of that id.
@@ -322,6 +332,7 @@ impl Job {
             max_statement: usize::try_from(inner.config.max_statement.as_u64()).unwrap_or(usize::MAX),
             max_rows: inner.config.max_rows,
             started: self.started,
+            warnings: inner.connect.warnings(),
         };
         let sql = run.judge(&self.query)?;
         let connection = inner.connect.connect().map_err(|e| SqlError::from_duckdb(&e, ""))?;

@@ -68,6 +68,8 @@ fn engine_process() {
                 Ok("asked".to_owned())
             }
             ".flush" => engine.flush().map(|()| "flushed".to_owned()),
+            ".verify" => engine.verify().map(|()| "compared".to_owned()).map_err(|e| e.to_string()),
+            ".warnings" => Ok(engine.warnings().join("|")),
             ".stats" => Ok(serde_json::to_string(&engine.stats()).unwrap()),
             sql => query(&engine, sql).map_err(|e| e.to_string()),
         };
