@@ -8,8 +8,9 @@
 //! | [`destination`] | a destination as the engine sees it: takes a batch, gives an outcome |
 //! | [`outcome`] | what an answer means |
 //! | [`batch`], [`encoding`] | records joined into one body, without copying where that is possible |
-//! | [`client`], [`chunks`], `tls`, `credentials` | HTTP |
+//! | [`client`], [`chunks`], `tls`, `credentials`, `proxy`, `redirect` | HTTP |
 //! | [`otlp`], [`prometheus`], [`pyroscope`] | the protocols |
+//! | `unnameable` | what Prometheus has no name for |
 //! | [`backoff`] | how long to wait |
 //! | [`dead_letters`] | what a destination will never take |
 //! | [`store`] | the store, which has a protocol of its own |
@@ -27,9 +28,12 @@ pub mod encoding;
 pub mod otlp;
 pub mod outcome;
 pub mod prometheus;
+mod proxy;
 pub mod pyroscope;
+mod redirect;
 pub mod store;
 mod tls;
+mod unnameable;
 
 use std::collections::BTreeMap;
 

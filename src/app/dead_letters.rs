@@ -47,9 +47,7 @@ impl DeadLetterService {
 
     async fn read(&self, id: &str) -> Result<(DeadLetterId, Head, Batch), Problem> {
         let id = parse(id)?;
-        let (letters, of) = (self.letters.clone(), id.clone());
-        let read = tokio::task::spawn_blocking(move || letters.read(&of)).await;
-        let (head, batch) = read.map_err(|error| failed(error.to_string()))??;
+        let (head, batch) = self.letters.blocking(&id, |letters, id| letters.read(&id)).await?;
         Ok((id, head, batch))
     }
 
@@ -64,9 +62,7 @@ impl DeadLetterService {
     }
 
     async fn let_go(&self, id: DeadLetterId) -> Result<DeadLetter, Problem> {
-        let letters = self.letters.clone();
-        let dropped = tokio::task::spawn_blocking(move || letters.drop_letter(&id)).await;
-        Ok(dropped.map_err(|error| failed(error.to_string()))??)
+        Ok(self.letters.blocking(&id, |letters, id| letters.drop_letter(&id)).await?)
     }
 
     fn of(&self, destination: &str) -> Vec<DeadLetter> {
@@ -169,10 +165,6 @@ impl DeadLetterApi for DeadLetterService {
 
 fn parse(id: &str) -> Result<DeadLetterId, Problem> {
     id.parse().map_err(|_| Problem { status: StatusCode::NOT_FOUND, message: format!("no dead letter {id}") })
-}
-
-fn failed(message: String) -> Problem {
-    Problem { status: StatusCode::INTERNAL_SERVER_ERROR, message }
 }
 
 impl From<DeadLetterError> for Problem {

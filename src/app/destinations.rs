@@ -4,6 +4,8 @@
 use crate::exporters::Exporters;
 use crate::exporters::config::Kind;
 use crate::exporters::destination::Destination;
+use crate::exporters::outcome::Outcome;
+use crate::signal::Format;
 
 /// Reads the files that the destinations name, and with `connect` sends each an empty request of
 /// every signal that it gets. What is wrong, by key. Blocks.
@@ -25,11 +27,16 @@ pub fn check_destinations(exporters: &Exporters, connect: bool) -> Vec<(String, 
     };
     for (name, config, destination) in built {
         for signal in config.signals() {
-            if let Err(reason) = runtime.block_on(destination.probe(signal)) {
-                wrong.push((format!("exporters.{name}.url"), format!("takes no {signal}: {reason}")));
-                // The other signals go the same way.
-                break;
-            }
+            let reason = match runtime.block_on(destination.probe(signal, Format::Otlp)) {
+                Outcome::Accepted { .. } => continue,
+                Outcome::Later { reason, .. } => format!("takes no {signal}: {reason}"),
+                Outcome::Refused { reason } => {
+                    format!("refuses even a request without any {signal} in it, so that it will refuse all: {reason}")
+                }
+            };
+            wrong.push((format!("exporters.{name}.url"), reason));
+            // The other signals go the same way.
+            break;
         }
     }
     wrong

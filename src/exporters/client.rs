@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use http_body_util::BodyExt;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
@@ -21,7 +21,8 @@ use rustls::pki_types::ServerName;
 use super::chunks::Chunks;
 use super::config::Config;
 use super::credentials::Credentials;
-use super::tls;
+use super::proxy::{Connector, Proxies};
+use super::{redirect, tls};
 
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("Vispyr/", env!("CARGO_PKG_VERSION"));
@@ -65,13 +66,22 @@ pub enum BuildError {
 /// Why no answer came.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Not within the time for a request.
+    /// No answer within the time for a request, although it was sent.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
+    /// No connection within the time for a request.
+    #[error("no connection within {}", humantime::format_duration(*.0))]
+    NoConnection(Duration),
+    /// The connection was closed over the request.
+    #[error("the connection was closed over the request: {0}")]
+    Dropped(String),
+    /// It was sent on to a place where it must not go.
+    #[error("{0}")]
+    Redirect(String),
     /// One of the two sides does not like the other's certificate.
     #[error("TLS: {0}")]
     Certificate(String),
-    /// Anything else.
+    /// There is no connection.
     #[error("{0}")]
     Network(String),
 }
@@ -89,7 +99,8 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-type Http = legacy::Client<HttpsConnector<HttpConnector>, Chunks>;
+type Https = HttpsConnector<Connector>;
+type Http = legacy::Client<Https, Chunks>;
 
 /// Which HTTP is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +114,8 @@ pub enum Version {
 /// The way to one destination. Shared by its signals.
 #[derive(Debug)]
 pub struct Client {
-    connector: HttpsConnector<HttpConnector>,
+    connector: Https,
+    proxies: Proxies,
     version: Version,
     http: Mutex<Arc<Http>>,
     base: Uri,
@@ -124,10 +136,11 @@ impl Client {
             let value = HeaderValue::try_from(value).map_err(|error| bad(error.to_string()))?;
             headers.insert(HeaderName::try_from(name).map_err(|error| bad(error.to_string()))?, value);
         }
-        let connector = connector(config, version, base.scheme_str() == Some("https"))?;
+        let proxies = Proxies::of_environment(version);
+        let connector = connector(config, version, &proxies, base.scheme_str() == Some("https"))?;
         let http = Mutex::new(Arc::new(http(&connector, version)));
         let credentials = Credentials::new(&config.auth)?;
-        Ok(Client { connector, version, http, base, headers, credentials, timeout: config.timeout })
+        Ok(Client { connector, proxies, version, http, base, headers, credentials, timeout: config.timeout })
     }
 
     /// The time for one request.
@@ -145,25 +158,64 @@ impl Client {
         Uri::from_parts(parts).map_err(|error| BuildError::Config(error.to_string()))
     }
 
-    /// POSTs a body. `headers` are those of the protocol.
+    /// POSTs a body. `headers` are those of the protocol. Always ends, within the time for a request.
     pub async fn post(&self, uri: Uri, headers: HeaderMap, body: Chunks) -> Result<Answer, SendError> {
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
-        let all = request.headers_mut();
-        *all = headers;
-        all.extend(self.headers.clone());
-        if let Some(credentials) = &self.credentials {
-            all.insert(header::AUTHORIZATION, credentials.header().await);
-        }
         let http = self.http.lock().clone();
-        match tokio::time::timeout(self.timeout, exchange(&http, request)).await {
+        let mut connection = None;
+        match tokio::time::timeout(self.timeout, self.follow(&http, uri, headers, body, &mut connection)).await {
             Ok(answer) => answer,
             Err(_) => {
                 // The connection may be dead without anybody having said so.
                 self.reconnect(&http);
-                Err(SendError::Timeout(self.timeout))
+                let is_connected = |one: &CaptureConnection| one.connection_metadata().is_some();
+                match connection.as_ref().is_some_and(is_connected) {
+                    true => Err(SendError::Timeout(self.timeout)),
+                    false => Err(SendError::NoConnection(self.timeout)),
+                }
             }
+        }
+    }
+
+    /// Sends a request, and again to where the answer says. `connection` tells whether it has one,
+    /// also when this is given up.
+    async fn follow(
+        &self,
+        http: &Http,
+        mut uri: Uri,
+        headers: HeaderMap,
+        body: Chunks,
+        connection: &mut Option<CaptureConnection>,
+    ) -> Result<Answer, SendError> {
+        let origin = redirect::origin(&uri);
+        let mut hops = 0;
+        loop {
+            let mut request = Request::new(body.clone());
+            *request.method_mut() = Method::POST;
+            *request.uri_mut() = uri.clone();
+            *request.headers_mut() = headers.clone();
+            let all = request.headers_mut();
+            if redirect::origin(&uri) == origin {
+                all.extend(self.headers.clone());
+                if let Some(credentials) = &self.credentials {
+                    all.insert(header::AUTHORIZATION, credentials.header().await);
+                }
+            } else {
+                // Headers may be secrets, too: they are for the destination that was configured.
+                all.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+            }
+            if let Some(authorization) = self.proxies.authorization(&uri) {
+                all.insert(header::PROXY_AUTHORIZATION, authorization);
+            }
+            *connection = Some(capture_connection(&mut request));
+            let answer = exchange(http, request).await?;
+            // gRPC has no redirections.
+            let next = if self.version == Version::Http2 { None } else { redirect::next(&uri, &answer)? };
+            match next {
+                Some(next) if hops < redirect::MAX_HOPS => uri = next,
+                Some(_) => return Err(SendError::Redirect(format!("sent on more than {hops} times, last to {uri}"))),
+                None => return Ok(answer),
+            }
+            hops += 1;
         }
     }
 
@@ -176,12 +228,13 @@ impl Client {
     }
 }
 
-fn connector(config: &Config, version: Version, tls: bool) -> Result<HttpsConnector<HttpConnector>, BuildError> {
+fn connector(config: &Config, version: Version, proxies: &Proxies, tls: bool) -> Result<Https, BuildError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(config.timeout.min(CONNECT)));
     tcp.set_keepalive(Some(IDLE));
+    let tcp = Connector::new(tcp, proxies.clone());
     let settings = if tls {
         tls::client_config(&config.tls)?
     } else {
@@ -203,7 +256,7 @@ fn connector(config: &Config, version: Version, tls: bool) -> Result<HttpsConnec
     })
 }
 
-fn http(connector: &HttpsConnector<HttpConnector>, version: Version) -> Http {
+fn http(connector: &Https, version: Version) -> Http {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).pool_idle_timeout(IDLE);
     builder.http2_only(version == Version::Http2);
@@ -211,11 +264,18 @@ fn http(connector: &HttpsConnector<HttpConnector>, version: Version) -> Http {
 }
 
 async fn exchange(http: &Http, request: Request<Chunks>) -> Result<Answer, SendError> {
-    let answer = http.request(request).await.map_err(|error| failed(&error))?;
+    let answer = http.request(request).await.map_err(|error| match failed(&error) {
+        SendError::Network(said) if !error.is_connect() => SendError::Dropped(said),
+        other => other,
+    })?;
     let (head, mut body) = answer.into_parts();
     let (mut read, mut trailers) = (Answering::default(), None);
     while let Some(frame) = body.frame().await {
-        match frame.map_err(|error| failed(&error))?.into_data() {
+        let frame = frame.map_err(|error| match failed(&error) {
+            SendError::Network(said) => SendError::Dropped(said),
+            other => other,
+        });
+        match frame?.into_data() {
             Ok(data) => read.push(data),
             Err(frame) => trailers = frame.into_trailers().ok(),
         }

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -22,6 +24,8 @@ pub struct Credentials {
     user: Option<String>,
     file: PathBuf,
     last: Mutex<(Instant, HeaderValue)>,
+    /// It is being read: by one thread at most, however long the disk takes.
+    reading: Arc<AtomicBool>,
 }
 
 impl Credentials {
@@ -33,7 +37,7 @@ impl Credentials {
             _ => return Ok(None),
         };
         let value = read(user.as_deref(), &file).map_err(|source| BuildError::File { path: file.clone(), source })?;
-        Ok(Some(Credentials { user, file, last: Mutex::new((Instant::now(), value)) }))
+        Ok(Some(Credentials { user, file, last: Mutex::new((Instant::now(), value)), reading: Arc::default() }))
     }
 
     /// The header as it is now. While the file cannot be read it stays what it was.
@@ -42,8 +46,16 @@ impl Credentials {
         if at.elapsed() < FRESH {
             return value;
         }
-        let (user, file) = (self.user.clone(), self.file.clone());
-        let new = tokio::task::spawn_blocking(move || read(user.as_deref(), &file)).await;
+        if self.reading.swap(true, Ordering::AcqRel) {
+            return value;
+        }
+        let (user, file, reading) = (self.user.clone(), self.file.clone(), self.reading.clone());
+        let new = tokio::task::spawn_blocking(move || {
+            let new = read(user.as_deref(), &file);
+            reading.store(false, Ordering::Release);
+            new
+        })
+        .await;
         let value = match new {
             Ok(Ok(new)) => new,
             Ok(Err(error)) => {

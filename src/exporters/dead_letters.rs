@@ -18,6 +18,7 @@ mod metrics;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,12 +28,18 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use self::folder::{Folder, Index, Items, MAX_LETTERS};
+use self::writer::Writers;
 use crate::signal::{Batch, Signal, now_nanos};
 use crate::telemetry::Telemetry;
 
 pub use self::dead_letter::{DeadLetter, DeadLetterId, Head};
+pub use self::writer::Writer;
+
+/// Threads for what is done by hand, at most.
+const TURNS: usize = 4;
 
 /// Settings (`[dead_letters]`).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -112,6 +119,9 @@ struct Inner {
     folders: Mutex<BTreeMap<String, Arc<Folder>>>,
     /// Those that are being sent now.
     sending: Mutex<Vec<DeadLetterId>>,
+    writers: Writers,
+    /// Turns for those who ask by hand: a disk that hangs holds so many threads and no more.
+    turns: Semaphore,
 }
 
 impl DeadLetters {
@@ -137,6 +147,8 @@ impl DeadLetters {
                 max_size: Mutex::new(max_size.as_u64()),
                 folders: Mutex::new(folders),
                 sending: Mutex::default(),
+                writers: Writers::default(),
+                turns: Semaphore::new(TURNS),
             }),
         };
         let collector = metrics::DeadLetterMetrics(letters.clone());
@@ -163,6 +175,11 @@ impl DeadLetters {
             tracing::warn!(destination, letter = %letter.id, "dead letters take too much room, the oldest is dropped");
         }
         Ok(id)
+    }
+
+    /// What keeps a destination's dead letters, all of them from one thread.
+    pub fn writer(&self, destination: &str) -> Writer {
+        self.inner.writers.of(self, destination)
     }
 
     /// All dead letters, of each destination the oldest first.
@@ -245,11 +262,17 @@ impl DeadLetters {
         self.known(id)?.remove(id, count).map_err(|source| DeadLetterError::Io { id: id.clone(), source })
     }
 
-    async fn blocking<T: Send + 'static>(
+    /// Does something with a dead letter where that may block.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`.
+    pub async fn blocking<T: Send + 'static>(
         &self,
         id: &DeadLetterId,
         work: impl FnOnce(DeadLetters, DeadLetterId) -> Result<T, DeadLetterError> + Send + 'static,
     ) -> Result<T, DeadLetterError> {
+        let _turn = self.inner.turns.acquire().await;
         let (letters, of) = (self.clone(), id.clone());
         match tokio::task::spawn_blocking(move || work(letters, of)).await {
             Ok(result) => result,

@@ -6,22 +6,26 @@
 //! | accepted, also in part | the cursor moves; what was rejected is counted |
 //! | no answer, busy, failed | again, for ever, with pauses |
 //! | wrong credentials, path, certificate | the same, and said aloud: data is never given up for it |
-//! | refused | halved, down to single items; the one that is refused alone is set aside |
-//! | the server fails over one item, and over no other | that is set aside |
+//! | refused | halved, down to single items; the one that is refused alone is set aside, if the destination accepts anything else |
+//! | the server fails, drops the connection or never answers over one item, and over no other | that is set aside |
+//! | everything refused, an empty request too | again, for ever, with pauses, and said aloud |
 //!
 //! | module | what |
 //! |---|---|
 //! | [`engine`] | what is sent when, without clock and network |
 //! | `sequential`, `concurrent` | one at a time in order, or several at once |
+//! | `refusals`, `chance` | whether a refusal or a failure is about the item |
 //! | `batcher`, [`send_unit`] | records joined, and halved |
 //! | [`ack_tracker`] | what is done, for cursor and ledger |
 //! | `delivery_log` | what the log says about it |
 
 pub mod ack_tracker;
 mod batcher;
+mod chance;
 mod concurrent;
 mod delivery_log;
 pub mod engine;
+mod refusals;
 pub mod send_unit;
 mod sequential;
 #[cfg(test)]
@@ -37,10 +41,10 @@ use tokio_util::sync::CancellationToken;
 use self::delivery_log::DeliveryLog;
 use self::engine::{Engine, Rules, Step, Ticket, Undeliverable, batches};
 use super::backoff::Backoff;
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{DeadLetters, Writer};
 use super::destination::Destination;
 use super::outcome::Outcome;
-use crate::signal::Signal;
+use crate::signal::{Format, Signal};
 use crate::telemetry::{DeliveryColumn, Telemetry};
 use crate::wal::{Log, Position, Reader, Record, WalError};
 
@@ -57,7 +61,10 @@ const LARGEST_WINDOW: usize = 8 << 20;
 /// How long what is in flight may take once delivery is told to stop.
 const FINISH: Duration = Duration::from_millis(500);
 
-/// How long to wait after a log could not be read, or a dead letter not be kept.
+/// Dead letters on their way to the disk, at most; nothing is sent before there is room again.
+const KEEPING: usize = 16;
+
+/// How long to wait after a log could not be read.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// One signal on its way to one destination.
@@ -77,8 +84,8 @@ pub struct Delivery {
     pub dead_letters: DeadLetters,
 }
 
-/// What a request in flight ends with.
-type Answered = (u64, Outcome);
+/// What a request in flight ends with: its number, or nothing for one without anything in it.
+type Answered = (Option<u64>, Outcome);
 
 impl Delivery {
     /// Delivers until `shutdown`; what is in flight then may end within a moment.
@@ -102,7 +109,8 @@ impl Delivery {
         let rules = Rules { ordered, concurrency, window, joining };
         let engine = Engine::new(rules, Backoff::default());
         let delivery_log = DeliveryLog::new(self.name.clone(), signal, self.telemetry.health().clone());
-        Task { delivery: self, signal, engine, delivery_log, committer, read_to: Position(0) }
+        let dead_letters = self.dead_letters.writer(&self.name);
+        Task { delivery: self, dead_letters, signal, engine, delivery_log, committer, read_to: Position(0) }
             .run(reader, shutdown)
             .await;
     }
@@ -111,6 +119,7 @@ impl Delivery {
 /// A running delivery.
 struct Task {
     delivery: Delivery,
+    dead_letters: Writer,
     signal: Signal,
     engine: Engine,
     delivery_log: DeliveryLog,
@@ -133,10 +142,11 @@ impl Task {
                 reading = Reading::some(reader);
             }
             let mut wake = None;
-            loop {
+            while keeping.len() < KEEPING {
                 match self.engine.next(Instant::now()) {
                     Step::Send(ticket) => flying.push(self.send(ticket)),
                     Step::Keep(undeliverable) => keeping.push(self.keep(undeliverable)),
+                    Step::Probe(format) => flying.push(self.probe(format)),
                     Step::Wait(until) => {
                         wake = until.or(wake);
                         break;
@@ -195,36 +205,39 @@ impl Task {
             self.delivery.telemetry.retried(&self.delivery.name, self.signal, items, bytes);
         }
         let (destination, signal) = (self.delivery.destination.clone(), self.signal);
-        Box::pin(async move { (id, destination.send(signal, batches(&parts)).await) })
+        Box::pin(async move { (Some(id), destination.send(signal, batches(&parts)).await) })
     }
 
-    fn answered(&mut self, id: u64, outcome: &Outcome) {
-        self.delivery_log.answered(outcome);
-        self.delivery.telemetry.answered(&self.delivery.name, self.signal, outcome.name());
+    fn probe(&self, format: Format) -> BoxFuture<'static, Answered> {
+        let (destination, signal) = (self.delivery.destination.clone(), self.signal);
+        Box::pin(async move { (None, destination.probe(signal, format).await) })
+    }
+
+    fn answered(&mut self, id: Option<u64>, outcome: &Outcome) {
         let now = Instant::now();
-        match outcome {
-            Outcome::Accepted { .. } => self.engine.answered(id, outcome, now),
+        match (id, outcome) {
+            (None, _) => self.engine.probed(outcome, now),
+            (Some(id), Outcome::Accepted { .. }) => self.engine.answered(id, outcome, now),
             // It may divide a record, which takes a while if that is large.
-            _ => tokio::task::block_in_place(|| self.engine.answered(id, outcome, now)),
+            (Some(id), _) => tokio::task::block_in_place(|| self.engine.answered(id, outcome, now)),
+        }
+        match id {
+            None => self.delivery_log.probed(outcome),
+            Some(_) => {
+                self.delivery_log.answered(outcome, self.engine.is_in_doubt());
+                self.delivery.telemetry.answered(&self.delivery.name, self.signal, outcome.name());
+            }
         }
     }
 
-    fn keep(&self, undeliverable: Undeliverable) -> BoxFuture<'static, Undeliverable> {
-        let (letters, name, signal) = (self.delivery.dead_letters.clone(), self.delivery.name.clone(), self.signal);
+    fn keep(&self, mut undeliverable: Undeliverable) -> BoxFuture<'static, Undeliverable> {
+        if let Some(why) = self.delivery.destination.explain(&undeliverable.part.batch) {
+            undeliverable.reason = format!("{}; {why}", undeliverable.reason);
+        }
+        let writer = self.dead_letters.clone();
         Box::pin(async move {
-            loop {
-                let (letters, destination, copy) = (letters.clone(), name.clone(), undeliverable.clone());
-                let keep = move || letters.keep(&destination, &copy.part.batch, &copy.reason);
-                match tokio::task::spawn_blocking(keep).await {
-                    Ok(Ok(_)) => return undeliverable,
-                    Ok(Err(error)) => {
-                        let destination = &name;
-                        tracing::error!(destination, %signal, %error, "cannot keep a dead letter, trying again");
-                    }
-                    Err(error) => tracing::error!(%signal, %error, "keeping a dead letter failed"),
-                }
-                tokio::time::sleep(AGAIN).await;
-            }
+            writer.keep(&undeliverable.part.batch, &undeliverable.reason).await;
+            undeliverable
         })
     }
 

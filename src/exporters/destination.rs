@@ -2,15 +2,21 @@
 //! a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::Joining;
-use super::client::BuildError;
+use super::client::{BuildError, SendError};
 use super::config::{Config, Kind};
 use super::otlp::Otlp;
 use super::outcome::Outcome;
 use super::prometheus::Prometheus;
 use super::pyroscope::Pyroscope;
-use crate::signal::{Batch, Signal};
+use super::unnameable;
+use crate::signal::{Batch, Format, Signal};
+
+/// Time for what is done before a request is sent (decompressing, reading secrets), over that for
+/// the request.
+const PREPARING: Duration = Duration::from_secs(2);
 
 /// Where requests go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -58,26 +64,46 @@ impl Destination {
 
     /// Sends records that may go together as one request. Always ends, within the time limit.
     pub async fn send<'a>(&self, signal: Signal, batches: impl Iterator<Item = &'a Batch> + Clone) -> Outcome {
-        match self {
-            Destination::Otlp(otlp) => otlp.send(signal, batches).await,
-            Destination::Prometheus(prometheus) => prometheus.send(batches).await,
-            Destination::Pyroscope(pyroscope) => pyroscope.send(batches).await,
+        let send = async {
+            match self {
+                Destination::Otlp(otlp) => otlp.send(signal, batches).await,
+                Destination::Prometheus(prometheus) => prometheus.send(batches).await,
+                Destination::Pyroscope(pyroscope) => pyroscope.send(batches).await,
+            }
+        };
+        self.in_time(send).await
+    }
+
+    async fn in_time(&self, send: impl Future<Output = Outcome>) -> Outcome {
+        let timeout = match self {
+            Destination::Otlp(otlp) => otlp.timeout(),
+            Destination::Prometheus(prometheus) => prometheus.timeout(),
+            Destination::Pyroscope(pyroscope) => pyroscope.timeout(),
+        };
+        match tokio::time::timeout(timeout + PREPARING, send).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::of_error(&SendError::NoConnection(timeout)),
         }
     }
 
-    /// Sends a request without anything in it: whether somebody answers there, and would let us in.
-    ///
-    /// # Errors
-    /// Why nothing would be taken now. A refusal is none: it comes from somebody who looks into
-    /// requests.
-    pub async fn probe(&self, signal: Signal) -> Result<(), String> {
-        let outcome = match self {
-            Destination::Pyroscope(pyroscope) => pyroscope.probe().await,
-            _ => self.send(signal, std::iter::empty()).await,
+    /// Sends a request without anything in it, of this format: whether somebody answers there, would
+    /// let us in, and looks into requests.
+    pub async fn probe(&self, signal: Signal, format: Format) -> Outcome {
+        let probe = async {
+            match self {
+                Destination::Otlp(otlp) => otlp.send(signal, std::iter::empty()).await,
+                Destination::Prometheus(prometheus) => prometheus.probe(format).await,
+                Destination::Pyroscope(pyroscope) => pyroscope.probe().await,
+            }
         };
-        match outcome {
-            Outcome::Accepted { .. } | Outcome::Refused { .. } => Ok(()),
-            Outcome::Later { reason, .. } => Err(reason),
+        self.in_time(probe).await
+    }
+
+    /// What in a record this destination cannot take whatever else is with it, if that is known.
+    pub fn explain(&self, batch: &Batch) -> Option<String> {
+        match self {
+            Destination::Prometheus(_) => unnameable::find(batch),
+            Destination::Otlp(_) | Destination::Pyroscope(_) => None,
         }
     }
 }

@@ -53,6 +53,11 @@ impl Otlp {
         batch.format == Format::Otlp
     }
 
+    /// The time for one request.
+    pub fn timeout(&self) -> Duration {
+        self.client.timeout()
+    }
+
     /// What may go together.
     pub fn joining(&self) -> &Joining {
         &self.joining
@@ -172,9 +177,15 @@ pub(super) async fn post(client: &Client, uri: Uri, body: Body) -> Outcome {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     match client.post(uri, headers, body.chunks).await {
-        Ok(answer) if matches!(answer.status.as_u16(), 200 | 202 | 204) => {
-            let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-            accepted(if kind.starts_with(b"application/json") { b"" } else { &answer.body })
+        Ok(answer) if answer.status.is_success() => {
+            match Outcome::of_success(answer.status, &answer.headers, &answer.body) {
+                Outcome::Accepted { .. } => {
+                    let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+                    let is_json = kind.starts_with(b"application/json") || answer.body.starts_with(b"{");
+                    if is_json { accepted_json(&answer.body) } else { accepted(&answer.body) }
+                }
+                other => other,
+            }
         }
         Ok(answer) => Outcome::of_http(answer.status, &answer.headers, &answer.body),
         Err(error) => Outcome::of_error(&error),
@@ -207,6 +218,56 @@ fn accepted(body: &[u8]) -> Outcome {
     }
 }
 
+/// The same in JSON, which some servers answer to protobuf, too.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct JsonResponse {
+    #[serde(rename = "partialSuccess", alias = "partial_success")]
+    partial_success: Option<JsonPartialSuccess>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct JsonPartialSuccess {
+    #[serde(
+        rename = "rejectedSpans",
+        alias = "rejectedDataPoints",
+        alias = "rejectedLogRecords",
+        alias = "rejectedProfiles",
+        alias = "rejected_spans",
+        alias = "rejected_data_points",
+        alias = "rejected_log_records",
+        alias = "rejected_profiles"
+    )]
+    rejected: Option<JsonInteger>,
+    #[serde(rename = "errorMessage", alias = "error_message")]
+    error_message: Option<String>,
+}
+
+/// 64 bits are text in protobuf's JSON; not everybody knows that.
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum JsonInteger {
+    Number(i64),
+    Text(String),
+}
+
+/// A success in JSON, perhaps a partial one. A body that cannot be read takes nothing back.
+fn accepted_json(body: &[u8]) -> Outcome {
+    match serde_json::from_slice::<JsonResponse>(body).ok().and_then(|response| response.partial_success) {
+        Some(partial) => {
+            let rejected = match partial.rejected {
+                Some(JsonInteger::Number(number)) => number,
+                Some(JsonInteger::Text(text)) => text.parse().unwrap_or(0),
+                None => 0,
+            };
+            let message = partial.error_message.unwrap_or_default();
+            Outcome::Accepted { rejected: u64::try_from(rejected).unwrap_or(0), message }
+        }
+        None => Outcome::ACCEPTED,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -228,6 +289,16 @@ mod tests {
         assert_eq!(accepted(&body), want);
         assert_eq!(accepted(b""), Outcome::ACCEPTED);
         assert_eq!(accepted(b"nonsense"), Outcome::ACCEPTED);
+        for body in [
+            r#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"too old"}}"#,
+            r#"{"partialSuccess":{"rejectedDataPoints":3,"errorMessage":"too old"}}"#,
+            r#"{"partial_success":{"rejected_log_records":"3","error_message":"too old"},"more":[1]}"#,
+        ] {
+            assert_eq!(accepted_json(body.as_bytes()), want, "{body}");
+        }
+        for body in ["{}", r#"{"partialSuccess":null}"#, r#"{"partialSuccess":{}}"#, "{", ""] {
+            assert_eq!(accepted_json(body.as_bytes()), Outcome::ACCEPTED, "{body}");
+        }
     }
 
     #[test]

@@ -39,8 +39,13 @@ pub enum Outcome {
 /// Why something has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Later {
-    /// No answer: not there, or too slow.
+    /// Not there: no connection.
     Unreachable,
+    /// It took the request and did not answer in time, or closed the connection over it, perhaps
+    /// because of what is in it.
+    Unanswered,
+    /// Somebody says that it is not there, or not in time: a balancer, or itself while it starts.
+    Unavailable,
     /// It says that it will take it later.
     Busy,
     /// It says that there is too much of something. With a joined batch it may be its size.
@@ -56,6 +61,8 @@ impl Later {
     pub fn name(self) -> &'static str {
         match self {
             Later::Unreachable => "unreachable",
+            Later::Unanswered => "unanswered",
+            Later::Unavailable => "unavailable",
             Later::Busy => "busy",
             Later::Exhausted => "exhausted",
             Later::ServerError => "server_error",
@@ -88,8 +95,9 @@ impl Outcome {
     /// No answer came.
     pub fn of_error(error: &SendError) -> Self {
         let kind = match error {
-            SendError::Certificate(_) => Later::Misconfigured,
-            SendError::Timeout(_) | SendError::Network(_) => Later::Unreachable,
+            SendError::Certificate(_) | SendError::Redirect(_) => Later::Misconfigured,
+            SendError::NoConnection(_) | SendError::Network(_) => Later::Unreachable,
+            SendError::Timeout(_) | SendError::Dropped(_) => Later::Unanswered,
         };
         Self::later(kind, error.to_string(), None)
     }
@@ -106,10 +114,11 @@ impl Outcome {
             408 | 425 | 429 => Self::later(Later::Busy, reason, after),
             511 => Self::later(Later::Misconfigured, reason, after),
             500..=599 if after.is_some() => Self::later(Later::Busy, reason, after),
+            503 => Self::later(Later::Unavailable, reason, None),
             500..=599 => Self::later(Later::ServerError, reason, None),
             401 | 402 | 403 | 404 | 405 | 407 | 410 | 421 | 426 => Self::later(Later::Misconfigured, reason, after),
             400..=499 => Outcome::Refused { reason },
-            // Nobody follows a redirection of a POST; nor is any 1xx or odd 2xx an answer.
+            // A redirection that would turn a POST into a GET; nor is any 1xx or odd 2xx an answer.
             _ => Self::later(Later::Misconfigured, reason, after),
         }
     }
@@ -126,20 +135,37 @@ impl Outcome {
         match code {
             Code::ResourceExhausted if after.is_none() && is_about_size(&message) => Outcome::Refused { reason },
             Code::ResourceExhausted if after.is_none() => Self::later(Later::Exhausted, reason, None),
-            Code::Cancelled | Code::DeadlineExceeded | Code::Aborted | Code::OutOfRange | Code::ResourceExhausted => {
+            Code::OutOfRange | Code::ResourceExhausted => Self::later(Later::Busy, reason, after),
+            Code::Cancelled | Code::DeadlineExceeded | Code::Aborted if after.is_some() => {
                 Self::later(Later::Busy, reason, after)
             }
             Code::Unavailable | Code::DataLoss | Code::Internal | Code::Unknown | Code::Ok if after.is_some() => {
                 Self::later(Later::Busy, reason, after)
             }
-            Code::Unavailable | Code::DataLoss | Code::Internal | Code::Unknown | Code::Ok => {
-                Self::later(Later::ServerError, reason, None)
+            Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted => {
+                Self::later(Later::Unavailable, reason, None)
             }
+            Code::DataLoss | Code::Internal | Code::Unknown | Code::Ok => Self::later(Later::ServerError, reason, None),
             Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::NotFound => {
                 Self::later(Later::Misconfigured, reason, after)
             }
             Code::InvalidArgument | Code::AlreadyExists | Code::FailedPrecondition => Outcome::Refused { reason },
         }
+    }
+
+    /// An HTTP answer with success, whose body nobody looks into further. A web page is none: it
+    /// comes from a proxy's login or somebody else's front door, which has thrown the request away.
+    pub fn of_success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        // 203 is 200 through a proxy that changes answers. The others are about part of a document.
+        if !matches!(status.as_u16(), 200..=204 | 206) {
+            return Self::of_http(status, headers, body);
+        }
+        if is_web_page(headers, body) {
+            let reason =
+                format!("HTTP {status}: answered with a web page, so nobody there takes data; is the url right?");
+            return Self::later(Later::Misconfigured, reason, None);
+        }
+        Outcome::ACCEPTED
     }
 
     /// An HTTP answer to a gRPC call that is none of gRPC: something is in between, or it is no
@@ -154,6 +180,13 @@ impl Outcome {
             later => later,
         }
     }
+}
+
+fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes()).to_ascii_lowercase();
+    let begins = body.trim_ascii_start().get(..14).unwrap_or(body.trim_ascii_start()).to_ascii_lowercase();
+    let is_markup = begins.starts_with(b"<html") || begins.starts_with(b"<!doctype html");
+    !body.is_empty() && (kind.starts_with(b"text/html") || kind.starts_with(b"application/xhtml")) || is_markup
 }
 
 /// Whether a message says that the request is too large, in the words of gRPC's own libraries (Go,

@@ -1,10 +1,11 @@
 //! Prometheus, Mimir and whatever else takes both of its protocols: OTLP metrics to one path,
 //! remote write as it came to the other.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use parking_lot::Mutex;
 
 use super::batch::{self, Joining};
 use super::chunks::Chunks;
@@ -22,6 +23,16 @@ const REMOTE_WRITE: &str = "/api/v1/write";
 /// Where Prometheus takes OTLP.
 const OTLP: &str = "/api/v1/otlp/v1/metrics";
 
+/// How long a server that knows no remote write 2.0 is not asked again: it may be replaced.
+const ONLY_V1: Duration = Duration::from_secs(600);
+
+/// What a server that knows 2.0 answers: how much of it was written.
+const WRITTEN: [&str; 3] = [
+    "x-prometheus-remote-write-samples-written",
+    "x-prometheus-remote-write-histograms-written",
+    "x-prometheus-remote-write-exemplars-written",
+];
+
 /// A server of Prometheus' kind.
 #[derive(Debug)]
 pub struct Prometheus {
@@ -29,8 +40,8 @@ pub struct Prometheus {
     joining: Joining,
     otlp: Uri,
     remote_write: Uri,
-    /// It has said that it knows no remote write 2.0.
-    only_v1: AtomicBool,
+    /// Until when remote write goes as 1.0: it has shown that it knows no 2.0.
+    only_v1: Mutex<Option<Instant>>,
 }
 
 impl Prometheus {
@@ -42,13 +53,18 @@ impl Prometheus {
             remote_write: client.uri(config.remote_write_path.as_deref().unwrap_or(REMOTE_WRITE))?,
             joining: Joining::new(config, &[Compression::Gzip]),
             client,
-            only_v1: AtomicBool::new(false),
+            only_v1: Mutex::new(None),
         })
     }
 
     /// OTLP and both remote writes.
     pub fn takes(batch: &Batch) -> bool {
         matches!(batch.format, Format::Otlp | Format::RemoteWriteV1 | Format::RemoteWriteV2)
+    }
+
+    /// The time for one request.
+    pub fn timeout(&self) -> Duration {
+        self.client.timeout()
     }
 
     /// What may go together.
@@ -67,31 +83,54 @@ impl Prometheus {
         }
     }
 
-    /// Remote write, in the version as received. A server that does not know 2.0 answers 415, and
-    /// gets 1.0 from then on (Remote-Write 2.0 specification, "Required Content Negotiation").
+    /// An empty request of this format: whether somebody answers there who looks into requests.
+    pub async fn probe(&self, format: Format) -> Outcome {
+        if format == Format::Otlp {
+            return self.send(std::iter::empty()).await;
+        }
+        // No series, in a snappy block.
+        match self.post(Format::RemoteWriteV1, Bytes::from_static(&[0])).await {
+            Ok((_, outcome)) | Err(outcome) => outcome,
+        }
+    }
+
+    /// Remote write, in the version as received. A server that does not know 2.0 answers 415, or
+    /// takes it for 1.0 in which it finds nothing, and says nothing of what it has written. It gets
+    /// 1.0 from then on (Remote-Write 2.0 specification, "Required Content Negotiation", "Required
+    /// Written Response Headers").
     async fn write(&self, batch: &Batch) -> Outcome {
-        if batch.format == Format::RemoteWriteV2 && !self.only_v1.load(Ordering::Relaxed) {
+        let only_v1 = self.only_v1.lock().is_some_and(|until| Instant::now() < until);
+        if batch.format == Format::RemoteWriteV2 && !only_v1 {
             let body = match batch::recoded(batch, Compression::SnappyBlock).await {
                 Ok(body) => body,
                 Err(error) => return damaged(&error),
             };
             match self.post(Format::RemoteWriteV2, body).await {
-                Ok((StatusCode::UNSUPPORTED_MEDIA_TYPE, _)) => {
+                Ok((Written::No, _)) => {
                     tracing::info!(to = %self.remote_write, "no remote write 2.0 there, going on with 1.0");
-                    self.only_v1.store(true, Ordering::Relaxed);
+                    *self.only_v1.lock() = Some(Instant::now() + ONLY_V1);
                 }
-                Ok((_, outcome)) | Err(outcome) => return outcome,
+                Ok((Written::Yes, outcome)) | Err(outcome) => {
+                    *self.only_v1.lock() = None;
+                    return outcome;
+                }
             }
         }
         match as_v1(batch).await {
             Ok(body) => match self.post(Format::RemoteWriteV1, body).await {
-                Ok((_, outcome)) | Err(outcome) => outcome,
+                Ok((_, accepted @ Outcome::Accepted { .. })) => accepted,
+                // It knows 2.0 only, now.
+                Ok((_, unsupported)) => {
+                    *self.only_v1.lock() = None;
+                    unsupported
+                }
+                Err(outcome) => outcome,
             },
             Err(error) => damaged(&error),
         }
     }
 
-    async fn post(&self, format: Format, body: Bytes) -> Result<(StatusCode, Outcome), Outcome> {
+    async fn post(&self, format: Format, body: Bytes) -> Result<(Written, Outcome), Outcome> {
         let (content_type, version) = match format {
             Format::RemoteWriteV2 => ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0"),
             // Without the parameter: servers older than 2.0 compare the whole value.
@@ -104,12 +143,29 @@ impl Prometheus {
         headers.insert(name, HeaderValue::from_static(version));
         let answer = self.client.post(self.remote_write.clone(), headers, Chunks::new([body])).await;
         let answer = answer.map_err(|error| Outcome::of_error(&error))?;
-        let outcome = match answer.status.is_success() {
-            true => Outcome::ACCEPTED,
-            false => Outcome::of_http(answer.status, &answer.headers, &answer.body),
-        };
-        Ok((answer.status, outcome))
+        if answer.status.is_success() {
+            let counted = WRITTEN.iter().any(|name| answer.headers.contains_key(*name));
+            let written = if counted { Written::Yes } else { Written::No };
+            return match Outcome::of_success(answer.status, &answer.headers, &answer.body) {
+                accepted @ Outcome::Accepted { .. } => Ok((written, accepted)),
+                other => Err(other),
+            };
+        }
+        let outcome = Outcome::of_http(answer.status, &answer.headers, &answer.body);
+        match answer.status {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Ok((Written::No, outcome)),
+            _ => Err(outcome),
+        }
     }
+}
+
+/// Whether a server shows that it knows remote write 2.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// It says how much it has written.
+    Yes,
+    /// It refuses the version, or has taken it for another.
+    No,
 }
 
 /// A snappy block of 1.0, translated where it came as 2.0.

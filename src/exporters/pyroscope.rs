@@ -1,6 +1,8 @@
 //! Pyroscope: `/ingest` and `PusherService/Push` as received, OTLP profiles to its OTLP endpoint;
 //! always one record a request.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 use super::batch::{self, Joining};
@@ -36,6 +38,11 @@ impl Pyroscope {
     /// All that profiles come in.
     pub fn takes(batch: &Batch) -> bool {
         batch.signal == Signal::Profiles
+    }
+
+    /// The time for one request.
+    pub fn timeout(&self) -> Duration {
+        self.client.timeout()
     }
 
     /// What may go together: nothing, as all of it is profiles.
@@ -102,7 +109,9 @@ impl Pyroscope {
 
     async fn post(&self, uri: Uri, headers: HeaderMap, body: Chunks) -> Outcome {
         match self.client.post(uri, headers, body).await {
-            Ok(answer) if answer.status.is_success() => Outcome::ACCEPTED,
+            Ok(answer) if answer.status.is_success() => {
+                Outcome::of_success(answer.status, &answer.headers, &answer.body)
+            }
             Ok(answer) => Outcome::of_http(answer.status, &answer.headers, &answer.body),
             Err(error) => Outcome::of_error(&error),
         }

@@ -5,6 +5,7 @@ pub mod sink;
 
 mod encodings;
 mod locks;
+mod misbehaviour;
 mod protocols;
 mod rows;
 

@@ -2,12 +2,14 @@
 //!
 //! What the server fails over waits on the side while others are tried. Once it has failed five
 //! times over a single item, that is tried again right after something else was accepted; if the
-//! server fails over it then, it is set aside.
+//! server fails over it then, it is set aside. What is refused alone is set aside with the next
+//! acceptance.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::engine::{Common, EXHAUSTED, STRIKES, STRIKES_OF_MANY, Step};
+use super::engine::{Common, PUT_OFF, Refused, STRIKES_OF_MANY, Step};
+use super::refusals::{Turn, Verdict};
 use super::send_unit::SendUnit;
 use crate::exporters::outcome::{Later, Outcome};
 
@@ -21,6 +23,8 @@ pub(super) struct Concurrent {
     ready: VecDeque<SendUnit>,
     /// Tried, to be tried again.
     held: Vec<SendUnit>,
+    /// Refused, and nothing was accepted since.
+    refused: VecDeque<SendUnit>,
     flying: Vec<(u64, SendUnit)>,
     /// Whose turn it is.
     held_is_next: bool,
@@ -36,9 +40,19 @@ impl Concurrent {
         self.ready.is_empty() && self.flying.is_empty() && self.held.len() < HELD
     }
 
+    pub(super) fn is_flying(&self) -> bool {
+        !self.flying.is_empty()
+    }
+
+    /// Whether something was refused that may have to be set aside.
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
     pub(super) fn next(&mut self, common: &mut Common, now: Instant) -> Step {
         // After a failure one at a time, until something is accepted.
-        let limit = if common.failures > 0 { 1 } else { common.rules.concurrency };
+        let one = common.failures > 0 || common.refusals.doubted();
+        let limit = if one { 1 } else { common.rules.concurrency };
         if self.flying.len() >= limit {
             return Step::Wait(None);
         }
@@ -54,8 +68,21 @@ impl Concurrent {
     }
 
     fn choose(&mut self, common: &mut Common, now: Instant) -> Option<SendUnit> {
+        if let Some(turn) = common.refusals.turn() {
+            if turn == Turn::First
+                && let Some(unit) = self.refused.pop_front()
+            {
+                return Some(unit);
+            }
+            return self.choose_next(common, now).or_else(|| self.refused.pop_front());
+        }
+        self.choose_next(common, now)
+    }
+
+    fn choose_next(&mut self, common: &mut Common, now: Instant) -> Option<SendUnit> {
+        let strikes = common.chance.strikes();
         if self.just_accepted
-            && let Some(n) = self.held.iter().position(|unit| unit.strikes >= STRIKES)
+            && let Some(n) = self.held.iter().position(|unit| unit.strikes >= strikes)
         {
             // Only one of them: the answer must stand right behind the acceptance.
             self.just_accepted = false;
@@ -89,30 +116,38 @@ impl Concurrent {
                 common.works();
                 self.accepted += 1;
                 common.accept(&unit, *rejected);
+                let verdict = if common.refusals.accepted() { Verdict::Again } else { Verdict::Meant };
+                self.judge(common, verdict);
             }
-            Outcome::Refused { reason } => {
-                common.works();
-                unit.reason.clone_from(reason);
-                if let Some(halves) = common.halve_or_set_aside(unit) {
-                    self.put(halves);
-                }
-            }
+            Outcome::Refused { reason } => match common.refuse(unit, reason, now) {
+                Refused::Halved(halves) => self.put(halves),
+                Refused::Waits(unit) => self.refused.push_back(unit),
+                Refused::SetAside => {}
+            },
             Outcome::Later { reason, after, kind } => {
                 unit.reason.clone_from(reason);
+                unit.refused = false;
                 match kind {
-                    Later::ServerError | Later::Exhausted if last_chance => {
+                    _ if common.refusals.doubted() => {
+                        common.refusals.tried();
+                        self.fails(common, unit.sent, *after, now);
+                        unit.not_before = None;
+                        self.hold(unit);
+                    }
+                    Later::ServerError | Later::Unanswered | Later::Exhausted | Later::Unavailable if last_chance => {
                         if let Some(halves) = common.halve_or_set_aside(unit) {
                             self.put(halves);
                         }
                     }
                     Later::Exhausted if !unit.halved => match common.halve(unit) {
                         Ok(halves) => self.put(halves.map(|half| SendUnit { halved: true, ..half })),
-                        Err(unit) => self.too_much(common, SendUnit { halved: true, ..unit }, now),
+                        Err(unit) => self.put_off(common, SendUnit { halved: true, ..unit }, *after, now),
                     },
-                    Later::Exhausted => self.too_much(common, unit, now),
-                    Later::ServerError => self.failed_over(common, unit, now),
+                    Later::Exhausted => self.put_off(common, unit, *after, now),
+                    Later::Unavailable => self.unavailable(common, unit, now),
+                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
-                        common.fails(unit.sent, *after, now);
+                        self.fails(common, unit.sent, *after, now);
                         unit.not_before = None;
                         self.hold(unit);
                     }
@@ -121,13 +156,49 @@ impl Concurrent {
         }
     }
 
-    fn too_much(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
-        unit.exhausted += 1;
-        if unit.exhausted.is_multiple_of(EXHAUSTED) {
+    /// What was refused is set aside, or tried again.
+    pub(super) fn judge(&mut self, common: &mut Common, verdict: Verdict) {
+        match verdict {
+            Verdict::Meant => self.refused.drain(..).for_each(|unit| common.set_aside(unit)),
+            Verdict::Again => self.try_refused_again(),
+            Verdict::Unknown => {}
+        }
+    }
+
+    fn try_refused_again(&mut self) {
+        while let Some(unit) = self.refused.pop_back() {
+            self.ready.push_front(SendUnit { refused: false, ..unit });
+        }
+    }
+
+    /// A pause. What was refused before it tells nothing together with what is accepted after it.
+    fn fails(&mut self, common: &mut Common, sent: Option<Instant>, after: Option<Duration>, now: Instant) {
+        common.fails(sent, after, now);
+        if !common.refusals.doubted() {
+            self.try_refused_again();
+        }
+    }
+
+    fn put_off(&mut self, common: &mut Common, mut unit: SendUnit, after: Option<Duration>, now: Instant) {
+        unit.put_off += 1;
+        if unit.put_off.is_multiple_of(PUT_OFF) {
             return self.failed_over(common, unit, now);
         }
-        common.fails(unit.sent, None, now);
+        self.fails(common, unit.sent, after, now);
         unit.not_before = None;
+        self.hold(unit);
+    }
+
+    /// It waits for itself if others are accepted meanwhile.
+    fn unavailable(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+        if unit.strikes == 0 && unit.put_off == 0 {
+            unit.accepted_before = self.accepted;
+        }
+        if self.accepted == unit.accepted_before || (unit.put_off + 1).is_multiple_of(PUT_OFF) {
+            return self.put_off(common, unit, None, now);
+        }
+        unit.put_off += 1;
+        unit.not_before = Some(common.wait(unit.put_off, now));
         self.hold(unit);
     }
 
@@ -140,22 +211,22 @@ impl Concurrent {
         let alone = self.accepted > unit.accepted_before || unit.suspect && common.failures == 0;
         // While nothing at all is accepted, one unit is searched for the item, not all of them;
         // the next when that has come down to one.
-        let first = !self.held.iter().any(|held| (1..STRIKES).contains(&held.strikes));
+        let first = !self.held.iter().any(|held| (1..common.chance.strikes()).contains(&held.strikes));
         if alone || unit.strikes >= STRIKES_OF_MANY && first {
             match common.halve(unit) {
                 Ok(halves) => {
                     self.put(halves);
                     if !alone {
-                        common.fails(None, None, now);
+                        self.fails(common, None, None, now);
                     }
                     return;
                 }
                 Err(whole) => unit = whole,
             }
         }
-        unit.not_before = Some(common.wait(&unit, now));
+        unit.not_before = Some(common.wait(unit.strikes, now));
         if !alone {
-            common.fails(unit.sent, None, now);
+            self.fails(common, unit.sent, None, now);
         }
         self.hold(unit);
     }

@@ -34,6 +34,23 @@ struct Failing {
     said: Option<Instant>,
 }
 
+/// Why nothing is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// It may pass.
+    Passing,
+    /// The config is to blame.
+    Config,
+    /// Everything is refused, so the config may be to blame.
+    RefusesAll,
+}
+
+impl Trouble {
+    fn of(kind: Later) -> Self {
+        if kind == Later::Misconfigured { Trouble::Config } else { Trouble::Passing }
+    }
+}
+
 /// Something said at most once a minute, with what was held back.
 #[derive(Debug, Default)]
 struct Limited {
@@ -66,52 +83,93 @@ impl DeliveryLog {
         }
     }
 
-    pub(super) fn answered(&mut self, outcome: &Outcome) {
+    /// Records were answered; `in_doubt` says whether the destination refuses everything.
+    pub(super) fn answered(&mut self, outcome: &Outcome, in_doubt: bool) {
         let (destination, signal) = (&self.destination, self.signal);
         match outcome {
             Outcome::Accepted { rejected, message } => {
-                self.health.well(destination, signal);
-                if let Some(failing) = self.failing.take()
-                    && failing.said.is_some()
-                {
-                    let after = humantime::format_duration(Duration::from_secs(failing.since.elapsed().as_secs()));
-                    tracing::info!(destination, %signal, %after, "destination takes data again");
-                }
+                self.works();
                 if *rejected > 0 {
                     if let Some(items) = self.rejected.add(*rejected) {
-                        tracing::warn!(destination, %signal, items, message, "destination rejected items");
+                        tracing::warn!(
+                            destination = self.destination,
+                            signal = %self.signal,
+                            items,
+                            message,
+                            "destination rejected items"
+                        );
                     }
                 } else if !message.is_empty() {
-                    tracing::debug!(destination, %signal, message, "destination took data with a warning");
+                    tracing::debug!(
+                        destination = self.destination,
+                        signal = %self.signal,
+                        message,
+                        "destination took data with a warning"
+                    );
                 }
             }
-            // What comes of it is said when it is set aside.
+            // What comes of it is said when it is set aside, or when all is refused.
             Outcome::Refused { reason } => {
-                self.health.refused(destination, signal, reason);
+                if in_doubt {
+                    self.health.failing(destination, signal, reason, true);
+                } else {
+                    self.health.refused(destination, signal, reason);
+                }
                 tracing::debug!(destination, %signal, reason, "refused");
             }
-            Outcome::Later { reason, kind, .. } => {
-                self.health.failing(destination, signal, reason, *kind == Later::Misconfigured);
-                let now = Instant::now();
-                let failing = self.failing.get_or_insert(Failing { since: now, said: None });
-                let patience = if *kind == Later::Misconfigured { Duration::ZERO } else { PATIENCE };
-                let due = failing.said.is_none_or(|said| said.elapsed() >= AGAIN);
-                if !due || failing.since.elapsed() < patience {
-                    tracing::debug!(destination, %signal, reason, "not accepted, trying again");
-                    return;
-                }
-                failing.said = Some(now);
-                if *kind == Later::Misconfigured {
-                    tracing::error!(
-                        destination,
-                        %signal,
-                        reason,
-                        "the configuration of this destination is wrong; its data waits in the log until that is mended"
-                    );
-                } else {
-                    tracing::warn!(destination, %signal, reason, "destination takes no data, records wait in the log");
-                }
+            Outcome::Later { reason, kind, .. } => self.fails(reason, Trouble::of(*kind)),
+        }
+    }
+
+    /// A request without anything in it was answered.
+    pub(super) fn probed(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Accepted { .. } => self.works(),
+            Outcome::Refused { reason } => self.fails(reason, Trouble::RefusesAll),
+            Outcome::Later { reason, kind, .. } => self.fails(reason, Trouble::of(*kind)),
+        }
+    }
+
+    fn works(&mut self) {
+        let (destination, signal) = (&self.destination, self.signal);
+        self.health.well(destination, signal);
+        if let Some(failing) = self.failing.take()
+            && failing.said.is_some()
+        {
+            let after = humantime::format_duration(Duration::from_secs(failing.since.elapsed().as_secs()));
+            tracing::info!(destination, %signal, %after, "destination takes data again");
+        }
+    }
+
+    fn fails(&mut self, reason: &str, trouble: Trouble) {
+        let (destination, signal) = (&self.destination, self.signal);
+        self.health.failing(destination, signal, reason, trouble != Trouble::Passing);
+        let now = Instant::now();
+        let failing = self.failing.get_or_insert(Failing { since: now, said: None });
+        let patience = if trouble == Trouble::Passing { PATIENCE } else { Duration::ZERO };
+        let due = failing.said.is_none_or(|said| said.elapsed() >= AGAIN);
+        if !due || failing.since.elapsed() < patience {
+            tracing::debug!(destination, %signal, reason, "not accepted, trying again");
+            return;
+        }
+        failing.said = Some(now);
+        match trouble {
+            Trouble::Passing => {
+                tracing::warn!(destination, %signal, reason, "destination takes no data, records wait in the log");
             }
+            Trouble::Config => tracing::error!(
+                destination,
+                %signal,
+                reason,
+                "the configuration of this destination is wrong; its data waits in the log until that is mended"
+            ),
+            Trouble::RefusesAll => tracing::error!(
+                destination,
+                %signal,
+                reason,
+                "this destination refuses everything, also a request without anything in it; is the configuration \
+                 right? its data waits in the log until something is accepted"
+            ),
         }
     }
 

@@ -11,25 +11,29 @@ use std::time::{Duration, Instant};
 
 use super::ack_tracker::{AckTracker, Done, Fate};
 use super::batcher::Batcher;
+use super::chance::Chance;
 use super::concurrent::Concurrent;
+use super::refusals::{Refusals, Verdict};
 use super::send_unit::{Part, SendUnit};
 use super::sequential::Sequential;
 use crate::exporters::backoff::Backoff;
 use crate::exporters::batch::Joining;
 use crate::exporters::outcome::Outcome;
-use crate::signal::Batch;
+use crate::signal::{Batch, Format};
 use crate::wal::{Position, Record};
 
-/// How often a server may fail over a single item before that may be set aside.
+/// How often a server may fail over a single item before that may be set aside, at least: more
+/// often if it fails by chance, too ([`super::chance`]).
 pub const STRIKES: u32 = 5;
 
 /// How often it may fail over several before they are tried in halves.
 pub const STRIKES_OF_MANY: u32 = 2;
 
-/// A unit that was halved for being too much, and is said to be too much so often again, counts as
-/// one over which the server fails. Mostly it is a rate limit, for which nothing is to be torn into
-/// units or set aside; but if it is the size, that has to come out in the end.
-pub const EXHAUSTED: u32 = 8;
+/// A unit that is put off so often counts as one over which the server fails: being too much, also
+/// when halved, or the server not being there for it. Mostly that is a rate limit, a restart, or a
+/// balancer without anybody behind it, for which nothing is to be torn or set aside; but if it is
+/// the size, or a proxy tells like that of a server that breaks over it, it has to come out in the end.
+pub const PUT_OFF: u32 = 8;
 
 /// How one signal goes to one destination.
 #[derive(Debug, Clone)]
@@ -51,6 +55,8 @@ pub enum Step {
     Send(Ticket),
     /// Keep this for good, then call [`Engine::kept`].
     Keep(Undeliverable),
+    /// Send a request of this format without anything in it, then call [`Engine::probed`].
+    Probe(Format),
     /// Nothing until something is answered or read, or until then.
     Wait(Option<Instant>),
 }
@@ -107,6 +113,8 @@ impl Engine {
             until: None,
             failed_at: None,
             number: 0,
+            refusals: Refusals::default(),
+            chance: Chance::default(),
         };
         Engine { mode, common }
     }
@@ -141,10 +149,61 @@ impl Engine {
         if let Some(undeliverable) = self.common.undeliverable.pop_front() {
             return Step::Keep(undeliverable);
         }
-        match &mut self.mode {
-            Mode::Sequential(sequential) => sequential.next(&mut self.common, now),
-            Mode::Concurrent(concurrent) => concurrent.next(&mut self.common, now),
+        if self.common.refusals.probing() {
+            return Step::Wait(None);
         }
+        let is_flying = match &self.mode {
+            Mode::Sequential(sequential) => sequential.is_flying(),
+            Mode::Concurrent(concurrent) => concurrent.is_flying(),
+        };
+        if self.common.refusals.probe_is_due() {
+            return match self.common.pause(now) {
+                _ if is_flying => Step::Wait(None),
+                None => Step::Probe(self.common.refusals.probe()),
+                until => Step::Wait(until),
+            };
+        }
+        let (step, has_refused) = match &mut self.mode {
+            Mode::Sequential(sequential) => (sequential.next(&mut self.common, now), sequential.has_refused()),
+            Mode::Concurrent(concurrent) => (concurrent.next(&mut self.common, now), concurrent.has_refused()),
+        };
+        // Nothing else is there that could be accepted.
+        match step {
+            Step::Wait(_) if has_refused && !is_flying && self.common.pause(now).is_none() => {
+                Step::Probe(self.common.refusals.probe())
+            }
+            step => step,
+        }
+    }
+
+    /// A request without anything in it was answered.
+    pub fn probed(&mut self, outcome: &Outcome, now: Instant) {
+        let verdict = match outcome {
+            Outcome::Accepted { .. } => {
+                self.common.works();
+                self.common.refusals.proven()
+            }
+            Outcome::Refused { .. } => {
+                if !self.common.refusals.not_proven(true) {
+                    self.common.fails(None, None, now);
+                }
+                Verdict::Unknown
+            }
+            Outcome::Later { after, .. } => {
+                self.common.refusals.not_proven(false);
+                self.common.fails(None, *after, now);
+                Verdict::Unknown
+            }
+        };
+        match &mut self.mode {
+            Mode::Sequential(sequential) => sequential.judge(&mut self.common, verdict),
+            Mode::Concurrent(concurrent) => concurrent.judge(&mut self.common, verdict),
+        }
+    }
+
+    /// Whether the destination refuses everything, a request without anything in it included.
+    pub fn is_in_doubt(&self) -> bool {
+        self.common.refusals.doubted()
     }
 
     /// A request was answered. Blocks where a large record has to be divided.
@@ -177,7 +236,17 @@ impl Engine {
     }
 }
 
-/// What both ways need.
+/// What becomes of a unit that was refused.
+pub(super) enum Refused {
+    /// It is tried in halves.
+    Halved([SendUnit; 2]),
+    /// It waits for something else to be accepted.
+    Waits(SendUnit),
+    /// The destination will never take it.
+    SetAside,
+}
+
+/// What both modes need.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) rules: Rules,
@@ -194,6 +263,8 @@ pub(super) struct Common {
     /// When it failed last.
     failed_at: Option<Instant>,
     number: u64,
+    pub(super) refusals: Refusals,
+    pub(super) chance: Chance,
 }
 
 impl Common {
@@ -218,6 +289,7 @@ impl Common {
     /// One more failure in a row, of a request sent at `sent`: a pause. Requests that were on
     /// their way together fail together, which is one failure.
     pub(super) fn fails(&mut self, sent: Option<Instant>, after: Option<Duration>, now: Instant) {
+        self.refusals.paused();
         let again = self.failures > 0 && sent.is_some_and(|sent| self.failed_at.is_some_and(|failed| sent < failed));
         if !again {
             self.failures += 1;
@@ -229,13 +301,14 @@ impl Common {
         }
     }
 
-    /// How long a unit over which the server fails has to wait.
-    pub(super) fn wait(&mut self, unit: &SendUnit, now: Instant) -> Instant {
-        now + self.backoff.after(unit.strikes, None)
+    /// Until when a unit has to wait over which the server has failed so often.
+    pub(super) fn wait(&mut self, failures: u32, now: Instant) -> Instant {
+        now + self.backoff.after(failures, None)
     }
 
     /// A unit was accepted.
     pub(super) fn accept(&mut self, unit: &SendUnit, rejected: u64) {
+        self.chance.accepted(unit.strikes);
         let mut rejected = rejected;
         for part in &*unit.parts {
             let items = u64::from(part.batch.items);
@@ -249,6 +322,32 @@ impl Common {
         let reason = unit.reason;
         self.undeliverable
             .extend(unit.parts.iter().map(|part| Undeliverable { part: part.clone(), reason: reason.clone() }));
+    }
+
+    /// A unit was refused. A single record stays whole if everything is refused.
+    pub(super) fn refuse(&mut self, unit: SendUnit, reason: &str, now: Instant) -> Refused {
+        self.refusals.refused(unit.parts.first().map(|part| part.batch.format));
+        let mut unit = SendUnit { refused: true, ..unit };
+        reason.clone_into(&mut unit.reason);
+        if self.refusals.doubted() {
+            if self.refusals.tried() {
+                self.fails(None, None, now);
+            }
+            return Refused::Waits(SendUnit { doubted: true, ..unit });
+        }
+        if self.refusals.in_bulk() && unit.divides_a_record() {
+            return Refused::Waits(unit);
+        }
+        self.works();
+        match self.halve(unit) {
+            Ok(halves) => Refused::Halved(halves),
+            // Refused when nothing was accepted, and again now that something was.
+            Err(unit) if unit.doubted && self.refusals.behind_acceptance() => {
+                self.set_aside(unit);
+                Refused::SetAside
+            }
+            Err(unit) => Refused::Waits(unit),
+        }
     }
 
     /// The unit in two. One that cannot be halved is what the destination will never take.

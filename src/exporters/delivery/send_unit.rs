@@ -33,10 +33,15 @@ pub struct SendUnit {
     pub suspect: bool,
     /// It is the half of something that was perhaps too large.
     pub halved: bool,
+    /// The destination refused it as it is.
+    pub refused: bool,
+    /// The destination refused it when it refused everything.
+    pub doubted: bool,
     /// How often the server failed over it in a row.
     pub strikes: u32,
-    /// How often the server said that there is too much of something, since it was halved for that.
-    pub exhausted: u32,
+    /// How often the server put it off: too much of something, although it was halved for that, or
+    /// the server was not there.
+    pub put_off: u32,
     /// How much had been accepted when the server first failed over it.
     pub accepted_before: u64,
     /// Not to be sent before.
@@ -56,8 +61,10 @@ impl SendUnit {
             parts: parts.into(),
             suspect: false,
             halved: false,
+            refused: false,
+            doubted: false,
             strikes: 0,
-            exhausted: 0,
+            put_off: 0,
             accepted_before: 0,
             not_before: None,
             sent: None,
@@ -86,7 +93,13 @@ impl SendUnit {
                 [first.to_vec(), second.to_vec()]
             }
         };
-        let half = |parts| SendUnit { suspect: true, halved: self.halved, sent: self.sent, ..SendUnit::new(parts) };
+        let half = |parts| SendUnit {
+            suspect: true,
+            halved: self.halved,
+            doubted: self.doubted,
+            sent: self.sent,
+            ..SendUnit::new(parts)
+        };
         Some([half(first), half(second)])
     }
 

@@ -4,12 +4,14 @@
 //! A single item over which the server has failed five times may be what it fails over, or the
 //! server may be down. So the next one is tried right behind it, without a pause; if that is
 //! accepted, the one before is set aside and, for the sake of the order, never sent again. If the
-//! server fails over the next one too, all begins again, after a pause, with the first.
+//! server fails over the next one too, all begins again, after a pause, with the first. A single
+//! item that is refused is passed over in the same way, at once.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::engine::{Common, EXHAUSTED, STRIKES, STRIKES_OF_MANY, Step};
+use super::engine::{Common, PUT_OFF, Refused, STRIKES_OF_MANY, Step};
+use super::refusals::{Turn, Verdict};
 use super::send_unit::SendUnit;
 use crate::exporters::outcome::{Later, Outcome};
 
@@ -22,15 +24,26 @@ const LONGEST_RUN: usize = 100;
 pub(super) struct Sequential {
     /// What is not done, the oldest first.
     line: VecDeque<SendUnit>,
-    /// Which of them is to be sent; those before it have had their strikes.
+    /// Which of them is to be sent; those before it have had their strikes, or were refused.
     at: usize,
     flying: bool,
+    /// Counts what was tried in doubt besides the first.
+    others: usize,
 }
 
 impl Sequential {
     /// Whether it needs one more to go on.
     pub(super) fn is_short(&self) -> bool {
         self.line.len() <= self.at
+    }
+
+    pub(super) fn is_flying(&self) -> bool {
+        self.flying
+    }
+
+    /// Whether something was passed over because it was refused.
+    pub(super) fn has_refused(&self) -> bool {
+        self.line.iter().take(self.at).any(|unit| unit.refused)
     }
 
     pub(super) fn next(&mut self, common: &mut Common, now: Instant) -> Step {
@@ -40,10 +53,13 @@ impl Sequential {
         if let Some(until) = common.pause(now) {
             return Step::Wait(Some(until));
         }
+        if let Some(turn) = common.refusals.turn() {
+            self.at = self.in_doubt(common, turn);
+        }
         while self.line.len() <= self.at {
             match common.batcher.take() {
                 Some(unit) => self.line.push_back(unit),
-                None if self.at == 0 => return Step::Wait(None),
+                None if self.line.iter().all(|unit| unit.refused) => return Step::Wait(None),
                 None => {
                     // Nobody to compare with: again from the first.
                     self.at = 0;
@@ -57,6 +73,22 @@ impl Sequential {
         Step::Send(common.ticket(unit, now))
     }
 
+    /// Which one is tried in doubt: the first, or one that was not refused yet, or, if there is
+    /// none, each of the others in turn.
+    fn in_doubt(&mut self, common: &mut Common, turn: Turn) -> usize {
+        if turn != Turn::Other {
+            return 0;
+        }
+        self.others += 1;
+        let is_new = |line: &VecDeque<SendUnit>| line.iter().skip(1).position(|unit| !unit.refused).map(|n| n + 1);
+        is_new(&self.line)
+            .or_else(|| {
+                self.line.extend(common.batcher.take());
+                is_new(&self.line)
+            })
+            .unwrap_or_else(|| self.others % self.line.len().max(1))
+    }
+
     pub(super) fn answered(&mut self, common: &mut Common, outcome: &Outcome, now: Instant) {
         self.flying = false;
         let Some(mut unit) = self.line.remove(self.at) else { return };
@@ -64,28 +96,35 @@ impl Sequential {
             Outcome::Accepted { rejected, .. } => {
                 common.works();
                 common.accept(&unit, *rejected);
+                if common.refusals.accepted() {
+                    return self.judge(common, Verdict::Again);
+                }
                 for passed_over in self.line.drain(..self.at) {
                     common.set_aside(passed_over);
                 }
                 self.at = 0;
             }
-            Outcome::Refused { reason } => {
-                // It answers, but this accepts nothing: those before keep their place.
-                common.works();
-                unit.reason.clone_from(reason);
-                if let Some(halves) = common.halve_or_set_aside(unit) {
-                    self.put(halves);
-                }
-            }
+            Outcome::Refused { reason } => match common.refuse(unit, reason, now) {
+                Refused::Halved(halves) => self.put(halves),
+                Refused::Waits(unit) if common.refusals.doubted() => self.again(unit),
+                Refused::Waits(unit) => self.pass_over(unit),
+                Refused::SetAside => {}
+            },
             Outcome::Later { reason, after, kind } => {
                 unit.reason.clone_from(reason);
+                unit.refused = false;
                 match kind {
+                    _ if common.refusals.doubted() => {
+                        common.refusals.tried();
+                        self.again(unit);
+                        common.fails(None, *after, now);
+                    }
                     Later::Exhausted if !unit.halved => match common.halve(unit) {
                         Ok(halves) => self.put(halves.map(|half| SendUnit { halved: true, ..half })),
-                        Err(unit) => self.too_much(common, SendUnit { halved: true, ..unit }, now),
+                        Err(unit) => self.put_off(common, SendUnit { halved: true, ..unit }, now),
                     },
-                    Later::Exhausted => self.too_much(common, unit, now),
-                    Later::ServerError => self.failed_over(common, unit, now),
+                    Later::Exhausted | Later::Unavailable => self.put_off(common, unit, now),
+                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
                         self.again(unit);
                         common.fails(None, *after, now);
@@ -95,9 +134,30 @@ impl Sequential {
         }
     }
 
-    fn too_much(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
-        unit.exhausted += 1;
-        if unit.exhausted.is_multiple_of(EXHAUSTED) {
+    /// What was refused is set aside, or tried again.
+    pub(super) fn judge(&mut self, common: &mut Common, verdict: Verdict) {
+        match verdict {
+            Verdict::Meant => {
+                let (refused, rest) = self.line.drain(..self.at).partition::<Vec<_>, _>(|unit| unit.refused);
+                self.at = rest.len();
+                for unit in rest.into_iter().rev() {
+                    self.line.push_front(unit);
+                }
+                for unit in refused {
+                    common.set_aside(unit);
+                }
+            }
+            Verdict::Again => {
+                self.line.iter_mut().for_each(|unit| unit.refused = false);
+                self.at = 0;
+            }
+            Verdict::Unknown => self.at = 0,
+        }
+    }
+
+    fn put_off(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+        unit.put_off += 1;
+        if unit.put_off.is_multiple_of(PUT_OFF) {
             self.failed_over(common, SendUnit { strikes: unit.strikes.max(STRIKES_OF_MANY - 1), ..unit }, now);
         } else {
             self.again(unit);
@@ -124,13 +184,17 @@ impl Sequential {
                 Err(whole) => unit = whole,
             }
         }
-        if unit.strikes >= STRIKES && self.at < LONGEST_RUN {
-            self.line.insert(self.at, unit);
-            self.at += 1;
-            return;
+        if unit.strikes >= common.chance.strikes() && self.at < LONGEST_RUN {
+            return self.pass_over(unit);
         }
         self.again(unit);
         common.fails(None, None, now);
+    }
+
+    /// The next one is tried; if that is accepted, this one is set aside.
+    fn pass_over(&mut self, unit: SendUnit) {
+        self.line.insert(self.at, unit);
+        self.at += 1;
     }
 
     /// Back to its place, and from the beginning.

@@ -52,7 +52,11 @@ enum Outage {
     Unreachable,
     Busy(u64),
     ServerError,
+    Unanswered,
+    Unavailable,
     Misconfigured,
+    /// It refuses everything, a request without anything in it, too.
+    Refuses,
 }
 
 /// What it does.
@@ -66,6 +70,12 @@ struct World {
     bad: BTreeSet<u64>,
     /// The server fails over them, whatever is with them.
     poison: BTreeSet<u64>,
+    /// How it fails over them.
+    fails: Later,
+    /// Of so many requests in a hundred it fails over one by chance.
+    chance: u8,
+    /// It refuses requests without anything in them.
+    refuses_nothing: bool,
     /// More than this at once is too much.
     too_many: usize,
     /// From when to when it is down, in milliseconds.
@@ -78,18 +88,27 @@ fn world() -> impl Strategy<Value = World> {
         Just(Outage::Unreachable),
         (0u64..20).prop_map(Outage::Busy),
         Just(Outage::ServerError),
-        Just(Outage::Misconfigured)
+        Just(Outage::Unanswered),
+        Just(Outage::Unavailable),
+        Just(Outage::Misconfigured),
+        Just(Outage::Refuses)
     ];
     let outages = prop::collection::vec((0u64..100_000, 1u64..200_000, outage), 0..4);
     let numbers = || prop::collection::btree_set(0u64..120, 0..5);
     let records = prop::collection::vec(0u8..8, 1..20);
-    (any::<bool>(), 1usize..5, records, numbers(), numbers(), 2usize..60, outages, any::<u64>()).prop_map(
-        |(ordered, concurrency, records, bad, poison, too_many, outages, seed)| World {
+    let fails = prop_oneof![Just(Later::ServerError), Just(Later::Unanswered), Just(Later::Unavailable)];
+    let poison = (numbers(), fails);
+    let empty = any::<bool>();
+    (any::<bool>(), 1usize..5, records, numbers(), poison, 2usize..60, outages, any::<u64>(), empty).prop_map(
+        |(ordered, concurrency, records, bad, (poison, fails), too_many, outages, seed, refuses_nothing)| World {
             ordered,
             concurrency,
             records,
             bad,
             poison,
+            fails,
+            chance: 0,
+            refuses_nothing,
             too_many,
             outages,
             seed,
@@ -107,6 +126,11 @@ impl World {
                 Outage::Unreachable => later(Later::Unreachable, None),
                 Outage::Busy(after) => later(Later::Busy, Some(Duration::from_secs(*after))),
                 Outage::ServerError => later(Later::ServerError, None),
+                Outage::Unanswered => later(Later::Unanswered, None),
+                Outage::Unavailable => later(Later::Unavailable, None),
+                Outage::Refuses => {
+                    Outcome::Refused { reason: "Client sent an HTTP request to an HTTPS server".to_owned() }
+                }
                 Outage::Misconfigured => later(Later::Misconfigured, None),
             };
         }
@@ -117,9 +141,16 @@ impl World {
             return Outcome::Refused { reason: "bad".to_owned() };
         }
         if sent.iter().any(|item| self.poison.contains(item)) {
-            return later(Later::ServerError, None);
+            return later(self.fails, None);
         }
         Outcome::ACCEPTED
+    }
+
+    fn probe(&self, time: u64) -> Outcome {
+        match self.answer(time, &[]) {
+            Outcome::Accepted { .. } if self.refuses_nothing => Outcome::Refused { reason: "empty".to_owned() },
+            other => other,
+        }
     }
 }
 
@@ -172,6 +203,11 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
                 aside.extend(items);
                 engine.kept(&undeliverable);
             }
+            Step::Probe(format) => {
+                prop_assert_eq!(format, Format::Otlp);
+                prop_assert!(flying.is_empty(), "nothing else is on its way");
+                engine.probed(&world.probe((now - begin).as_millis() as u64), now);
+            }
             Step::Wait(until) => {
                 if flying.is_empty() {
                     let Some(until) = until else { if read == records.len() { break } else { continue } };
@@ -190,7 +226,11 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let ticket = flying.swap_remove((random >> 33) as usize % flying.len());
                 let sent: Vec<u64> = ticket.parts.iter().flat_map(|part| items(&part.batch)).collect();
-                let outcome = world.answer((now - begin).as_millis() as u64, &sent);
+                let unlucky = (random >> 17) % 100 < u64::from(world.chance);
+                let outcome = match unlucky {
+                    true => Outcome::Later { reason: "luck".to_owned(), after: None, kind: world.fails },
+                    false => world.answer((now - begin).as_millis() as u64, &sent),
+                };
                 if matches!(outcome, Outcome::Accepted { .. }) {
                     accepted.extend(&sent);
                     for part in &*ticket.parts {
@@ -222,7 +262,10 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
     let hopeless = |item: &u64| world.bad.contains(item) || world.poison.contains(item);
     let good: Vec<u64> = all.iter().copied().filter(|item| !hopeless(item)).collect();
     let lost: Vec<u64> = all.iter().copied().filter(|item| hopeless(item)).collect();
-    if !world.ordered {
+    // A destination that refuses everything for a while, and what is empty always, cannot be told from
+    // one for which the first is bad: then others pass it.
+    let refuses = world.outages.iter().any(|(_, _, outage)| matches!(outage, Outage::Refuses));
+    if !world.ordered || refuses && world.refuses_nothing {
         accepted.sort_unstable();
         aside.sort_unstable();
     }
@@ -255,6 +298,9 @@ fn quiet(ordered: bool, records: Vec<u8>) -> World {
         records,
         bad: BTreeSet::new(),
         poison: BTreeSet::new(),
+        fails: Later::ServerError,
+        chance: 0,
+        refuses_nothing: false,
         too_many: 1000,
         outages: Vec::new(),
         seed: 1,
@@ -268,9 +314,101 @@ fn a_long_run_of_poison_in_metrics_ends() {
 }
 
 #[test]
-fn a_long_outage_of_server_errors_sets_nothing_aside() {
+fn a_long_outage_sets_nothing_aside() {
+    for outage in [Outage::ServerError, Outage::Unanswered, Outage::Unavailable, Outage::Refuses] {
+        for ordered in [true, false] {
+            let outages = vec![(0, 2 * 3_600_000, outage)];
+            deliver(&World { outages, ..quiet(ordered, vec![7; 15]) }).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_item_that_is_never_answered_is_set_aside() {
+    for fails in [Later::Unanswered, Later::Unavailable, Later::ServerError] {
+        for ordered in [true, false] {
+            let poison = [0, 17, 18, 60].into();
+            deliver(&World { poison, fails, ..quiet(ordered, vec![7; 12]) }).unwrap();
+        }
+    }
+}
+
+#[test]
+fn failures_by_chance_set_nothing_aside() {
+    for fails in [Later::ServerError, Later::Unanswered, Later::Unavailable] {
+        for (chance, seeds) in [(5, 0..100), (30, 0..100), (50, 0..30)] {
+            for seed in seeds {
+                for ordered in [true, false] {
+                    deliver(&World { fails, chance, seed, ..quiet(ordered, vec![7; 40]) })
+                        .unwrap_or_else(|error| panic!("{fails:?} {chance} {seed} {ordered}: {error}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_of_refusals_among_what_is_accepted_is_set_aside() {
+    for refuses_nothing in [false, true] {
+        for ordered in [true, false] {
+            let bad = (21..49).collect();
+            deliver(&World { bad, refuses_nothing, ..quiet(ordered, vec![7; 15]) }).unwrap();
+        }
+    }
+}
+
+/// Requests that a destination gets which refuses everything, while the clock runs on.
+fn refused_for(ordered: bool, time: Duration, refuses_nothing: bool) -> (usize, usize) {
+    let joining = Joining {
+        passes: Vec::new(),
+        target: Compression::Identity,
+        join_compressed: false,
+        max_size: 1 << 20,
+        max_items: 5000,
+    };
+    let rules = Rules { ordered, concurrency: 4, window: 1 << 20, joining };
+    let mut engine = Engine::new(rules, Backoff::with_seed(1));
+    let begin = Instant::now();
+    let (mut now, mut read, mut requests, mut kept) = (begin, 0, 0, 0);
+    while now - begin < time {
+        while engine.wants_more() {
+            engine.read(record(read, &(0..100).collect::<Vec<u64>>()), true);
+            read += 1;
+        }
+        let refused = Outcome::Refused { reason: "no".to_owned() };
+        match engine.next(now) {
+            Step::Send(ticket) => {
+                requests += 1;
+                engine.answered(ticket.id, &refused, now);
+            }
+            Step::Probe(_) if refuses_nothing => engine.probed(&refused, now),
+            Step::Probe(_) => engine.probed(&Outcome::ACCEPTED, now),
+            Step::Keep(undeliverable) => {
+                kept += 1;
+                engine.kept(&undeliverable);
+                if kept == 1000 {
+                    break;
+                }
+            }
+            Step::Wait(until) => now = until.unwrap(),
+        }
+        assert!(refuses_nothing || engine.settle(Position(0)).is_none_or(|(next, _)| next.0 > 0));
+        assert!(!refuses_nothing || engine.settle(Position(0)).is_none(), "the cursor stays");
+    }
+    (requests, kept)
+}
+
+#[test]
+fn a_destination_that_refuses_everything_gets_little_and_loses_nothing() {
     for ordered in [true, false] {
-        let outages = vec![(0, 2 * 3_600_000, Outage::ServerError)];
-        deliver(&World { outages, ..quiet(ordered, vec![7; 15]) }).unwrap();
+        let (requests, kept) = refused_for(ordered, Duration::from_secs(3600), true);
+        assert_eq!(kept, 0, "nothing is set aside");
+        // 64 until it is in doubt, then two every 30 s.
+        assert!((64..450).contains(&requests), "{requests}");
+        // It looks into requests and wants none of these, which are too old for it, say: whole
+        // records are set aside, not their items.
+        let (requests, kept) = refused_for(ordered, Duration::from_secs(3600), false);
+        assert_eq!(kept, 1000);
+        assert!(requests < 4000, "{requests}");
     }
 }

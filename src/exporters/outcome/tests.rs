@@ -35,7 +35,7 @@ fn every_http_status_has_its_outcome() {
         (429, Some(Later::Busy)),
         (500, Some(Later::ServerError)),
         (502, Some(Later::ServerError)),
-        (503, Some(Later::ServerError)),
+        (503, Some(Later::Unavailable)),
         (504, Some(Later::ServerError)),
         (599, Some(Later::ServerError)),
         (511, Some(Later::Misconfigured)),
@@ -60,12 +60,12 @@ fn every_grpc_status_has_its_outcome() {
         (Code::InvalidArgument, None),
         (Code::FailedPrecondition, None),
         (Code::AlreadyExists, None),
-        (Code::Cancelled, Some(Later::Busy)),
-        (Code::DeadlineExceeded, Some(Later::Busy)),
-        (Code::Aborted, Some(Later::Busy)),
+        (Code::Cancelled, Some(Later::Unavailable)),
+        (Code::DeadlineExceeded, Some(Later::Unavailable)),
+        (Code::Aborted, Some(Later::Unavailable)),
         (Code::OutOfRange, Some(Later::Busy)),
         (Code::ResourceExhausted, Some(Later::Exhausted)),
-        (Code::Unavailable, Some(Later::ServerError)),
+        (Code::Unavailable, Some(Later::Unavailable)),
         (Code::Internal, Some(Later::ServerError)),
         (Code::Unknown, Some(Later::ServerError)),
         (Code::DataLoss, Some(Later::ServerError)),
@@ -130,5 +130,23 @@ fn what_is_no_grpc_answer_is_never_a_refusal() {
     assert_eq!(kind(&of(400)), Some(Later::ServerError));
     assert_eq!(kind(&of(404)), Some(Later::Misconfigured));
     assert_eq!(kind(&of(200)), Some(Later::Misconfigured));
-    assert_eq!(kind(&of(503)), Some(Later::ServerError));
+    assert_eq!(kind(&of(503)), Some(Later::Unavailable));
+}
+
+#[test]
+fn a_web_page_is_no_success() {
+    let of = |status: u16, kind: &str, body: &[u8]| {
+        let headers = headers(&[("content-type", kind)]);
+        Outcome::of_success(StatusCode::from_u16(status).unwrap(), &headers, body)
+    };
+    for status in [200, 201, 202, 203, 204, 206] {
+        assert_eq!(of(status, "application/json", b"{}"), Outcome::ACCEPTED, "{status}");
+        assert_eq!(of(status, "text/plain", b""), Outcome::ACCEPTED, "{status}");
+        assert_eq!(of(status, "text/html", b""), Outcome::ACCEPTED, "nothing is no page");
+        assert_eq!(kind(&of(status, "text/html; charset=utf-8", b"Log in")), Some(Later::Misconfigured), "{status}");
+        assert_eq!(kind(&of(status, "", b" \n<!DOCTYPE html><p>")), Some(Later::Misconfigured), "{status}");
+    }
+    for status in [205, 207, 226] {
+        assert_eq!(kind(&of(status, "", b"")), Some(Later::Misconfigured), "{status}");
+    }
 }

@@ -23,7 +23,7 @@ async fn post(vispyr: &Vispyr, receiver: &str, path: &str, headers: &[(&str, &st
     assert!(answer.status < 300, "{}: {}", answer.status, answer.text());
 }
 
-fn snappy(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn snappy(bytes: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(bytes).unwrap()
 }
 
@@ -38,7 +38,7 @@ fn series(values: &[u64]) -> v1::WriteRequest {
     v1::WriteRequest { timeseries: values.iter().map(series).collect(), metadata: Vec::new() }
 }
 
-fn series_v2(value: f64) -> v2::Request {
+pub(super) fn series_v2(value: f64) -> v2::Request {
     let series = v2::TimeSeries {
         labels_refs: vec![1, 2],
         samples: vec![v2::Sample { value, timestamp: 1000, start_timestamp: 0 }],
@@ -63,7 +63,7 @@ async fn write(vispyr: &Vispyr, body: Vec<u8>) {
     post(vispyr, "remote_write", "/api/v1/write", &[("content-encoding", "snappy")], body).await;
 }
 
-async fn write_v2(vispyr: &Vispyr, body: Vec<u8>) {
+pub(super) async fn write_v2(vispyr: &Vispyr, body: Vec<u8>) {
     let headers = [("content-encoding", "snappy"), ("content-type", V2)];
     post(vispyr, "remote_write", "/api/v1/write", &headers, body).await;
 }

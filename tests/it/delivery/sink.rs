@@ -93,6 +93,8 @@ pub enum Answer {
     Grpc(tonic::Code, &'static str, Option<Duration>),
     /// Nothing, ever.
     Hang,
+    /// The connection is closed without an answer.
+    Drop,
 }
 
 /// HTTP with a status and a text.
@@ -233,12 +235,14 @@ async fn serve(
                 body = body.slice(5..);
             }
             let path = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+            let v2 = head.headers.get("x-prometheus-remote-write-version").is_some_and(|version| version == "2.0.0");
             let call = Call { path, headers: head.headers, body, grpc, at: Instant::now() };
             let answer = script.lock()(&call);
             calls.lock().push((call, answer.clone()));
             match answer {
                 Answer::Hang => std::future::pending().await,
-                answer => Ok(respond(answer, grpc)),
+                Answer::Drop => Err("dropped"),
+                answer => Ok(respond(answer, grpc, v2)),
             }
         }
     });
@@ -248,7 +252,7 @@ async fn serve(
 type Frames = Vec<Result<Frame<Bytes>, Infallible>>;
 type Reply = Response<StreamBody<futures_util::stream::Iter<<Frames as IntoIterator>::IntoIter>>>;
 
-fn respond(answer: Answer, grpc: bool) -> Reply {
+fn respond(answer: Answer, grpc: bool, v2: bool) -> Reply {
     let mut frames: Frames = Vec::new();
     let mut response = Response::builder();
     match answer {
@@ -265,6 +269,10 @@ fn respond(answer: Answer, grpc: bool) -> Reply {
                 trailers.insert("grpc-status", HeaderValue::from_static("0"));
                 frames.push(Ok(Frame::trailers(trailers)));
             } else {
+                if v2 {
+                    // What a server says that knows remote write 2.0.
+                    response = response.header("x-prometheus-remote-write-samples-written", "1");
+                }
                 frames.push(Ok(Frame::data(message.into())));
             }
         }
@@ -289,7 +297,7 @@ fn respond(answer: Answer, grpc: bool) -> Reply {
                 response = response.header("grpc-status-details-bin", text);
             }
         }
-        Answer::Hang => {}
+        Answer::Hang | Answer::Drop => {}
     }
     response.body(StreamBody::new(futures_util::stream::iter(frames))).unwrap()
 }
