@@ -39,6 +39,7 @@ pub mod seal;
 pub mod service;
 pub mod text;
 pub mod value;
+pub mod variant;
 
 pub use error::{NOT_READY, SqlError};
 pub use metrics::Metrics;

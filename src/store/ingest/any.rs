@@ -2,9 +2,6 @@
 
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::store::ingest::proto::{Field, ProtoError, fields};
 
 /// How many `AnyValue`s may be nested before the record counts as malformed. The receivers refuse
@@ -48,14 +45,22 @@ impl<'a> AnyValue<'a> {
         Ok(value)
     }
 
-    /// The value as text: strings as they are, everything else as JSON.
+    /// The value as text: strings as they are, bytes in hex, everything else as JSON.
     pub(crate) fn to_text(self) -> Result<String, ProtoError> {
-        if let AnyValue::Text(text) = self {
-            return Ok(text.to_owned());
+        let mut out = String::new();
+        match self {
+            AnyValue::Text(text) => out.push_str(text),
+            AnyValue::Bytes(bytes) => write_hex(bytes, &mut out),
+            other => write_json(other, &mut out, 0)?,
         }
-        let mut json = String::new();
-        write_json(self, &mut json, 0)?;
-        Ok(json)
+        Ok(out)
+    }
+}
+
+fn write_hex(bytes: &[u8], out: &mut String) {
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
     }
 }
 
@@ -88,8 +93,8 @@ pub(crate) fn key_value(bytes: &[u8]) -> Result<(&str, &[u8]), ProtoError> {
     Ok((key, value))
 }
 
-/// Appends the value as JSON. Bytes are base64, as in OTLP/JSON; numbers that JSON does not have
-/// (NaN, infinities) are strings.
+/// Appends the value as JSON, as answers of the store spell it: bytes are lower-case hex, numbers that
+/// JSON does not have are the strings `NaN`, `Infinity`, `-Infinity`.
 pub(crate) fn write_json(value: AnyValue<'_>, json: &mut String, depth: u32) -> Result<(), ProtoError> {
     if depth > MAX_NESTING {
         return Err(ProtoError::Depth);
@@ -101,10 +106,11 @@ pub(crate) fn write_json(value: AnyValue<'_>, json: &mut String, depth: u32) -> 
         // Writing to a String cannot fail.
         AnyValue::Int(value) => drop(write!(json, "{value}")),
         AnyValue::Double(value) if value.is_finite() => drop(write!(json, "{value:?}")),
-        AnyValue::Double(value) => drop(write!(json, "\"{value}\"")),
+        AnyValue::Double(value) if value.is_nan() => json.push_str("\"NaN\""),
+        AnyValue::Double(value) => json.push_str(if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" }),
         AnyValue::Bytes(bytes) => {
             json.push('"');
-            STANDARD.encode_string(bytes, json);
+            write_hex(bytes, json);
             json.push('"');
         }
         AnyValue::Array(bytes) => {

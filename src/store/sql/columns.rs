@@ -2,8 +2,8 @@
 //! something that leaves DuckDB whole.
 //!
 //! The `duckdb` crate cannot hand over a `VARIANT`, and Arrow has no `HUGEINT` over 38 digits, no
-//! `BIT`, no time with a zone. Such columns are cast by a query around the user's:
-//! `SELECT c0, c1::JSON AS c1 FROM (<statement>) AS _(c0, c1)`.
+//! `BIT`, no time with a zone. Such columns are made into something else by a query around the user's:
+//! `SELECT c0, variant_to_parquet_variant(c1) AS c1 FROM (<statement>) AS _(c0, c1)`.
 
 use std::fmt::Write;
 
@@ -20,37 +20,68 @@ pub struct Column {
     /// The text in it is JSON.
     #[serde(skip)]
     pub json: bool,
-    /// What it is cast to before it leaves DuckDB.
+    /// How it leaves DuckDB.
     #[serde(skip)]
-    pub cast: Option<&'static str>,
+    pub form: Form,
+}
+
+/// How a column leaves DuckDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Plain,
+    /// Cast to text.
+    Text,
+    /// Cast to JSON.
+    Json,
+    /// In the Parquet encoding of a `VARIANT`.
+    Variant,
+    /// The same, cast to `VARIANT` first: lists and structs that hold some.
+    Nested,
+}
+
+impl Form {
+    /// Whether it arrives in the Parquet encoding of a `VARIANT`.
+    pub fn is_variant(self) -> bool {
+        matches!(self, Form::Variant | Form::Nested)
+    }
 }
 
 impl Column {
     /// The column that DuckDB announces with this type; its name comes later.
     pub fn new(kind: &LogicalTypeHandle) -> Self {
         let alias_json = kind.id() == LogicalTypeId::Varchar && kind.get_alias().as_deref() == Some("JSON");
-        let cast = cast_of(kind);
-        Column { name: String::new(), type_name: type_name(kind), json: alias_json || cast == Some("JSON"), cast }
+        let form = form_of(kind);
+        Column { name: String::new(), type_name: type_name(kind), json: alias_json || form == Form::Json, form }
     }
 
     /// The column that `DESCRIBE` gives, with its type as text.
     pub fn described(name: String, type_name: String) -> Self {
         let nested = type_name.ends_with(']') || ["STRUCT(", "MAP(", "UNION("].iter().any(|p| type_name.starts_with(p));
-        let mut words = type_name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let cast = match words.any(|word| MUST_CAST.contains(&word)) || type_name.contains("TIME WITH") {
-            // A field of such a name is cast without need, which does no harm.
-            _ if type_name == "TIMESTAMP WITH TIME ZONE" => None,
-            true if nested || type_name == "VARIANT" => Some("JSON"),
-            true => Some("VARCHAR"),
-            false => None,
+        let words = || type_name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        // A field of such a name is cast without need, which does no harm.
+        let odd = words().any(|word| MUST_CAST.contains(&word)) || type_name.contains("TIME WITH");
+        let form = match type_name.as_str() {
+            "TIMESTAMP WITH TIME ZONE" => Form::Plain,
+            "VARIANT" => Form::Variant,
+            _ if nested && odd => Form::Json,
+            _ if nested && words().any(|word| word == "VARIANT") => {
+                if words().any(|word| word == "MAP") {
+                    Form::Json
+                } else {
+                    Form::Nested
+                }
+            }
+            _ if odd => Form::Text,
+            _ => Form::Plain,
         };
-        Column { name, json: type_name == "JSON" || cast == Some("JSON"), type_name, cast }
+        Column { name, json: type_name == "JSON" || form == Form::Json, type_name, form }
     }
 
     /// The column that is only known by what came of it.
     pub fn of_arrow(field: &arrow::datatypes::Field) -> Self {
         let type_name = field.data_type().to_string().to_uppercase();
-        Column { name: field.name().clone(), type_name, json: false, cast: None }
+        Column { name: field.name().clone(), type_name, json: false, form: Form::Plain }
     }
 }
 
@@ -58,12 +89,11 @@ impl Column {
 pub const UNKNOWN: &str = "INVALID";
 
 /// Types that do not leave DuckDB whole, as `DESCRIBE` writes them.
-const MUST_CAST: &[&str] =
-    &["VARIANT", "UNION", "ENUM", "UHUGEINT", "INTERVAL", "BIT", "UUID", "BIGNUM", "TIME_NS", "GEOMETRY"];
+const MUST_CAST: &[&str] = &["UNION", "ENUM", "UHUGEINT", "INTERVAL", "BIT", "UUID", "BIGNUM", "TIME_NS", "GEOMETRY"];
 
 /// The query around `statement` that casts the columns that need it; `None` if none does.
 pub fn wrap(statement: &str, columns: &[Column]) -> Option<String> {
-    if columns.iter().all(|c| c.cast.is_none()) {
+    if columns.iter().all(|c| c.form == Form::Plain) {
         return None;
     }
     let mut select = String::from("SELECT ");
@@ -72,22 +102,35 @@ pub fn wrap(statement: &str, columns: &[Column]) -> Option<String> {
         let separator = if i > 0 { ", " } else { "" };
         // Writing to a String cannot fail.
         let _ = write!(names, "{separator}c{i}");
-        let _ = match column.cast {
-            Some(cast) => write!(select, "{separator}CAST(c{i} AS {cast}) AS c{i}"),
-            None => write!(select, "{separator}c{i}"),
+        let _ = match column.form {
+            Form::Plain => write!(select, "{separator}c{i}"),
+            Form::Text => write!(select, "{separator}CAST(c{i} AS VARCHAR) AS c{i}"),
+            Form::Json => write!(select, "{separator}CAST(c{i} AS JSON) AS c{i}"),
+            Form::Variant => write!(select, "{separator}variant_to_parquet_variant(c{i}) AS c{i}"),
+            Form::Nested => write!(select, "{separator}variant_to_parquet_variant(CAST(c{i} AS VARIANT)) AS c{i}"),
         };
     }
     Some(format!("{select} FROM (\n{statement}\n) AS _({names})"))
 }
 
-/// What a column is cast to: `JSON` for what has structure, `VARCHAR` for the rest.
-fn cast_of(kind: &LogicalTypeHandle) -> Option<&'static str> {
+fn form_of(kind: &LogicalTypeHandle) -> Form {
     match kind.id() {
-        LogicalTypeId::Variant | LogicalTypeId::Union => Some("JSON"),
-        LogicalTypeId::List | LogicalTypeId::Struct | LogicalTypeId::Map | LogicalTypeId::Array => {
-            (!leaves_whole(kind)).then_some("JSON")
-        }
-        _ => (!leaves_whole(kind)).then_some("VARCHAR"),
+        LogicalTypeId::Variant => Form::Variant,
+        LogicalTypeId::Union => Form::Json,
+        _ if leaves_whole(kind) => Form::Plain,
+        LogicalTypeId::List | LogicalTypeId::Struct if is_of_variants(kind) => Form::Nested,
+        LogicalTypeId::List | LogicalTypeId::Struct | LogicalTypeId::Map | LogicalTypeId::Array => Form::Json,
+        _ => Form::Text,
+    }
+}
+
+/// Whether it would leave DuckDB whole but for the `VARIANT` in it. A MAP would become a list of pairs.
+fn is_of_variants(kind: &LogicalTypeHandle) -> bool {
+    match kind.id() {
+        LogicalTypeId::Variant => true,
+        LogicalTypeId::List | LogicalTypeId::Struct => (0..kind.num_children()).all(|i| is_of_variants(&kind.child(i))),
+        LogicalTypeId::Map | LogicalTypeId::Hugeint => false,
+        _ => leaves_whole(kind),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::writer::StreamWriter;
 use serde_json::value::RawValue;
 
 use super::columns::Column;
 use super::error::SqlError;
-use super::value::{is_null, write_json, write_string, write_text};
+use super::value::{is_null, variant, write_json, write_string, write_text};
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,8 @@ impl Writer {
             Kind::Arrow => {
                 let fields = schema.fields().iter().zip(&columns);
                 let renamed = fields.map(|(field, column)| {
-                    let renamed = Field::new(&column.name, field.data_type().clone(), true);
+                    let kind = if column.form.is_variant() { DataType::Utf8 } else { field.data_type().clone() };
+                    let renamed = Field::new(&column.name, kind, true);
                     renamed.with_metadata(std::collections::HashMap::from([(
                         "duckdb_type".to_owned(),
                         column.type_name.clone(),
@@ -112,26 +113,28 @@ impl Writer {
                         if i > 0 {
                             out.push(',');
                         }
-                        json_cell(out, array.as_ref(), row, column.json);
+                        json_cell(out, array.as_ref(), row, column);
                     }
                     out.push(']');
                 }
                 Body::Csv(out) => {
                     let mut cell = String::new();
-                    for (i, array) in batch.columns().iter().enumerate() {
+                    for (i, (array, column)) in batch.columns().iter().zip(&self.columns).enumerate() {
                         if i > 0 {
                             out.push(',');
                         }
-                        if !is_null(array.as_ref(), row) {
-                            cell.clear();
-                            write_text(&mut cell, array.as_ref(), row);
+                        cell.clear();
+                        if csv_cell(&mut cell, array.as_ref(), row, column) {
                             csv_field(out, &cell);
                         }
                     }
                     out.push_str("\r\n");
                 }
                 Body::Arrow(writer, schema) => {
-                    let renamed = RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec());
+                    let columns = batch.columns().iter().zip(&self.columns).map(|(array, column)| {
+                        if column.form.is_variant() { json_of_variants(array) } else { Arc::clone(array) }
+                    });
+                    let renamed = RecordBatch::try_new(Arc::clone(schema), columns.collect());
                     renamed.and_then(|batch| writer.write(&batch)).map_err(|e| arrow_error(&e))?;
                     break;
                 }
@@ -184,10 +187,16 @@ fn arrow_error(error: &arrow::error::ArrowError) -> SqlError {
     SqlError::Failed { message: format!("the answer cannot be written as Arrow: {error}"), position: None }
 }
 
-/// A value; text that is JSON goes in as it is, unless it is not JSON after all (a VARIANT holds
+/// A value; text that is JSON goes in as it is, unless it is not JSON after all (a MAP of VARIANT holds
 /// NaN) or nests deeper than most readers bear.
-fn json_cell(out: &mut String, array: &dyn Array, row: usize, json: bool) {
-    if json
+fn json_cell(out: &mut String, array: &dyn Array, row: usize, column: &Column) {
+    if column.form.is_variant()
+        && let Some(variant) = variant(array, row)
+    {
+        variant.write_json(out);
+        return;
+    }
+    if column.json
         && !is_null(array, row)
         && let Some(strings) = array.as_string_opt::<i32>()
     {
@@ -200,6 +209,35 @@ fn json_cell(out: &mut String, array: &dyn Array, row: usize, json: bool) {
         return;
     }
     write_json(out, array, row);
+}
+
+/// A value as bare text; `false` for NULL.
+fn csv_cell(out: &mut String, array: &dyn Array, row: usize, column: &Column) -> bool {
+    if column.form.is_variant()
+        && let Some(variant) = variant(array, row)
+    {
+        variant.write_text(out);
+        return !variant.is_null();
+    }
+    write_text(out, array, row);
+    !is_null(array, row)
+}
+
+/// A column of `VARIANT` as JSON text, for Arrow has no type for it that its readers know.
+fn json_of_variants(array: &ArrayRef) -> ArrayRef {
+    let mut texts = StringBuilder::new();
+    let mut json = String::new();
+    for row in 0..array.len() {
+        json.clear();
+        match variant(array.as_ref(), row) {
+            Some(variant) if !variant.is_null() => {
+                variant.write_json(&mut json);
+                texts.append_value(&json);
+            }
+            _ => texts.append_null(),
+        }
+    }
+    Arc::new(texts.finish())
 }
 
 /// A field that is there: quoted if it is empty, since NULL is what is not there.

@@ -8,7 +8,8 @@
 //! | DATE, TIME | `"2026-01-02"`, `"03:04:05.123456"` |
 //! | BLOB | a string of lower-case hex |
 //! | LIST, STRUCT, MAP | an array; an object; an object by the keys as text |
-//! | JSON, VARIANT | as they are |
+//! | JSON | as it is |
+//! | VARIANT | by the type that the value has ([`super::variant`]) |
 
 use std::fmt::Write;
 
@@ -20,8 +21,10 @@ use arrow::datatypes::{
 };
 use arrow::util::display::array_value_to_string;
 
+use super::variant::Variant;
+
 /// The largest integer up to which every integer is a double.
-const MAX_EXACT: i128 = 1 << 53;
+pub(super) const MAX_EXACT: i128 = 1 << 53;
 
 /// Writes the value as JSON.
 pub fn write_json(out: &mut String, array: &dyn Array, row: usize) {
@@ -71,10 +74,11 @@ pub fn write_json(out: &mut String, array: &dyn Array, row: usize) {
             Some(Number::Integer(n)) => {
                 let _ = write!(out, "\"{n}\"");
             }
+            Some(Number::Decimal(n, scale)) if n.unsigned_abs() < 1_000_000_000_000_000 => write_decimal(out, n, scale),
             Some(Number::Decimal(n, scale)) => {
-                let text = decimal(n, scale);
-                let exact = n.unsigned_abs() < 1_000_000_000_000_000;
-                let _ = if exact { write!(out, "{text}") } else { write!(out, "\"{text}\"") };
+                out.push('"');
+                write_decimal(out, n, scale);
+                out.push('"');
             }
             Some(Number::Float(n)) if n.is_finite() => write_float(out, n, array.data_type()),
             Some(Number::Float(n)) => {
@@ -99,7 +103,7 @@ pub fn write_text(out: &mut String, array: &dyn Array, row: usize) {
             Number::Integer(n) => {
                 let _ = write!(out, "{n}");
             }
-            Number::Decimal(n, scale) => out.push_str(&decimal(n, scale)),
+            Number::Decimal(n, scale) => write_decimal(out, n, scale),
             Number::Float(n) if n.is_finite() => write_float(out, n, array.data_type()),
             Number::Float(n) => out.push_str(not_finite(n)),
         }
@@ -136,6 +140,22 @@ pub fn write_text(out: &mut String, array: &dyn Array, row: usize) {
         // Not asked of DuckDB (`columns::wrap` casts the rest), so any text is better than none.
         _ => out.push_str(&array_value_to_string(array, row).unwrap_or_default()),
     }
+}
+
+/// The `VARIANT` in a row of a column that left DuckDB as `variant_to_parquet_variant`; `None` if the
+/// column is none.
+pub fn variant(array: &dyn Array, row: usize) -> Option<Variant<'_>> {
+    let parts = array.as_struct_opt()?;
+    let bytes = |name: &str| -> Option<&[u8]> {
+        let column = parts.column_by_name(name)?;
+        Some(match column.data_type() {
+            DataType::Binary => column.as_binary::<i32>().value(row),
+            DataType::LargeBinary => column.as_binary::<i64>().value(row),
+            DataType::BinaryView => column.as_binary_view().value(row),
+            _ => return None,
+        })
+    };
+    Some(Variant::new(bytes("metadata")?, bytes("value")?))
 }
 
 /// Whether it is NULL; a column of the type NULL has no bitmap that says so.
@@ -218,20 +238,35 @@ fn not_finite(n: f64) -> &'static str {
     }
 }
 
-fn decimal(n: i128, scale: i8) -> String {
+/// Writes a double, with the words for what is no number.
+pub(super) fn write_double(out: &mut String, n: f64) {
+    if n.is_finite() {
+        write_float(out, n, &DataType::Float64);
+    } else {
+        out.push_str(not_finite(n));
+    }
+}
+
+/// Writes `n` with `scale` of its digits behind the point.
+pub(super) fn write_decimal(out: &mut String, n: i128, scale: i8) {
     let scale = usize::try_from(scale).unwrap_or(0);
     let digits = format!("{:0>width$}", n.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
-    format!("{}{whole}.{fraction}", if n < 0 { "-" } else { "" })
+    let _ = write!(out, "{}{whole}", if n < 0 { "-" } else { "" });
+    if scale > 0 {
+        let _ = write!(out, ".{fraction}");
+    }
 }
 
-fn write_hex(out: &mut String, bytes: &[u8]) {
+/// Writes bytes: the one spelling of them.
+pub(super) fn write_hex(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
         let _ = write!(out, "{byte:02x}");
     }
 }
 
-fn write_timestamp(out: &mut String, value: i64, digits: u32) {
+/// Writes a time since 1970 in UTC; `digits` is the power of ten of its unit.
+pub(super) fn write_timestamp(out: &mut String, value: i64, digits: u32) {
     // DuckDB's infinities.
     if value == i64::MAX || value == -i64::MAX {
         out.push_str(if value > 0 { "infinity" } else { "-infinity" });
@@ -244,7 +279,8 @@ fn write_timestamp(out: &mut String, value: i64, digits: u32) {
     out.push('Z');
 }
 
-fn write_time(out: &mut String, value: i64, digits: u32) {
+/// Writes a time of the day.
+pub(super) fn write_time(out: &mut String, value: i64, digits: u32) {
     let unit = 10_i64.pow(digits);
     let (seconds, fraction) = (value / unit, value % unit);
     let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -254,7 +290,7 @@ fn write_time(out: &mut String, value: i64, digits: u32) {
 }
 
 /// Days since 1970-01-01 as a date of the proleptic Gregorian calendar, as ISO 8601 has it.
-fn write_date(out: &mut String, days: i64) {
+pub(super) fn write_date(out: &mut String, days: i64) {
     // Years start in March, so that the leap day comes last.
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
