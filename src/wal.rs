@@ -29,7 +29,7 @@
 //!
 //! | file of `DATA/wal/<signal>/` | what |
 //! |---|---|
-//! | `id` | identity of the log; its half is the salt in every record header |
+//! | `id` | identity of the log, with a checksum; its half is the salt in every record header ([`identity`]) |
 //! | `00000000000000000042.log` | a segment, named by its first position; records, nothing else ([`record`]) |
 //! | `00000000000000000042.idx` | where its records are, once it is closed; a shortcut, made anew when missing ([`segment`]) |
 //! | `cursors` | every destination's cursor ([`cursor`]) |
@@ -38,8 +38,10 @@
 //! - Two threads a log: the writer ([`writer`]: group commit, failing disks; [`quota`]: the budget on disk) and the
 //!   cursor flusher ([`cursor_flusher`]: cursor file, deletion). Destinations come and go while it runs
 //!   ([`destinations`]). Async code only queues and waits.
-//! - At start the torn end is cut; damage before a good record is stepped over ([`recovery`],
-//!   [`scan`]).
+//! - At start the torn end is cut; damage is stepped over ([`recovery`], [`scan`]), be it a wrong
+//!   checksum or a sector that cannot be read ([`disk`]). Records that are gone are told once
+//!   ([`gaps`]).
+//! - Nothing is acknowledged while the folder is not where it was ([`health`]).
 //! - Readers see what is synced, from a small cache of the end or with one positioned read a
 //!   batch ([`reader`], [`tail`]).
 //! - A position is never given to two records: it stands in the record's header, and the cursor
@@ -50,13 +52,19 @@
 mod cursor;
 mod cursor_flusher;
 mod destinations;
+mod disk;
 mod files;
+mod gaps;
+mod health;
+mod identity;
+mod loss;
 mod quarantine;
 mod queue;
 mod quota;
 mod reader;
 mod record;
 mod recovery;
+mod restore;
 mod scan;
 mod segment;
 mod state;
@@ -265,6 +273,28 @@ impl Log {
     pub async fn alive(&self) -> bool {
         let (reply, answer) = oneshot::channel();
         self.handle.shared.queue.probe(reply) && answer.await.is_ok()
+    }
+
+    /// Looks whether the log can take records: its folder is where it was and, if the last append
+    /// failed, the disk takes something again. Blocks, for as long as a disk hangs.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check(&self) -> Result<(), String> {
+        self.handle.shared.check()
+    }
+
+    /// Looks whether the log's folder is where it was. Blocks.
+    ///
+    /// # Errors
+    /// It is not: nothing is taken before it is back or the program starts anew.
+    pub fn in_place(&self) -> Result<(), String> {
+        self.handle.shared.in_place().map_err(|error| error.to_string())
+    }
+
+    /// Why the log cannot take records, as far as is known; nothing while it works. Does not block.
+    pub fn failing(&self) -> Option<String> {
+        self.handle.shared.state.lock().failing.clone()
     }
 
     /// A reader that begins at the destination's cursor.

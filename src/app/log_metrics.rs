@@ -54,7 +54,17 @@ fn of_logs(e: &mut DescriptorEncoder<'_>, stats: &All) -> std::fmt::Result {
     write(e, gauge, "log_segments", "Segments of the log", by_signal(|s| s.segments as f64))?;
     write(e, counter, "log_records", "Records ever appended to the log", by_signal(|s| s.next.0 as f64))?;
     let corrupt = by_signal(|s| s.corrupt_records as f64);
-    write(e, counter, "log_corrupt_records", "Records skipped for a wrong checksum", corrupt)?;
+    write(
+        e,
+        counter,
+        "log_corrupt_records",
+        "Records skipped because they were damaged or could not be read",
+        corrupt,
+    )?;
+    let missing = by_signal(|s| s.missing_records as f64);
+    write(e, counter, "log_missing_records", "Records of the log that are gone without a trace", missing)?;
+    let failing = by_signal(|s| f64::from(u8::from(s.failing.is_some())));
+    write(e, gauge, "log_failing", "Whether the log takes nothing", failing)?;
     write(e, counter, "log_syncs", "Syncs of the log", by_signal(|s| s.syncs as f64))?;
     let sync_time = by_signal(|s| s.sync_time.as_secs_f64());
     write(e, counter, "log_sync_seconds", "Time spent in syncs of the log", sync_time)

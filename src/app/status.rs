@@ -69,6 +69,10 @@ pub struct LogStatus {
     pub size_bytes: u64,
     /// Records skipped for a wrong checksum.
     pub corrupt_records: u64,
+    /// Records that are gone without a trace.
+    pub missing_records: u64,
+    /// Why it takes nothing; nothing while it works.
+    pub failing: Option<String>,
     /// Mean time of a sync.
     pub sync_milliseconds: f64,
     /// Who reads it.

@@ -73,6 +73,20 @@ impl AppView {
         samples.push_back((Instant::now(), now));
     }
 
+    /// Looks whether the logs can take records; what it finds, `/-/ready` and the metrics say. Blocks.
+    pub fn check_logs(&self) {
+        let Some(logs) = self.logs.lock().clone() else { return };
+        for signal in Signal::ALL {
+            let log = logs.of(signal);
+            let known = log.failing().is_some();
+            if let Err(reason) = log.check()
+                && !known
+            {
+                tracing::error!(%signal, reason, "the log takes nothing, senders are told to try again");
+            }
+        }
+    }
+
     /// Has the store say how it is, for whoever wants to know the latest.
     pub async fn ask_store(&self) {
         if let Some(store) = &self.store {
@@ -104,6 +118,8 @@ impl AppView {
             log: LogStatus {
                 size_bytes: stats.size,
                 corrupt_records: stats.corrupt_records,
+                missing_records: stats.missing_records,
+                failing: stats.failing,
                 sync_milliseconds: stats.sync_time.as_secs_f64() * 1e3 / stats.syncs.max(1) as f64,
                 destinations: stats.cursors.into_iter().map(|cursor| self.destination(totals.signal, cursor)).collect(),
             },
@@ -150,7 +166,7 @@ impl AppView {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            waiting_for: self.state.missing(),
+            waiting_for: self.waiting_for(),
             addresses: super::addresses::read(&self.data_dir).unwrap_or_default(),
             data_dir: self.data_dir.clone(),
             signals: self.telemetry.totals().into_iter().map(|totals| self.signal(totals)).collect(),
@@ -165,6 +181,10 @@ impl AppView {
 impl View for AppView {
     fn waiting_for(&self) -> Vec<String> {
         let mut missing = self.state.missing();
+        if let Some(logs) = &*self.logs.lock() {
+            let failing = Signal::ALL.into_iter().filter(|signal| logs.of(*signal).failing().is_some());
+            missing.extend(failing.map(|signal| format!("the {signal} log, which takes nothing")));
+        }
         let stats = self.store.as_ref().and_then(|store| store.latest());
         if let Some(error) = stats.and_then(|stats| stats.stats.flush_error) {
             missing.push(format!("the store to seal its rows, which failed: {error}"));

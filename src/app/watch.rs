@@ -1,5 +1,5 @@
 //! What is looked at every few seconds: the counters, for the rate of the last minute, the store,
-//! and who lags.
+//! whether the logs can take records, and who lags.
 
 use std::sync::Arc;
 
@@ -22,6 +22,10 @@ pub async fn run(view: Arc<AppView>, lag: Lag) {
         view.ask_store().await;
         let (view, lag) = (view.clone(), lag.clone());
         // It may have to read an index file. One that panics has said so itself.
-        let _ = tokio::task::spawn_blocking(move || lag.lock().look(|name| view.is_store(name))).await;
+        let look = move || {
+            view.check_logs();
+            lag.lock().look(|name| view.is_store(name));
+        };
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 }

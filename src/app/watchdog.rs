@@ -9,13 +9,18 @@ use tokio_util::sync::CancellationToken;
 use super::store_client::StoreClient;
 use super::supervisor;
 use crate::signal::Signal;
-use crate::wal::Logs;
+use crate::wal::{Log, Logs};
 
 /// How long the writer of a log may take to come round: a disk under load takes a while.
 const LOG_SILENCE: Duration = Duration::from_secs(10);
 
 /// How long the store may not answer before the watchdog gets no more pings.
 const STORE_SILENCE: Duration = Duration::from_secs(60);
+
+/// A log whose folder is gone takes nothing before a new start.
+async fn in_place(log: Log) -> Result<(), String> {
+    tokio::task::spawn_blocking(move || log.in_place()).await.map_err(|error| error.to_string())?
+}
 
 /// Well is who can append to its logs and, where the store is ours, gets answers from it.
 pub async fn run(logs: Option<Logs>, store: Option<Arc<StoreClient>>, shutdown: CancellationToken) {
@@ -26,7 +31,7 @@ pub async fn run(logs: Option<Logs>, store: Option<Arc<StoreClient>>, shutdown: 
             if let Some(logs) = logs {
                 for signal in Signal::ALL {
                     match tokio::time::timeout(LOG_SILENCE, logs.of(signal).alive()).await {
-                        Ok(true) => {}
+                        Ok(true) => in_place(logs.of(signal).clone()).await?,
                         Ok(false) => return Err(format!("the {signal} log has ended")),
                         Err(_) => return Err(format!("the {signal} log does not come round: the disk hangs")),
                     }

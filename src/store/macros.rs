@@ -23,7 +23,17 @@ use duckdb::Connection;
 /// # Errors
 /// DuckDB's.
 pub fn create(connection: &Connection) -> Result<(), duckdb::Error> {
+    create_attributes(connection)?;
     connection.execute_batch(include_str!("macros.sql"))
+}
+
+/// Makes those by which attributes compare, in the schema `stored`. Statements that name attributes do
+/// not run without them ([`crate::store::sql::rewrite::attributes`]).
+///
+/// # Errors
+/// DuckDB's.
+pub fn create_attributes(connection: &Connection) -> Result<(), duckdb::Error> {
+    connection.execute_batch(include_str!("macros/attributes.sql"))
 }
 
 #[cfg(test)]

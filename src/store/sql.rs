@@ -9,12 +9,12 @@
 //! | size, UTF-8, no NUL, nesting | [`text`] |
 //! | parsed by an instance without data; exactly one query | [`parse`] |
 //! | a walk over the tree: only what is known to be harmless | [`judge`], [`calls`], [`functions`] |
+//! | attributes compare as what they are | [`rewrite`] |
 //! | a fresh connection, a read-only transaction | [`execute`] |
 //! | limits on rows, time and number at once | [`service`] |
 //! | watched from outside, killed if need be | [`crate::store::front`] |
 //!
-//! What is run is always exactly a text that was judged: where a statement is put into another
-//! (to show a `VARIANT` as JSON), the whole is judged again.
+//! What is run is the text that DuckDB makes of the tree that was judged, never the user's own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -35,6 +35,7 @@ pub mod judge;
 pub mod metrics;
 pub mod parse;
 pub mod request;
+pub mod rewrite;
 pub mod seal;
 pub mod service;
 pub mod text;

@@ -6,10 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-use super::files;
+use uuid::Uuid;
+
 use super::segment::Entries;
+use super::{disk, files};
 
 const NAME: &str = "cursors";
 
@@ -127,6 +130,12 @@ pub(super) struct Saved {
     pub(super) version: u32,
     pub(super) next: u64,
     pub(super) cursors: BTreeMap<String, u64>,
+    /// The log's identity once more, for when `id` is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Uuid>,
+    /// Gaps in the log that are known; see [`super::gaps`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) told: Vec<Range<u64>>,
 }
 
 /// What was found of the file.
@@ -152,8 +161,9 @@ impl Saved {
 
     /// Reads the file.
     pub(super) fn load(dir: &Path) -> io::Result<Loaded> {
-        let bytes = match std::fs::read(dir.join(NAME)) {
+        let bytes = match disk::read_file(&dir.join(NAME)) {
             Ok(bytes) => bytes,
+            Err(error) if disk::is_unreadable(&error) => Vec::new(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Missing),
             Err(error) => return Err(error),
         };
@@ -161,7 +171,8 @@ impl Saved {
             Some(saved) if saved.version > 1 => Ok(Loaded::Newer(saved.version)),
             Some(saved) => Ok(Loaded::Good(saved)),
             None => {
-                std::fs::rename(dir.join(NAME), dir.join("cursors.damaged"))?;
+                // Only for people to look at: a full or failing disk is not in the way of the start.
+                let _ = std::fs::rename(dir.join(NAME), dir.join("cursors.damaged"));
                 Ok(Loaded::Damaged)
             }
         }

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::segment;
-use super::state::Shared;
+use super::state::{Shared, State};
 
 /// How often the cursor file is written at most.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -75,26 +74,42 @@ pub(super) fn run(shared: &Arc<Shared>) {
 /// Writes the cursor file; durable when it returns.
 pub(super) fn save(shared: &Shared) -> std::io::Result<()> {
     let _alone = shared.flushing.lock();
-    let saved = shared.state.lock().saved();
-    saved.store(&shared.dir)
+    shared.in_place()?;
+    let (saved, passed) = {
+        let mut state = shared.state.lock();
+        (state.saved(shared.id), state.passed())
+    };
+    saved.store(&shared.dir)?;
+    shared.state.lock().persisted = passed;
+    Ok(())
 }
 
-/// Deletes the closed segments that every destination has passed. Without destinations they stay
-/// until the budget needs the room. Answers how many.
+/// Deletes the closed segments that every destination has passed, as the cursor file says: after
+/// a crash no cursor may point at what is gone. Without destinations they stay until the budget
+/// needs the room. Answers how many.
 pub(super) fn sweep(shared: &Shared) -> usize {
+    sweep_before(shared, |state| state.passed().min(state.persisted))
+}
+
+/// The same for a full disk, on which the cursor file cannot be written.
+pub(super) fn sweep_unsaved(shared: &Shared) -> usize {
+    sweep_before(shared, State::passed)
+}
+
+fn sweep_before(shared: &Shared, limit: impl Fn(&State) -> u64) -> usize {
     let _alone = shared.flushing.lock();
     for count in 0.. {
         let first = {
             let mut state = shared.state.lock();
-            let passed = state.passed();
-            let done = state.closed.front().is_some_and(|closed| closed.totals.end <= passed);
+            let limit = limit(&state);
+            let done = state.closed.front().is_some_and(|closed| closed.totals.end <= limit);
             if !done || state.cursors.is_empty() {
                 return count;
             }
             state.closed.pop_front().map(|closed| closed.first)
         };
         if let Some(first) = first
-            && let Err(error) = segment::remove(&shared.dir, first)
+            && let Err(error) = shared.remove_segment(first)
         {
             tracing::warn!(signal = %shared.signal, segment = first, %error, "cannot delete a segment");
         }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::queue::Pending;
-use super::segment::{self, Entries};
+use super::segment::Entries;
 use super::writer::Writer;
 use super::{AppendError, WhenFull, cursor_flusher};
 
@@ -62,13 +62,18 @@ impl Writer {
                 }
                 let dropped = state.drop_oldest(&entries);
                 drop(state);
-                self.shared.flusher.request();
+                // First the file: after a crash no cursor may point at what is gone. A full disk is no
+                // reason to keep the segment.
+                if let Err(error) = cursor_flusher::save(&self.shared) {
+                    tracing::warn!(signal = %self.shared.signal, %error, "cannot write the cursors, trying again");
+                    self.shared.flusher.request();
+                }
                 if let Some(dropped) = dropped {
                     if end > passed {
                         let records = dropped.totals.records;
                         tracing::warn!(signal = %self.shared.signal, segment = first, records, "log full, oldest segment dropped");
                     }
-                    segment::remove(&self.shared.dir, first)?;
+                    self.shared.remove_segment(first)?;
                 }
             } else {
                 if state.next > passed && !may_drop {
@@ -82,7 +87,8 @@ impl Writer {
 
     /// The disk is full: deletes at once what nobody waits for. False if there is nothing.
     pub(super) fn free_space(&self) -> bool {
-        if cursor_flusher::sweep(&self.shared) > 0 {
+        let saved = cursor_flusher::save(&self.shared).is_ok();
+        if saved && cursor_flusher::sweep(&self.shared) > 0 || cursor_flusher::sweep_unsaved(&self.shared) > 0 {
             return true;
         }
         let mut state = self.shared.state.lock();
@@ -91,6 +97,6 @@ impl Writer {
         }
         let Some(oldest) = state.closed.pop_front() else { return false };
         drop(state);
-        segment::remove(&self.shared.dir, oldest.first).is_ok()
+        self.shared.remove_segment(oldest.first).is_ok()
     }
 }

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 
 use super::cursor::CursorId;
 use super::record::{Entry, HEADER, Header};
+use super::scan::ScanError;
 use super::segment::{self, Entries};
 use super::state::{Plan, Shared, choose};
-use super::{Position, Record, WalError, files, quarantine};
+use super::{Position, Record, WalError, disk, files, quarantine};
 
 /// Reads one log for one destination. Reading does not move the cursor; [`Reader::commit`] does.
 #[derive(Debug)]
@@ -39,11 +40,22 @@ struct Open {
 /// What a read from disk gave.
 struct Found {
     records: Vec<Record>,
-    damaged: Vec<(Entry, Bytes)>,
     /// Where to read on.
     position: u64,
     open: Option<Open>,
 }
+
+/// Records read from a file.
+#[derive(Default)]
+struct Read {
+    records: Vec<Record>,
+    damaged: Vec<(Entry, Bytes)>,
+    /// The position of the last one, good or damaged.
+    last: Option<u64>,
+}
+
+/// How often what cannot be read is asked for.
+const TRIES: u32 = 3;
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, cursor: CursorId) -> Self {
@@ -151,13 +163,11 @@ async fn blocking<T: Send + 'static>(
 
 impl Shared {
     fn read_active(&self, file: &File, entries: &[Entry], position: u64) -> Result<Found, WalError> {
-        let (records, damaged) =
-            self.read(file, entries).map_err(files::io("cannot read the active segment in", &self.dir))?;
-        let position = entries.last().map_or(position, |last| last.position + 1);
+        let read = self.read(file, entries).map_err(files::io("cannot read the active segment in", &self.dir))?;
+        let position = read.last.map_or(position, |last| last + 1);
         let first = self.state.lock().active.first;
-        let found = Found { records, damaged, position, open: None };
-        self.quarantine(first, &found.damaged);
-        Ok(found)
+        self.quarantine(first, &read.damaged);
+        Ok(Found { records: read.records, position, open: None })
     }
 
     fn read_closed(
@@ -170,7 +180,8 @@ impl Shared {
         max_bytes: usize,
     ) -> Result<Found, WalError> {
         let path = segment::path(&self.dir, first);
-        let opened = || -> Result<Open, super::scan::ScanError> {
+        let known = entries.clone();
+        let opened = || -> Result<Open, ScanError> {
             let entries = match entries {
                 Some(entries) => entries,
                 None => self.entries(first, limit)?,
@@ -183,46 +194,103 @@ impl Shared {
         };
         let open = match opened() {
             Ok(open) => open,
-            // Dropped since: the next plan begins behind it.
-            Err(_) if self.is_gone(first) => {
-                return Ok(Found { records: Vec::new(), damaged: Vec::new(), position, open: None });
+            // Dropped since, or lost: the next plan begins behind it.
+            Err(error) if self.is_gone(first) || self.loses(first, &error, known.as_deref()) => {
+                return Ok(Found { records: Vec::new(), position, open: None });
             }
             Err(error) => return Err(error.of(&path)),
         };
         let chosen = choose(&open.entries, position, max_bytes);
-        let (records, damaged) = self.read(&open.file, chosen).map_err(files::io("cannot read", &path))?;
-        let position = chosen.last().map_or(open.limit, |last| last.position + 1);
-        self.quarantine(first, &damaged);
-        Ok(Found { records, damaged, position, open: Some(open) })
+        let read = self.read(&open.file, chosen).map_err(files::io("cannot read", &path))?;
+        let position = read.last.map_or(open.limit, |last| last + 1);
+        self.quarantine(first, &read.damaged);
+        Ok(Found { records: read.records, position, open: Some(open) })
     }
 
     fn is_gone(&self, first: u64) -> bool {
         self.state.lock().closed.iter().all(|closed| closed.first != first)
     }
 
-    /// Reads records that lie together with one read, and tells the damaged ones apart.
-    #[allow(clippy::type_complexity, reason = "used in two places just above")]
-    fn read(&self, file: &File, entries: &[Entry]) -> io::Result<(Vec<Record>, Vec<(Entry, Bytes)>)> {
-        let (mut records, mut damaged) = (Vec::with_capacity(entries.len()), Vec::new());
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Ok((records, damaged));
-        };
-        let start = u64::from(first.offset);
-        let bytes = read_bytes(file, start, (last.end() - start) as usize)?;
-        for entry in entries {
-            let from = ((u64::from(entry.offset) - start) as usize).min(bytes.len());
-            let raw = bytes.slice(from..(from + entry.length as usize).min(bytes.len()));
-            let batch = raw
-                .first_chunk::<HEADER>()
-                .and_then(|header| Header::decode(header, self.salt).ok())
-                .filter(|header| header.position == entry.position)
-                .and_then(|header| header.batch(self.signal, &raw.slice(HEADER..)));
-            match batch {
-                Some(batch) => records.push(Record { position: Position(entry.position), batch }),
-                None => damaged.push((*entry, raw)),
-            }
+    /// A segment that should be there is not, or cannot be opened: what was in it is lost. False
+    /// if asking again may help.
+    fn loses(&self, first: u64, error: &ScanError, entries: Option<&[Entry]>) -> bool {
+        let ScanError::Io(error) = error else { return false };
+        let missing = error.kind() == io::ErrorKind::NotFound && self.in_place().is_ok();
+        let lost = missing || disk::is_unreadable(error) && self.gives_up(first);
+        if !lost {
+            return false;
         }
-        Ok((records, damaged))
+        if self.state.lock().lose_segment(first, entries) {
+            tracing::error!(signal = %self.signal, segment = first, %error, "a segment of the log is gone, with the records in it");
+            self.flusher.request();
+        }
+        true
+    }
+
+    /// What cannot be read is given up after some tries, if the disk works otherwise: one that
+    /// has gone away altogether may come back with all that is on it.
+    fn gives_up(&self, position: u64) -> bool {
+        let tries = {
+            let mut state = self.state.lock();
+            let tries = state.unreadable.entry(position).or_default();
+            *tries += 1;
+            *tries
+        };
+        tries >= TRIES && self.disk_answers()
+    }
+
+    /// Reads records that lie together with one read, and tells the damaged ones apart.
+    fn read(&self, file: &File, entries: &[Entry]) -> io::Result<Read> {
+        let mut read = Read::default();
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(read) };
+        let start = u64::from(first.offset);
+        match disk::read_bytes(file, start, (last.end() - start) as usize) {
+            Ok(bytes) => {
+                for entry in entries {
+                    let from = ((u64::from(entry.offset) - start) as usize).min(bytes.len());
+                    let raw = bytes.slice(from..(from + entry.length as usize).min(bytes.len()));
+                    self.sort(&mut read, entry, raw);
+                }
+                Ok(read)
+            }
+            Err(error) if disk::is_unreadable(&error) => self.read_singly(file, entries),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Some of these records cannot be read: only those are lost.
+    fn read_singly(&self, file: &File, entries: &[Entry]) -> io::Result<Read> {
+        let mut read = Read::default();
+        for entry in entries {
+            let offset = u64::from(entry.offset);
+            let raw = match disk::read_bytes(file, offset, entry.length as usize) {
+                Ok(raw) => raw,
+                Err(error) if disk::is_unreadable(&error) && self.gives_up(entry.position) => {
+                    let mut rest = vec![0; entry.length as usize];
+                    let length = disk::read_around(file, &mut rest, offset, &mut Vec::new())?;
+                    rest.truncate(length);
+                    rest.into()
+                }
+                // Those before it are good.
+                Err(_) if read.last.is_some() => return Ok(read),
+                Err(error) => return Err(error),
+            };
+            self.sort(&mut read, entry, raw);
+        }
+        Ok(read)
+    }
+
+    fn sort(&self, read: &mut Read, entry: &Entry, raw: Bytes) {
+        let batch = raw
+            .first_chunk::<HEADER>()
+            .and_then(|header| Header::decode(header, self.salt).ok())
+            .filter(|header| header.position == entry.position)
+            .and_then(|header| header.batch(self.signal, &raw.slice(HEADER..)));
+        match batch {
+            Some(batch) => read.records.push(Record { position: Position(entry.position), batch }),
+            None => read.damaged.push((*entry, raw)),
+        }
+        read.last = Some(entry.position);
     }
 
     fn quarantine(&self, segment: u64, damaged: &[(Entry, Bytes)]) {
@@ -234,19 +302,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// Reads into memory that is not cleared first.
-fn read_bytes(file: &File, start: u64, length: usize) -> io::Result<Bytes> {
-    let mut buffer = Vec::with_capacity(length);
-    while buffer.len() < length {
-        let at = start + buffer.len() as u64;
-        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
-            Ok(0) => break,
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    buffer.truncate(length);
-    Ok(Bytes::from(buffer))
 }

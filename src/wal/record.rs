@@ -115,6 +115,12 @@ impl Header {
         out
     }
 
+    /// The salt of a header that is good otherwise.
+    pub(super) fn salt(bytes: &[u8; HEADER]) -> Option<u64> {
+        let salt = u64_at(bytes, 56);
+        Self::decode(bytes, salt).is_ok().then_some(salt)
+    }
+
     /// Reads and checks a header.
     pub(super) fn decode(bytes: &[u8; HEADER], salt: u64) -> Result<Self, BadHeader> {
         if bytes[0..4] != MAGIC || u32_at(bytes, 4) != crc32c::crc32c(&bytes[8..]) || u64_at(bytes, 56) != salt {

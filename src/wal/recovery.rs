@@ -3,23 +3,20 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
-
-use parking_lot::Mutex;
-use tokio::sync::watch;
-use uuid::Uuid;
+use std::sync::Weak;
 
 use super::cursor::{Cursor, Loaded, Saved};
+use super::disk::FileId;
 use super::record::Entry;
 use super::scan::{Damage, ScanError, scan};
 use super::segment::{self, Totals};
 use super::state::{Active, Closed, Shared, State};
-use super::{Config, Start, WalError, files, quarantine, writer};
+use super::{Config, Start, WalError, disk, files, gaps, identity, quarantine, writer};
 use crate::signal::Signal;
-
-const ID: &str = "id";
-const ID_PREFIX: &str = "vispyr log 1 ";
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 impl ScanError {
     /// With the file it is about.
@@ -42,50 +39,65 @@ pub(super) fn open(
     destinations: &[(String, Start)],
 ) -> Result<Shared, WalError> {
     files::create_dir(&dir).map_err(files::io("cannot create", &dir))?;
+    let dir_id = FileId::at(&dir).map_err(files::io("cannot look at", &dir))?;
     let firsts = segment::list(&dir).map_err(files::io("cannot list", &dir))?;
-    let id = identity(&dir, firsts.is_empty())?;
-    let salt = id.as_u64_pair().1;
-    remove_leftovers(&dir, &firsts).map_err(files::io("cannot tidy", &dir))?;
     let loaded = Saved::load(&dir).map_err(files::io("cannot read the cursors in", &dir))?;
-    let saved = match &loaded {
-        Loaded::Good(saved) => saved.clone(),
-        Loaded::Missing => Saved::default(),
-        Loaded::Damaged => {
-            tracing::error!(%signal, "the cursors are damaged, every destination begins at the oldest record");
-            Saved::default()
-        }
+    let copy = if let Loaded::Good(saved) = &loaded { saved.id } else { None };
+    let id = identity::load(&dir, &firsts, copy)?;
+    let salt = identity::salt(id);
+    remove_leftovers(&dir, &firsts).map_err(files::io("cannot tidy", &dir))?;
+    let mut trusted = true;
+    let saved = match loaded {
+        Loaded::Good(saved) if saved.id.is_none_or(|of| of == id) => saved,
+        Loaded::Missing if firsts.is_empty() => Saved::default(),
         Loaded::Newer(version) => {
             let reason = format!("version {version}, written by a newer vispyr");
             return Err(WalError::Format { path: dir.join("cursors"), reason });
         }
+        lost => {
+            let what = match lost {
+                Loaded::Missing => "missing",
+                Loaded::Good(_) => "those of another log",
+                _ => "damaged",
+            };
+            tracing::error!(%signal, "the cursors are {what}, every destination begins at the oldest record");
+            trusted = false;
+            Saved::default()
+        }
     };
     let known = saved.cursors.values().copied().max().unwrap_or(0).max(saved.next);
 
-    let mut corrupt_records = 0;
+    let mut found = Found::default();
     let mut closed = VecDeque::new();
     for pair in firsts.windows(2) {
-        let (totals, corrupt) = read_closed(&dir, salt, pair[0], pair[1], signal)?;
-        corrupt_records += corrupt;
+        let totals = read_closed(&dir, salt, pair[0]..pair[1], signal, &mut found)?;
         closed.push_back(Closed { first: pair[0], totals, entries: Weak::<[Entry; 0]>::new() });
     }
-    let active = match firsts.last() {
-        Some(first) => {
-            let (active, corrupt) = read_last(&dir, salt, *first, signal)?;
-            corrupt_records += corrupt;
-            active
-        }
+    let (active, end) = match firsts.last() {
+        Some(first) => read_last(&dir, salt, *first, known, signal, &mut found)?,
         None => {
             let file = writer::create(&dir, known).map_err(files::io("cannot create a segment in", &dir))?;
-            Active { first: known, file: Arc::new(file), length: 0, entries: Vec::new() }
+            let active =
+                Active::new(known, file, 0, Vec::new()).map_err(files::io("cannot look at a segment in", &dir))?;
+            (active, 0)
         }
     };
-    let end = active.entries.last().map_or(active.first, |last| last.position + 1);
+    if known > end {
+        found.missing.push(end..known);
+    }
     let next = end.max(known);
     let oldest = closed.front().map_or(active.first, |closed| closed.first);
+    if let Some(first) = firsts.first() {
+        found.missing.push(0..*first);
+    }
+    let wanted = destinations.iter().filter_map(|(name, _)| saved.cursors.get(name)).copied().min();
+    let wanted = if trusted { wanted.unwrap_or(u64::MAX) } else { oldest };
+    let missing: Vec<_> = found.missing.iter().flat_map(|gap| gaps::without(gap, &saved.told)).collect();
+    let missing_records = tell_missing(signal, &missing, wanted);
     let cursor = |(name, start): &(String, Start)| {
         let position = match saved.cursors.get(name) {
             Some(position) => (*position).max(oldest),
-            None if *start == Start::Now && loaded != Loaded::Damaged => next,
+            None if *start == Start::Now && trusted => next,
             None => oldest,
         };
         Cursor::new(name, position)
@@ -95,7 +107,7 @@ pub(super) fn open(
             tracing::info!(%signal, destination = name, position, "destination is not configured any more, its cursor is forgotten");
         }
     }
-    let state = State {
+    let mut state = State {
         cursors: destinations.iter().map(cursor).collect(),
         closed,
         active,
@@ -103,14 +115,20 @@ pub(super) fn open(
         readers: Default::default(),
         tail: Default::default(),
         damaged: Default::default(),
-        corrupt_records,
+        corrupt_records: found.corrupt,
+        missing_records,
+        told: [saved.told, found.explained, missing].concat(),
+        persisted: 0,
+        unreadable: Default::default(),
+        failing: None,
         appended_items: 0,
         syncs: 0,
         sync_time: Default::default(),
     };
-    if let Err(error) = state.saved().store(&dir) {
+    match state.saved(id).store(&dir) {
+        Ok(()) => state.persisted = state.passed(),
         // A full disk must not keep us from starting: nothing would ever empty it.
-        tracing::warn!(%signal, %error, "cannot write the cursors");
+        Err(error) => tracing::warn!(%signal, %error, "cannot write the cursors"),
     }
     let max_size = config.max_size.as_u64().max(1 << 16);
     let shared = Shared {
@@ -128,31 +146,12 @@ pub(super) fn open(
         queue: Default::default(),
         flusher: Default::default(),
         flushing: Default::default(),
+        dir_id,
         #[cfg(test)]
         faults: Default::default(),
     };
     shared.begin_accounts();
     Ok(shared)
-}
-
-/// Reads the log's identity, or makes it with the folder.
-fn identity(dir: &Path, fresh: bool) -> Result<Uuid, WalError> {
-    let path = dir.join(ID);
-    let format = |reason: &str| WalError::Format { path: path.clone(), reason: reason.to_owned() };
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let id = text.trim_end().strip_prefix(ID_PREFIX).ok_or_else(|| format("not a log of this version"))?;
-            Uuid::parse_str(id).map_err(|_| format("not a log's identity"))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && fresh => {
-            let id = Uuid::new_v4();
-            files::replace(dir, ID, format!("{ID_PREFIX}{id}\n").as_bytes())
-                .map_err(files::io("cannot write", &path))?;
-            Ok(id)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format("missing beside segments")),
-        Err(error) => Err(files::io("cannot read", &path)(error)),
-    }
 }
 
 /// Removes half-written files and indexes without a segment.
@@ -172,28 +171,82 @@ fn remove_leftovers(dir: &Path, firsts: &[u64]) -> io::Result<()> {
     Ok(())
 }
 
-/// Totals of a closed segment: from its index, else from its headers, and then the index is
-/// written again. Bodies are checked when they are read.
-fn read_closed(dir: &Path, salt: u64, first: u64, limit: u64, signal: Signal) -> Result<(Totals, u64), WalError> {
-    if let Some(totals) = segment::read_totals(dir, first, salt) {
-        return Ok((totals, 0));
-    }
-    let path = segment::path(dir, first);
-    let file = File::open(&path).map_err(files::io("cannot open", &path))?;
-    let found = scan(&file, salt, first..limit, false).map_err(|error| error.of(&path))?;
-    let length = file.metadata().map_err(files::io("cannot read", &path))?.len();
-    let totals = Totals::new(first, length, &found.entries);
-    let index = segment::write_index(dir, first, salt, &totals, &found.entries);
-    tracing::info!(%signal, segment = first, records = totals.records, written = index.is_ok(), "segment's index made anew");
-    for damage in &found.damaged {
-        quarantine_damage(dir, signal, first, &file, damage);
-    }
-    Ok((totals, found.damaged.len() as u64))
+/// What reading the segments has shown.
+#[derive(Debug, Default)]
+struct Found {
+    /// Damaged records.
+    corrupt: u64,
+    /// Positions of records that have left no trace.
+    missing: Vec<Range<u64>>,
+    /// Positions behind the last good record that damaged ones may have had.
+    explained: Vec<Range<u64>>,
 }
 
-/// The last segment: checked whole (unless it was closed cleanly) and cut behind its last good
-/// record. What is damaged before that stays, and is stepped over.
-fn read_last(dir: &Path, salt: u64, first: u64, signal: Signal) -> Result<(Active, u64), WalError> {
+/// Says which records are gone that some destination has still to get: those from `wanted` on.
+/// How many.
+fn tell_missing(signal: Signal, missing: &[Range<u64>], wanted: u64) -> u64 {
+    let mut all = 0;
+    for gap in missing {
+        let (first, end) = (gap.start.max(wanted), gap.end);
+        if first < end {
+            let records = end - first;
+            tracing::error!(%signal, first, last = end - 1, records, "records of the log are missing: a segment is gone or was cut short");
+            all += records;
+        }
+    }
+    all
+}
+
+/// Totals of a closed segment: from its index, else from its headers, and then the index is
+/// written again. Bodies are checked when they are read.
+fn read_closed(
+    dir: &Path,
+    salt: u64,
+    positions: Range<u64>,
+    signal: Signal,
+    found: &mut Found,
+) -> Result<Totals, WalError> {
+    let first = positions.start;
+    if let Some(totals) = segment::read_totals(dir, first, salt) {
+        if totals.end < positions.end {
+            found.missing.push(totals.end..positions.end);
+        }
+        return Ok(totals);
+    }
+    let path = segment::path(dir, first);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if disk::is_unreadable(&error) => {
+            tracing::error!(%signal, segment = first, %error, "a segment cannot be opened");
+            found.missing.push(positions);
+            return Ok(Totals::new(first, 0, &[]));
+        }
+        Err(error) => return Err(files::io("cannot open", &path)(error)),
+    };
+    let scanned = scan(&file, salt, positions, false).map_err(|error| error.of(&path))?;
+    let length = file.metadata().map_err(files::io("cannot read", &path))?.len();
+    let totals = Totals::new(first, length, &scanned.entries);
+    let index = segment::write_index(dir, first, salt, &totals, &scanned.entries);
+    tracing::info!(%signal, segment = first, records = totals.records, written = index.is_ok(), "segment's index made anew");
+    for damage in &scanned.damaged {
+        quarantine_damage(dir, signal, first, &file, damage);
+    }
+    found.corrupt += scanned.corrupt;
+    found.missing.extend(scanned.missing);
+    Ok(totals)
+}
+
+/// The last segment: checked whole (unless it was closed cleanly) and cut where a crash has torn
+/// it. What is damaged stays, and is stepped over. With it one past the last position that a
+/// record in it can have; `known` is the next position that the cursors tell.
+fn read_last(
+    dir: &Path,
+    salt: u64,
+    first: u64,
+    known: u64,
+    signal: Signal,
+    found: &mut Found,
+) -> Result<(Active, u64), WalError> {
     let path = segment::path(dir, first);
     let file = OpenOptions::new().read(true).write(true).open(&path).map_err(files::io("cannot open", &path))?;
     let clean = segment::read_totals(dir, first, salt);
@@ -201,33 +254,35 @@ fn read_last(dir: &Path, salt: u64, first: u64, signal: Signal) -> Result<(Activ
         && let Ok(entries) = segment::read_entries(dir, first, salt, u64::MAX)
     {
         let _ = fs::remove_file(segment::index_path(dir, first));
-        let active = Active { first, file: Arc::new(file), length: totals.length, entries: entries.to_vec() };
-        return Ok((active, 0));
+        let active = Active::new(first, file, totals.length, entries.to_vec());
+        let active = active.map_err(files::io("cannot look at", &path))?;
+        return Ok((active, totals.end));
     }
     let _ = fs::remove_file(segment::index_path(dir, first));
-    let found = scan(&file, salt, first..u64::MAX, true).map_err(|error| error.of(&path))?;
-    let mut corrupt = 0;
-    for damage in &found.damaged {
-        // A whole record with a wrong checksum at the very end may have been acknowledged; a
-        // torn one was not.
-        if damage.range.start < found.end || damage.whole {
-            corrupt += 1;
-            quarantine_damage(dir, signal, first, &file, damage);
-        }
+    let scanned = scan(&file, salt, first..u64::MAX, true).map_err(|error| error.of(&path))?;
+    // What is torn was acknowledged all the same if the cursors have heard of it.
+    let cut_short = known > scanned.next;
+    for damage in scanned.damaged.iter().filter(|damage| !damage.torn || cut_short) {
+        quarantine_damage(dir, signal, first, &file, damage);
     }
     let length = file.metadata().map_err(files::io("cannot read", &path))?.len();
-    if found.end < length {
-        tracing::info!(%signal, segment = first, bytes = length - found.end, "torn end of the log cut off");
-        file.set_len(found.end).and_then(|()| file.sync_all()).map_err(files::io("cannot cut", &path))?;
+    if scanned.end < length {
+        tracing::info!(%signal, segment = first, bytes = length - scanned.end, "torn end of the log cut off");
+        file.set_len(scanned.end).and_then(|()| file.sync_all()).map_err(files::io("cannot cut", &path))?;
     }
-    Ok((Active { first, file: Arc::new(file), length: found.end, entries: found.entries }, corrupt))
+    found.corrupt += scanned.corrupt;
+    found.missing.extend(scanned.missing);
+    found.explained.push(scanned.entries.last().map_or(first, |last| last.position + 1)..scanned.next);
+    let active = Active::new(first, file, scanned.end, scanned.entries);
+    let active = active.map_err(files::io("cannot look at", &path))?;
+    Ok((active, scanned.next))
 }
 
 fn quarantine_damage(dir: &Path, signal: Signal, segment: u64, file: &File, damage: &Damage) {
     let (offset, bytes) = (damage.range.start, damage.range.end - damage.range.start);
     tracing::error!(%signal, segment, offset, bytes, "damaged record skipped");
     let mut raw = vec![0; usize::try_from(bytes).unwrap_or(0).min(16 << 20)];
-    if let Ok(read) = files::read_at(file, &mut raw, offset) {
+    if let Ok(read) = disk::read_around(file, &mut raw, offset, &mut Vec::new()) {
         quarantine::keep(dir, segment, offset, &raw[..read]);
     }
 }

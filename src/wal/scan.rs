@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use super::files::read_at;
+use super::disk::read_around;
 use super::record::{BadHeader, Entry, HEADER, Header, MAGIC};
 
 /// What a segment holds.
@@ -19,16 +19,22 @@ pub(super) struct Scan {
     pub(super) entries: Vec<Entry>,
     /// Stretches that are none, one a damaged record where that can be told.
     pub(super) damaged: Vec<Damage>,
-    /// One past the last good record (or stale, see [`scan`]).
+    /// How many records were damaged: told by the positions around them, where those are good.
+    pub(super) corrupt: u64,
+    /// Positions of records that have left no trace, not even a damaged one.
+    pub(super) missing: Vec<Range<u64>>,
+    /// One past the last byte that was completely written, be it damaged; what follows is torn.
     pub(super) end: u64,
+    /// One past the highest position that a record in here can have.
+    pub(super) next: u64,
 }
 
 /// A stretch of a segment that is no good record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Damage {
     pub(super) range: Range<u64>,
-    /// A good header with its body, which is wrong: not something torn by a crash.
-    pub(super) whole: bool,
+    /// It was not completely written: a crash has torn it, and nobody was told that it is there.
+    pub(super) torn: bool,
 }
 
 /// Why a segment could not be scanned.
@@ -50,8 +56,8 @@ impl From<io::Error> for ScanError {
 pub(super) fn scan(file: &File, salt: u64, positions: Range<u64>, bodies: bool) -> Result<Scan, ScanError> {
     let length = file.metadata()?.len();
     let mut window = Window::new(file, if bodies { 1 << 20 } else { 4096 });
-    let mut found = Scan::default();
-    let mut lowest = positions.start;
+    let mut found = Scan { next: positions.start, ..Scan::default() };
+    let mut gap = Gap { from: positions.start, damaged: 0 };
     let mut at = 0;
     while at < length {
         let header = match window.header(at)? {
@@ -61,31 +67,65 @@ pub(super) fn scan(file: &File, salt: u64, positions: Range<u64>, bodies: bool) 
         match header {
             Ok(header) => {
                 let end = at + u64::from(header.record_length());
-                let wanted = header.position >= lowest && header.position < positions.end;
                 if end > length || u32::try_from(end).is_err() {
-                    found.damaged.push(Damage { range: at..length, whole: false });
+                    found.damaged.push(Damage { range: at..length, torn: true });
                     break;
                 }
+                let wanted = header.position >= found.next && header.position < positions.end;
                 if wanted && (!bodies || window.crc(at + HEADER as u64..end)? == header.body_crc) {
+                    found.close(gap, header.position);
+                    gap = Gap { from: header.position + 1, damaged: 0 };
                     found.entries.push(Entry::new(&header, at as u32));
-                    lowest = header.position + 1;
-                    found.end = end;
-                } else if header.position >= positions.end {
-                    found.end = end;
-                } else {
-                    found.damaged.push(Damage { range: at..end, whole: true });
+                    found.next = header.position + 1;
+                } else if header.position < positions.end {
+                    found.damaged.push(Damage { range: at..end, torn: false });
+                    found.next = found.next.max(header.position + 1);
+                    gap.damaged += 1;
                 }
+                found.end = end;
                 at = end;
             }
             Err(BadHeader::Newer(version)) => return Err(ScanError::Newer(version)),
             Err(BadHeader::Damaged) => {
-                let next = resynchronise(&mut window, at, length, salt, lowest)?;
-                found.damaged.push(Damage { range: at..next, whole: false });
+                let next = resynchronise(&mut window, at, length, salt, found.next)?;
+                let torn = next == length && window.is_torn(at..length)?;
+                found.damaged.push(Damage { range: at..next, torn });
+                if !torn {
+                    gap.damaged += 1;
+                }
+                if next == length && !torn {
+                    // As many records as fit: none of their positions is given away again.
+                    found.next += (next - at).div_ceil(HEADER as u64);
+                    found.end = next;
+                }
                 at = next;
             }
         }
     }
+    // Behind the last segment nothing is known to be missing.
+    let end = if positions.end == u64::MAX { gap.from } else { positions.end };
+    found.close(gap, end);
+    found.next = found.next.min(positions.end);
     Ok(found)
+}
+
+/// Positions between two good records.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    from: u64,
+    /// Damaged stretches that lie there.
+    damaged: u64,
+}
+
+impl Scan {
+    /// The gap ends before `position`: what is not there was damaged or is missing.
+    fn close(&mut self, gap: Gap, position: u64) {
+        if gap.damaged > 0 {
+            self.corrupt += gap.damaged.max(position - gap.from);
+        } else if position > gap.from {
+            self.missing.push(gap.from..position);
+        }
+    }
 }
 
 /// Where the next good header behind the damaged one at `at` is; `length` if there is none.
@@ -127,11 +167,13 @@ struct Window<'a> {
     step: usize,
     start: u64,
     buffer: Vec<u8>,
+    /// What the disk could not read: there the buffer holds zeros.
+    unreadable: Vec<Range<u64>>,
 }
 
 impl<'a> Window<'a> {
     fn new(file: &'a File, step: usize) -> Self {
-        Window { file, step, start: 0, buffer: Vec::new() }
+        Window { file, step, start: 0, buffer: Vec::new(), unreadable: Vec::new() }
     }
 
     /// At least `wanted` bytes from `at`, unless the file ends before.
@@ -139,7 +181,7 @@ impl<'a> Window<'a> {
         let have = self.start + self.buffer.len() as u64;
         if at < self.start || at + wanted as u64 > have {
             self.buffer.resize(self.step.max(wanted), 0);
-            let read = read_at(self.file, &mut self.buffer, at)?;
+            let read = read_around(self.file, &mut self.buffer, at, &mut self.unreadable)?;
             self.buffer.truncate(read);
             self.start = at;
         }
@@ -154,6 +196,24 @@ impl<'a> Window<'a> {
 
     fn header(&mut self, at: u64) -> io::Result<Option<[u8; HEADER]>> {
         Ok(self.at_least(at, HEADER)?.first_chunk::<HEADER>().copied())
+    }
+
+    /// Whether the end of the file, which begins with no good header, was never completely
+    /// written: too short for a header, or zeros, as a power cut leaves them where the file had
+    /// grown already. Anything else was a record.
+    fn is_torn(&mut self, range: Range<u64>) -> io::Result<bool> {
+        if range.end - range.start < HEADER as u64 {
+            return Ok(true);
+        }
+        let mut at = range.start;
+        while at < range.end {
+            let chunk = self.some(at)?;
+            if chunk.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            at += chunk.len().max(1) as u64;
+        }
+        Ok(!self.unreadable.iter().any(|page| page.start < range.end && page.end > range.start))
     }
 
     fn crc(&mut self, range: Range<u64>) -> io::Result<u32> {

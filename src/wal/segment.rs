@@ -106,7 +106,7 @@ pub(super) fn write_index(dir: &Path, first: u64, salt: u64, totals: &Totals, en
 pub(super) fn read_totals(dir: &Path, first: u64, salt: u64) -> Option<Totals> {
     let file = File::open(index_path(dir, first)).ok()?;
     let mut head = [0; HEAD];
-    if super::files::read_at(&file, &mut head, 0).ok()? < HEAD {
+    if super::disk::read_at(&file, &mut head, 0).ok()? < HEAD {
         return None;
     }
     let totals = parse_head(&head, first, salt)?;
@@ -117,7 +117,9 @@ pub(super) fn read_totals(dir: &Path, first: u64, salt: u64) -> Option<Totals> {
 
 /// The entries of a closed segment: from its index, or else from the segment's headers.
 pub(super) fn read_entries(dir: &Path, first: u64, salt: u64, next: u64) -> Result<Entries, ScanError> {
-    if let Some(entries) = fs::read(index_path(dir, first)).ok().and_then(|bytes| parse(&bytes, first, salt)) {
+    if let Some(entries) =
+        super::disk::read_file(&index_path(dir, first)).ok().and_then(|bytes| parse(&bytes, first, salt))
+    {
         return Ok(entries);
     }
     let file = File::open(path(dir, first))?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use super::cursor::{Cursor, CursorId, Cursors, Saved};
 use super::cursor_flusher::Wake;
+use super::disk::FileId;
 use super::queue::Queue;
 use super::record::Entry;
 use super::segment::{self, Entries, Totals};
@@ -23,6 +25,8 @@ use crate::signal::Signal;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
+    /// Which folder that was when the log was opened.
+    pub(super) dir_id: FileId,
     pub(super) signal: Signal,
     pub(super) id: Uuid,
     /// In every record header; see [`super::record`].
@@ -56,9 +60,18 @@ pub(super) struct Closed {
 pub(super) struct Active {
     pub(super) first: u64,
     pub(super) file: Arc<File>,
+    /// Which file that is, for as long as it has its name.
+    pub(super) id: FileId,
     /// Bytes that are written and synced.
     pub(super) length: u64,
     pub(super) entries: Vec<Entry>,
+}
+
+impl Active {
+    pub(super) fn new(first: u64, file: File, length: u64, entries: Vec<Entry>) -> std::io::Result<Self> {
+        let id = FileId::of(&file)?;
+        Ok(Active { first, file: Arc::new(file), id, length, entries })
+    }
 }
 
 /// See [`Shared`].
@@ -75,6 +88,16 @@ pub(super) struct State {
     /// Records found damaged since the start, so that each is counted once.
     pub(super) damaged: BTreeSet<u64>,
     pub(super) corrupt_records: u64,
+    /// Records that have left no trace, found since the start.
+    pub(super) missing_records: u64,
+    /// Gaps between the records that are known; see [`super::gaps`].
+    pub(super) told: Vec<Range<u64>>,
+    /// The lowest cursor in the file: what is deleted must lie before it.
+    pub(super) persisted: u64,
+    /// How often records could not be read, by position.
+    pub(super) unreadable: BTreeMap<u64, u32>,
+    /// Why nothing can be appended; nothing while the log works.
+    pub(super) failing: Option<String>,
     /// Items appended since the log was opened.
     pub(super) appended_items: u64,
     pub(super) syncs: u64,
@@ -192,41 +215,12 @@ impl State {
         Some(closed)
     }
 
-    /// Forgets a record that was found damaged. False if that was known.
-    pub(super) fn damage(&mut self, entry: &Entry) -> bool {
-        if !self.damaged.insert(entry.position) {
-            return false;
-        }
-        self.corrupt_records += 1;
-        for cursor in self.cursors.iter_mut().filter(|cursor| cursor.position <= entry.position) {
-            cursor.dropped_items += u64::from(entry.items);
-            cursor.dropped_bytes += u64::from(entry.payload);
-        }
-        let Some(index) = self.closed_at(entry.position) else {
-            self.active.entries.retain(|other| other.position != entry.position);
-            return true;
-        };
-        let closed = &mut self.closed[index];
-        closed.totals.records -= 1;
-        closed.totals.items -= u64::from(entry.items);
-        closed.totals.bytes -= u64::from(entry.payload);
-        if let Some(entries) = closed.entries.upgrade() {
-            let rest: Entries = entries.iter().filter(|other| other.position != entry.position).copied().collect();
-            closed.entries = Arc::downgrade(&rest);
-            let first = closed.first;
-            for cursor in self.cursors.iter_mut() {
-                if let Some((_, entries)) = cursor.entries.as_mut().filter(|(of, _)| *of == first) {
-                    *entries = rest.clone();
-                }
-            }
-        }
-        true
-    }
-
     /// What the cursor file holds.
-    pub(super) fn saved(&self) -> Saved {
+    pub(super) fn saved(&mut self, id: Uuid) -> Saved {
+        let (passed, oldest) = (self.passed(), self.oldest());
+        self.told.retain(|gap| gap.start < gap.end && gap.end > passed.min(oldest));
         let cursors = self.cursors.iter().map(|cursor| (cursor.name.clone(), cursor.position)).collect();
-        Saved { version: 1, next: self.next, cursors }
+        Saved { version: 1, next: self.next, cursors, id: Some(id), told: self.told.clone() }
     }
 }
 

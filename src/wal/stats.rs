@@ -22,6 +22,11 @@ pub struct Stats {
     pub next: Position,
     /// Records skipped for a wrong checksum since the start.
     pub corrupt_records: u64,
+    /// Records that have left no trace, found since the start, and that some destination had still
+    /// to get: a segment was removed, emptied or cut short.
+    pub missing_records: u64,
+    /// Why nothing can be appended; nothing while the log works.
+    pub failing: Option<String>,
     /// Syncs done since the start, and the time they took.
     pub syncs: u64,
     /// Sum of the time spent in `fdatasync`.
@@ -68,6 +73,8 @@ impl Shared {
             oldest: Position(state.oldest()),
             next: Position(state.next),
             corrupt_records: state.corrupt_records,
+            missing_records: state.missing_records,
+            failing: state.failing.clone(),
             syncs: state.syncs,
             sync_time: state.sync_time,
             cursors: state.cursors.iter().map(|cursor| state.lag(cursor, now)).collect(),

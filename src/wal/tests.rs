@@ -13,8 +13,12 @@ use crate::signal::{Compression, Format, Meta};
 mod appending;
 mod damage;
 mod destinations;
+mod folder;
+mod identity;
 mod ledger;
+mod missing;
 mod quota;
+mod sectors;
 
 fn batch(size: usize, seed: u64) -> Batch {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

@@ -45,7 +45,7 @@ pub(super) struct Faults {
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     /// The active segment may hold bytes that were never acknowledged and could not be cut off.
-    spoiled: bool,
+    pub(super) spoiled: bool,
     /// When it was last said that writing fails; nothing while it works.
     trouble: Option<Instant>,
 }
@@ -84,6 +84,7 @@ impl Writer {
             Ok(entries) => {
                 self.publish(group, entries);
                 if self.trouble.take().is_some() {
+                    self.shared.state.lock().failing = None;
                     tracing::info!(signal = %self.shared.signal, "the log takes records again");
                 }
             }
@@ -99,6 +100,7 @@ impl Writer {
 
     /// Says what is wrong, not at every group.
     fn complain(&mut self, error: &io::Error) {
+        self.shared.state.lock().failing = Some(error.to_string());
         if self.trouble.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
             self.trouble = Some(Instant::now());
             tracing::error!(signal = %self.shared.signal, %error, "cannot write to the log, senders are told to try again");
@@ -114,6 +116,10 @@ impl Writer {
         let again = match &first {
             Failed::Sync(error) => {
                 tracing::error!(signal = %self.shared.signal, %error, "sync failed, writing again into a new segment");
+                true
+            }
+            Failed::Unlinked => {
+                self.restore();
                 true
             }
             Failed::Write(error) => is_full(error) && self.free_space(),
@@ -163,7 +169,12 @@ impl Writer {
         let written = self.write_pieces(&file, &mut pieces, start);
         let failed = match written {
             Ok(()) => match self.sync(&file) {
-                Ok(()) => return Ok(entries),
+                // Synced is not enough: it must be found again at the next start.
+                Ok(()) => match self.shared.active_is_linked() {
+                    Ok(true) => return Ok(entries),
+                    Ok(false) => Failed::Unlinked,
+                    Err(error) => Failed::Write(error),
+                },
                 Err(error) => {
                     self.spoiled = true;
                     Failed::Sync(error)
@@ -249,15 +260,16 @@ impl Writer {
             let state = self.shared.state.lock();
             (state.active.first, state.next, state.active.length == 0)
         };
+        self.shared.in_place()?;
         // Until it has succeeded nothing may go into the old one: a file of the new name may exist.
         self.spoiled = true;
         if empty {
             segment::remove(&self.shared.dir, first).or_else(missing_is_fine)?;
         }
         let file = create(&self.shared.dir, next)?;
+        let new = Active::new(next, file, 0, Vec::new())?;
         self.spoiled = false;
         let mut state = self.shared.state.lock();
-        let new = Active { first: next, file: Arc::new(file), length: 0, entries: Vec::new() };
         let old = std::mem::replace(&mut state.active, new);
         if empty {
             return Ok(());
@@ -295,12 +307,15 @@ impl Writer {
 enum Failed {
     Write(io::Error),
     Sync(io::Error),
+    /// The file has no name any more.
+    Unlinked,
 }
 
 impl Failed {
     fn into_inner(self) -> io::Error {
         match self {
             Failed::Write(error) | Failed::Sync(error) => error,
+            Failed::Unlinked => io::Error::new(io::ErrorKind::NotFound, "the file of the log was removed"),
         }
     }
 }

@@ -15,6 +15,7 @@ mod journal;
 mod lag;
 mod ledger;
 mod lifecycle;
+mod log_folder;
 mod many_keys;
 mod receivers;
 mod receivers_bad_input;

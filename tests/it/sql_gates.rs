@@ -28,6 +28,7 @@ pub fn instance(dir: &Path) -> Connection {
         .execute_batch(&format!(
             r#"
             CREATE SCHEMA hot;
+            CREATE SCHEMA stored;
             CREATE TABLE hot.spans AS SELECT
                 lpad(hex(i // 4), 32, '0') AS trace_id, lpad(hex(i), 16, '0') AS span_id,
                 CASE WHEN i % 4 = 0 THEN NULL ELSE lpad(hex(i - 1), 16, '0') END AS parent_span_id,
@@ -47,6 +48,7 @@ pub fn instance(dir: &Path) -> Connection {
             "#
         ))
         .unwrap();
+    vispyr::store::macros::create_attributes(&connection).unwrap();
     seal::seal(&connection, &[&sealed]).unwrap();
     connection
 }

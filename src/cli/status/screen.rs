@@ -64,6 +64,12 @@ fn signals(text: &mut String, signals: &[SignalStatus]) -> std::fmt::Result {
         if s.log.corrupt_records > 0 {
             writeln!(text, "{:<9}{} corrupt records were skipped", s.signal, s.log.corrupt_records)?;
         }
+        if s.log.missing_records > 0 {
+            writeln!(text, "{:<9}{} records of the log are missing", s.signal, s.log.missing_records)?;
+        }
+        if let Some(reason) = &s.log.failing {
+            writeln!(text, "{:<9}the log takes nothing: {reason}", s.signal)?;
+        }
     }
     writeln!(text)
 }

@@ -100,6 +100,24 @@ impl SqlError {
         SqlError::Failed { message: message.to_owned(), position: position_in(message, text) }
     }
 
+    /// The same error with its place in `user` instead of in `ran`, the text that was made of it: where
+    /// the word at the place stands once in both. Else no place, rather than a wrong one.
+    #[must_use]
+    pub fn within(mut self, ran: &str, user: &str) -> Self {
+        if let SqlError::Failed { position, .. } = &mut self
+            && ran != user
+        {
+            *position = position.and_then(|at| {
+                let rest = ran.get(at..)?;
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let mut places = user.match_indices(rest.get(..end).filter(|word| !word.is_empty())?);
+                let (place, _) = places.next()?;
+                places.next().is_none().then_some(place)
+            });
+        }
+        self
+    }
+
     /// DuckDB calls it a mistake of its own; some of these spoil the instance.
     pub fn is_internal(&self) -> bool {
         matches!(self, SqlError::Failed { message, .. } if message.starts_with("INTERNAL Error"))

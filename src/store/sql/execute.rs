@@ -30,43 +30,40 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Gates 1 to 3.
+    /// Gates 1 to 3. Returns the text that is to be run.
     ///
     /// # Errors
     /// The refusal.
-    pub fn judge(&self, query: &Query) -> Result<(), SqlError> {
+    pub fn judge(&self, query: &Query) -> Result<String, SqlError> {
         text::admit(query.sql.as_bytes(), self.max_statement)?;
-        self.parser.map_or(Ok(()), |parser| parser.judge(&query.sql))
+        self.parser.map_or_else(|| Ok(query.sql.clone()), |parser| parser.judge(&query.sql))
     }
 
-    /// Runs a statement that [`Self::judge`] has let through, in a read-only transaction. `send`
-    /// gets the answer piece by piece; when it fails, the client is gone and the run ends.
+    /// Runs `sql`, what [`Self::judge`] gave for the query, in a read-only transaction. `send` gets the
+    /// answer piece by piece; when it fails, the client is gone and the run ends.
     ///
     /// # Errors
     /// DuckDB's, sorted.
     pub fn execute(
         &self,
         connection: &Connection,
+        sql: &str,
         query: &Query,
         kind: Kind,
         send: &mut dyn FnMut(Vec<u8>) -> Result<(), SqlError>,
     ) -> Result<Summary, SqlError> {
-        let sql = query.sql.as_str();
-        let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, sql);
+        let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, sql).within(sql, &query.sql);
         connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
 
-        // Prepared as it came, so that DuckDB's messages are about the user's own text.
         let mut statement = connection.prepare(sql).map_err(duckdb_error)?;
         let mut columns = announced(&statement);
         if columns.iter().any(|column| column.type_name == columns::UNKNOWN) {
             // The types hang on parameters.
-            columns = described(connection, query).map_err(duckdb_error)?;
+            columns = described(connection, sql, query).map_err(duckdb_error)?;
         }
         if let Some(wrapped) = columns::wrap(text::trim_end(sql), &columns) {
-            if let Some(parser) = self.parser {
-                parser.judge(&wrapped)?;
-            }
-            for (column, described) in columns.iter_mut().zip(described(connection, query).map_err(duckdb_error)?) {
+            for (column, described) in columns.iter_mut().zip(described(connection, sql, query).map_err(duckdb_error)?)
+            {
                 column.name = described.name;
             }
             statement = connection.prepare(&wrapped).map_err(duckdb_error)?;
@@ -105,8 +102,8 @@ fn announced(statement: &duckdb::Statement<'_>) -> Vec<Column> {
 }
 
 /// The columns by a `DESCRIBE` of the statement, which binds it and no more.
-fn described(connection: &Connection, query: &Query) -> Result<Vec<Column>, duckdb::Error> {
-    let mut describe = connection.prepare(&format!("DESCRIBE {}", query.sql))?;
+fn described(connection: &Connection, sql: &str, query: &Query) -> Result<Vec<Column>, duckdb::Error> {
+    let mut describe = connection.prepare(&format!("DESCRIBE {sql}"))?;
     let mut rows = describe.query(params_from_iter(query.params.iter()))?;
     let mut columns = Vec::new();
     while let Some(row) = rows.next()? {

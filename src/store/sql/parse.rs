@@ -1,4 +1,6 @@
-//! Gate 2: DuckDB parses the statement, and nothing more.
+//! Gate 2: DuckDB parses the statement, and nothing more. Between the gates and DuckDB it is a tree:
+//! what runs is the text that DuckDB makes of the tree that was judged and rewritten, so that no second
+//! reading of the user's text can find something else in it.
 //!
 //! `json_serialize_sql` gives the tree without binding or preparing anything. It runs on an
 //! instance of its own that holds no data and may reach no file, so that whatever a hostile text
@@ -9,6 +11,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::error::SqlError;
+use super::rewrite::{self, node::select_of};
 use super::{judge, text};
 
 /// How deep the JSON of a tree may nest. DuckDB's own limit on expressions comes first, but joins
@@ -32,17 +35,34 @@ impl Parser {
         Ok(Parser { connection: Mutex::new(open()?) })
     }
 
-    /// Judges a text as it will be run: exactly one statement, that only reads, and calls nothing
-    /// that is not on the lists.
+    /// Judges a text: exactly one statement, that only reads, and calls nothing that is not on the
+    /// lists. Returns the text that is to be run for it.
     ///
     /// # Errors
     /// [`SqlError::Refused`] or, where DuckDB cannot parse it, [`SqlError::Failed`] with its message.
-    pub fn judge(&self, statement: &str) -> Result<(), SqlError> {
+    pub fn judge(&self, statement: &str) -> Result<String, SqlError> {
         let explained = text::strip_explain(statement)?;
-        self.judge_query(explained.inner).map_err(|e| e.shifted(explained.offset))
+        let text = self.judge_query(explained.inner).map_err(|e| e.shifted(explained.offset))?;
+        Ok(if explained.explain { format!("EXPLAIN {text}") } else { text })
     }
 
-    fn judge_query(&self, statement: &str) -> Result<(), SqlError> {
+    fn judge_query(&self, statement: &str) -> Result<String, SqlError> {
+        let mut tree = self.tree(statement)?;
+        match tree["statements"].as_array_mut().map(Vec::as_mut_slice) {
+            Some([one]) => {
+                judge::judge(one)?;
+                rewrite::attributes::rewrite(one, &|expression| self.print(expression))?;
+            }
+            Some([]) | None => return Err(SqlError::refused("there is no statement", None)),
+            Some(many) => {
+                let why = format!("{} statements, only one is allowed", many.len());
+                return Err(SqlError::refused(why, None));
+            }
+        }
+        self.deserialize(&tree)
+    }
+
+    fn tree(&self, statement: &str) -> Result<Value, SqlError> {
         let json = self.serialize(statement)?;
         if nesting(&json) > MAX_TREE_DEPTH {
             return Err(SqlError::refused("the statement is nested too deeply", None));
@@ -54,16 +74,28 @@ impl Parser {
         if tree["error"] != Value::Bool(false) {
             return Err(parse_error(&tree));
         }
-        match tree["statements"].as_array().map(Vec::as_slice) {
-            Some([one]) => judge::judge(one),
-            Some([]) | None => Err(SqlError::refused("there is no statement", None)),
-            Some(many) => Err(SqlError::refused(format!("{} statements, only one is allowed", many.len()), None)),
-        }
+        Ok(tree)
+    }
+
+    /// The text of an expression.
+    fn print(&self, expression: &Value) -> Result<String, SqlError> {
+        let statement = serde_json::json!({"node": select_of(expression.clone()), "named_param_map": []});
+        let text = self.deserialize(&serde_json::json!({"error": false, "statements": [statement]}))?;
+        Ok(text.strip_prefix("SELECT ").unwrap_or(&text).to_owned())
+    }
+
+    /// The text of a tree.
+    fn deserialize(&self, tree: &Value) -> Result<String, SqlError> {
+        self.ask("SELECT json_deserialize_sql(?::JSON)", &tree.to_string(), "")
     }
 
     fn serialize(&self, statement: &str) -> Result<String, SqlError> {
+        self.ask("SELECT json_serialize_sql(?)", statement, statement)
+    }
+
+    fn ask(&self, question: &str, argument: &str, statement: &str) -> Result<String, SqlError> {
         let mut connection = self.connection.lock();
-        let result = connection.query_row("SELECT json_serialize_sql(?)", [statement], |row| row.get(0));
+        let result = connection.query_row(question, [argument], |row| row.get(0));
         result.map_err(|e| {
             let error = SqlError::from_duckdb(&e, statement);
             if matches!(error, SqlError::Fatal(_) | SqlError::Memory(_)) {
@@ -139,7 +171,7 @@ mod tests {
     use super::*;
 
     fn judge(statement: &str) -> Result<(), SqlError> {
-        Parser::new().unwrap().judge(statement)
+        Parser::new().unwrap().judge(statement).map(drop)
     }
 
     #[test]
@@ -185,6 +217,6 @@ mod tests {
         ] {
             assert!(parser.judge(&chain).is_err(), "{}...", &chain[..40]);
         }
-        assert_eq!(parser.judge("SELECT 1"), Ok(()));
+        assert_eq!(parser.judge("SELECT 1"), Ok("SELECT 1".to_owned()));
     }
 }

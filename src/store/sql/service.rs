@@ -334,11 +334,11 @@ impl Job {
             started: self.started,
             warnings: inner.connect.warnings(),
         };
-        run.judge(&self.query)?;
+        let sql = run.judge(&self.query)?;
         let connection = inner.connect.connect().map_err(|e| SqlError::from_duckdb(&e, ""))?;
         // The watcher waits for this, so it is there.
         let _ = connected.send(connection.interrupt_handle());
-        let outcome = run.execute(&connection, &self.query, self.kind, &mut |data| {
+        let outcome = run.execute(&connection, &sql, &self.query, self.kind, &mut |data| {
             let stopped = || SqlError::Interrupted("stopped".to_owned());
             let sending = self.pieces.send(Piece::Data(Bytes::from(data)));
             self.runtime.block_on(async {

@@ -168,3 +168,76 @@ proptest! {
         });
     }
 }
+
+/// A record whose header is damaged is no torn one, although it is the last. It is kept, whether
+/// the program was killed or the cursors know that it was there, and its position is not given
+/// away again.
+#[test]
+fn a_damaged_header_at_the_end_is_not_taken_for_a_torn_record() {
+    for (at, corrupt) in [(0, 1), (6, 1), (13, 1), (20, 1), (60, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let log_dir = dir.path().join("log");
+        block_on(async {
+            let log = open(dir.path(), &small(), &["a"]);
+            append(&log, (0..5).map(|seed| batch(300, seed))).await;
+            // As a kill leaves it.
+            std::fs::create_dir(dir.path().join("copy")).unwrap();
+            std::fs::copy(segment::path(&log_dir, 0), segment::path(&dir.path().join("copy"), 0)).unwrap();
+            std::fs::copy(log_dir.join("id"), dir.path().join("copy/id")).unwrap();
+            drop(log);
+            std::fs::remove_dir_all(&log_dir).unwrap();
+            std::fs::rename(dir.path().join("copy"), &log_dir).unwrap();
+            let path = segment::path(&log_dir, 0);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[364 * 4 + at] ^= 0x10;
+            std::fs::write(&path, &bytes).unwrap();
+            let log = open(dir.path(), &small(), &["a"]);
+            assert_eq!(log.stats().corrupt_records, corrupt, "byte {at}");
+            let kept = std::fs::read(log_dir.join("corrupt/00000000000000000000-0000001456.bin")).unwrap();
+            assert_eq!(kept, bytes[364 * 4..], "byte {at}");
+            let next = append(&log, [batch(300, 9)]).await[0].0;
+            assert!(next > 4, "{next} was given before");
+            drop(log);
+            let log = open(dir.path(), &small(), &["a"]);
+            let mut reader = log.reader("a").unwrap();
+            let read = drain(&log, &mut reader, 1 << 20).await;
+            assert_eq!(read.iter().map(|r| r.position.0).collect::<Vec<_>>(), [0, 1, 2, 3, next]);
+            assert_eq!(log.stats().missing_records, 0, "byte {at}");
+        });
+    }
+}
+
+/// What a crash leaves of a record that nobody was told of is cut off without a word.
+#[test]
+fn a_torn_end_is_no_damage() {
+    let torn = |bytes: &[u8], n: usize| match n {
+        // A part of the header; the header and a part of the body.
+        0 => bytes[..364 * 4 + 30].to_vec(),
+        1 => bytes[..364 * 4 + 200].to_vec(),
+        2 => bytes[..364 * 5 - 1].to_vec(),
+        // A power cut after the file had grown and before it was written.
+        _ => [&bytes[..364 * 4], &[0; 364]].concat(),
+    };
+    for n in 0..4 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = segment::path(&dir.path().join("log"), 0);
+        block_on(async {
+            let log = open(dir.path(), &small(), &["a"]);
+            append(&log, (0..4).map(|seed| batch(300, seed))).await;
+            drop(log);
+            let cursors = std::fs::read(dir.path().join("log/cursors")).unwrap();
+            let log = open(dir.path(), &small(), &["a"]);
+            append(&log, [batch(300, 4)]).await;
+            drop(log);
+            std::fs::remove_file(segment::index_path(&dir.path().join("log"), 0)).unwrap();
+            std::fs::write(dir.path().join("log/cursors"), cursors).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, torn(&bytes, n)).unwrap();
+            let log = open(dir.path(), &small(), &["a"]);
+            let stats = log.stats();
+            assert_eq!((stats.corrupt_records, stats.missing_records, stats.next), (0, 0, Position(4)), "{n}");
+            assert!(!dir.path().join("log/corrupt").exists(), "{n}");
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), 364 * 4, "{n}");
+        });
+    }
+}
