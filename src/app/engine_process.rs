@@ -20,6 +20,7 @@ const SPOILT: i32 = 70;
 
 /// Runs the engine until it is told to stop or its parent is gone.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
+    engine::panics::end_the_process();
     end_with_parent();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -33,7 +34,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let Settings { config, data_dir, .. } = settings;
     let shutdown = CancellationToken::new();
     let socket = config.store.query_socket(&data_dir);
-    let options = engine::Options { store: config.store, data_dir };
+    let crashed = std::env::var_os(engine::CRASHED).is_some();
+    let options = engine::Options { store: config.store, data_dir, crashed };
     let ask = |engine: &Arc<Engine>| {
         let listener = listen(&socket)?;
         let service = sql::Service::new(Connections(engine.clone()), config.sql)?;
@@ -72,6 +74,10 @@ impl sql::Connect for Connections {
     fn warnings(&self) -> Vec<String> {
         self.0.warnings()
     }
+
+    fn wait_until_whole(&self) -> Result<(), String> {
+        self.0.wait_for_replay().map_err(|e| e.to_string())
+    }
 }
 
 /// What the query socket tells of the engine beside rows.
@@ -89,6 +95,10 @@ impl sql::http::Engine for EngineView {
             fields.insert("process".to_owned(), serde_json::to_value(Usage::own()).unwrap_or_default());
         }
         stats
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.engine.health()
     }
 
     fn fatal(&self, message: &str) {

@@ -17,6 +17,8 @@
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | records that can never be stored, or that kill the engine |
 //! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
+//! | [`panics`] | a panic in any thread ends the process |
+//! | [`heartbeat`] | whether the writer gets on |
 //! | [`failpoint`] | where a test can have it die |
 //!
 //! Threads: one decodes for each signal, one inserts, one seals, one compares checksums, two serve
@@ -35,8 +37,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::flush::Sealer;
 use self::generation::{Extent, Generation};
+use self::heartbeat::Heartbeat;
 use self::instance::InstanceError;
-use self::progress::LogProgress;
+use self::progress::{LogProgress, StillReplaying};
 use self::sealed_files::Found;
 use self::shared::{Sealed, Shared};
 use self::stats::{Counters, Stats};
@@ -55,9 +58,11 @@ pub mod decode;
 pub mod failpoint;
 pub mod flush;
 pub mod generation;
+pub mod heartbeat;
 pub mod ingest_queue;
 pub mod ingest_server;
 pub mod instance;
+pub mod panics;
 pub mod partition;
 pub mod pieces;
 pub mod progress;
@@ -125,6 +130,15 @@ impl EngineError {
 /// `EX_CONFIG` of sysexits(3).
 pub const EXIT_FINAL: u8 = 78;
 
+/// Exit code of an engine that ended over the rows that it was inserting: DuckDB is beyond use.
+pub const EXIT_INSERT: u8 = 71;
+
+/// Exit code of an engine whose writer found no memory for a long time.
+pub const EXIT_MEMORY: u8 = 72;
+
+/// Set for an engine whose predecessor crashed.
+pub const CRASHED: &str = "VISPYR_ENGINE_CRASHED";
+
 /// A switch that threads wait at.
 #[derive(Debug, Default)]
 pub struct Stop {
@@ -165,8 +179,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the store in the folder that `config` names, given the data directory. Blocks.
-    pub fn open(config: &Config, data_dir: &Path) -> Result<Arc<Self>, EngineError> {
+    /// Opens the store in the folder that `config` names, given the data directory. Blocks. It
+    /// matters whether the last process `crashed` or ended otherwise: see [`crash_records`].
+    pub fn open(config: &Config, data_dir: &Path, crashed: bool) -> Result<Arc<Self>, EngineError> {
         let store_dir = StoreDir::open(&config.dir(data_dir))?;
         let reserve = Reserve::new(store_dir.reserve(), config.hot_memory.as_u64() / 2);
         reserve.give_up_if_full();
@@ -200,8 +215,9 @@ impl Engine {
             writer_queue: Arc::new(WriterQueue::default()),
             progress: LogProgress::new(catalog.positions()?),
             reserve,
+            heartbeat: Heartbeat::default(),
             quarantine: quarantine::Folder::new(store_dir.aside()),
-            crash_records: crash_records::CrashRecords::open(store_dir.dir()),
+            crash_records: crash_records::CrashRecords::open(store_dir.dir(), crashed),
         });
         let engine = Engine {
             shared,
@@ -239,11 +255,18 @@ impl Engine {
         ingest_server::Server::start(bind(socket)?, self.shared.clone())
     }
 
-    /// A fresh connection: it sees all views, and shares memory and threads with the others. After
-    /// a start it waits for what the log brings back, so that a restart takes time and not rows.
+    /// Waits until everything is visible that was acknowledged before the start, so that a restart
+    /// takes time and not rows.
+    ///
+    /// # Errors
+    /// If that takes long.
+    pub fn wait_for_replay(&self) -> Result<(), StillReplaying> {
+        self.shared.progress.wait_for_replay()
+    }
+
+    /// A fresh connection: it sees all views, and shares memory and threads with the others.
     pub fn connect(&self) -> Result<Connection, duckdb::Error> {
         self.shared.verification.wait()?;
-        self.shared.progress.wait_for_replay();
         self.root.lock().try_clone()
     }
 
@@ -270,6 +293,19 @@ impl Engine {
             signal.waiting_bytes = queue.waiting() as u64;
         }
         stats
+    }
+
+    /// Whether writer and readers get on. Blocks for as long as a new reader has to wait.
+    ///
+    /// # Errors
+    /// Who does not.
+    pub fn health(&self) -> Result<(), String> {
+        let silent = self.shared.heartbeat.age();
+        if silent > heartbeat::LONGEST {
+            return Err(format!("the writer has not come round for {} s", silent.as_secs()));
+        }
+        let fresh = self.root.lock().try_clone();
+        fresh.and_then(|fresh| fresh.execute_batch("SELECT 1")).map_err(|e| format!("no statement runs: {e}"))
     }
 
     /// Seals everything that is visible now. Blocks until it is done or has failed once; then it
@@ -323,6 +359,8 @@ pub struct Options {
     pub store: Config,
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Whether the engine before this one crashed.
+    pub crashed: bool,
 }
 
 /// Runs the engine process until `shutdown`: opens the store, serves `ingest.sock`, lets `ask`
@@ -332,9 +370,9 @@ pub async fn run(
     ask: impl FnOnce(&Arc<Engine>) -> Result<(), EngineError>,
     shutdown: CancellationToken,
 ) -> Result<(), EngineError> {
-    let Options { store, data_dir } = options;
+    let Options { store, data_dir, crashed } = options;
     let socket = store.ingest_socket(&data_dir);
-    let engine = tokio::task::block_in_place(|| Engine::open(&store, &data_dir))?;
+    let engine = tokio::task::block_in_place(|| Engine::open(&store, &data_dir, crashed))?;
     let server = engine.serve(&socket)?;
     let flushes = tokio::spawn(flush_on_signal(engine.clone()));
     ask(&engine)?;

@@ -5,6 +5,7 @@
 mod access;
 mod access_clients;
 mod access_rotation;
+mod after_a_restart;
 mod cli;
 mod connections;
 mod dead_letters;

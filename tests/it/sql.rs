@@ -29,6 +29,10 @@ impl Drop for Server {
 struct NoStats;
 
 impl Engine for NoStats {
+    fn health(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn stats(&self) -> Value {
         json!({"tables": 2})
     }

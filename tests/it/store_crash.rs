@@ -2,6 +2,7 @@
 //! moments, and started again; the log sends what the engine wants. Nothing may be missing and
 //! nothing may be twice, whenever one asks.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use vispyr::store::engine::failpoint;
+use vispyr::store::engine::heartbeat::LONGEST;
+use vispyr::store::engine::{CRASHED, failpoint};
 
 use super::store::rig::{DEADLINE, EngineProcess, LOG, Sender, Source, feed, files};
 
@@ -82,7 +84,7 @@ fn a_kill_at_any_step_neither_loses_nor_doubles_a_row() {
 fn a_record_that_kills_the_engine_is_set_aside_in_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let source = Source::new(SPANS);
-    let poison = [(failpoint::VARIABLE, "insert_position:7")];
+    let poison = [(failpoint::VARIABLE, "insert_position:7"), (CRASHED, "1")];
     let mut starts = 0;
     let mut engine = loop {
         starts += 1;
@@ -91,7 +93,7 @@ fn a_record_that_kills_the_engine_is_set_aside_in_the_end() {
         if feed(&engine, &source, 20) {
             break engine;
         }
-        engine.wait_for_sigkill();
+        assert_eq!(engine.wait_for_end().signal(), Some(6));
     };
     println!("{starts} starts");
     assert_eq!(engine.spans(), (19 * u64::from(SPANS), 19 * u64::from(SPANS)));
@@ -101,6 +103,60 @@ fn a_record_that_kills_the_engine_is_set_aside_in_the_end() {
     engine.stop();
     let engine = EngineProcess::start(dir.path(), &poison);
     assert!(feed(&engine, &source, 30));
+}
+
+#[test]
+fn kills_from_outside_set_nothing_aside_however_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(SPANS);
+    for _ in 0..6 {
+        // In the middle of an insert of one record alone, as after a kill the log brings it again.
+        let mut engine = EngineProcess::start(dir.path(), &[(failpoint::VARIABLE, "in_insert")]);
+        assert!(!feed(&engine, &source, 1));
+        engine.wait_for_sigkill();
+    }
+    // Another crash, later, does not make it suspect either.
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert!(feed(&engine, &source, 20));
+    is_exact(&mut engine, 20);
+    assert_eq!(engine.stats().signals[0].undecodable_records, 0);
+}
+
+#[test]
+fn a_panic_in_any_thread_ends_the_engine() {
+    // In the writer, in the thread that seals, and in the one that reads the collector's records.
+    for step in ["before_insert", "before_copy", "received"] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Source::new(SPANS);
+        let panic = format!("panic {step}:2");
+        let mut engine = EngineProcess::start(dir.path(), &[(failpoint::VARIABLE, &panic)]);
+        let survived = (1..=4).all(|n| feed(&engine, &source, n * 5)) && engine.try_ask(".flush").is_some();
+        assert!(!survived, "{step}: the engine went on");
+        assert_eq!(engine.wait_for_end().code(), Some(70), "{step}");
+        let mut engine = EngineProcess::start(dir.path(), &[]);
+        assert!(feed(&engine, &source, 20));
+        is_exact(&mut engine, 20);
+        assert_eq!(engine.stats().signals[0].undecodable_records, 0);
+    }
+}
+
+#[test]
+fn a_writer_that_hangs_is_not_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(SPANS);
+    let mut engine = EngineProcess::start(dir.path(), &[(failpoint::VARIABLE, "hang before_insert:2")]);
+    assert_eq!(engine.ask(".health"), "well");
+    assert!(feed(&engine, &source, 1));
+    let mut sender = Sender::connect(&engine, LOG, 2);
+    assert!(sender.send(source.record(1)));
+    let started = Instant::now();
+    let mut last = String::new();
+    while started.elapsed() < DEADLINE && !last.contains("the writer has not come round") {
+        std::thread::park_timeout(Duration::from_millis(500));
+        last = engine.try_ask(".health").unwrap();
+    }
+    assert!(last.contains("the writer has not come round"), "{last}");
+    assert!(started.elapsed() > LONGEST - Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Records that kill the engine when they are inserted.
 //!
 //! DuckDB can die of a value, and the log would bring that value back at every start. So what is
-//! being inserted is noted in a small file, which outlives the process; a start that finds a note
-//! inserts those records one by one, each with a note of its own; and a record that has ended
-//! [`DEATHS`] processes in a row is set aside. A kill from outside at such a moment counts too,
-//! which is why once is not enough.
+//! being inserted is noted in a small file, which outlives the process. A start after a crash that
+//! finds a note inserts those records one by one, each with a note of its own, and a record that
+//! has ended [`DEATHS`] processes is set aside. Only an end that a record can have caused counts:
+//! the store front knows how the process ended, and says so to the next one. A kill from outside
+//! and a power cut are nobody's fault.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,12 +61,12 @@ pub struct CrashRecords {
 }
 
 impl CrashRecords {
-    /// Reads what the last process left. What cannot be read or written counts as no suspicion:
-    /// this is a help, and must not be a reason to fail.
-    pub fn open(dir: &Path) -> Self {
+    /// Reads what the last process left, which `crashed` or ended otherwise. What cannot be read or
+    /// written counts as no suspicion: this is a help, and must not be a reason to fail.
+    pub fn open(dir: &Path, crashed: bool) -> Self {
         let (note, list) = (dir.join("inserting"), dir.join("suspects.json"));
         let mut ranges: Vec<CrashRange> = read(&list).unwrap_or_default();
-        if let Some(range) = read::<Range>(&note) {
+        if let Some(range) = read::<Range>(&note).filter(|_| crashed) {
             tracing::warn!(signal = %range.signal, from = range.from.0, upto = range.upto.0,
                 "the engine ended while it inserted these records");
             match ranges.iter_mut().find(|s| s.range == range) {
@@ -131,21 +132,33 @@ mod tests {
     #[test]
     fn one_record_is_poison_after_three_deaths_and_its_neighbours_are_cleared() {
         let dir = tempfile::tempdir().unwrap();
-        CrashRecords::open(dir.path()).begin(range(0, 10));
-        let records = CrashRecords::open(dir.path());
+        CrashRecords::open(dir.path(), true).begin(range(0, 10));
+        let records = CrashRecords::open(dir.path(), true);
         assert!(records.has(range(9, 12)) && !records.has(range(10, 12)) && !records.is_poison(range(4, 5)));
         for _ in 0..DEATHS {
-            let records = CrashRecords::open(dir.path());
+            let records = CrashRecords::open(dir.path(), true);
             assert!(!records.is_poison(range(4, 5)));
             records.begin(range(3, 4));
             records.end();
             records.begin(range(4, 5));
         }
-        let records = CrashRecords::open(dir.path());
+        let records = CrashRecords::open(dir.path(), true);
         assert!(records.is_poison(range(4, 5)) && !records.is_poison(range(3, 4)));
         records.clear(range(0, 10));
         assert!(!records.has(range(0, 4)) && records.is_poison(range(4, 5)));
-        assert!(CrashRecords::open(dir.path()).is_poison(range(4, 5)));
+        assert!(CrashRecords::open(dir.path(), true).is_poison(range(4, 5)));
+    }
+
+    #[test]
+    fn an_end_from_outside_is_no_fault_of_the_record() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..2 * DEATHS {
+            let records = CrashRecords::open(dir.path(), false);
+            assert!(!records.has(range(4, 5)) && !records.is_poison(range(4, 5)));
+            records.begin(range(4, 5));
+        }
+        assert!(!CrashRecords::open(dir.path(), false).has(range(0, 100)));
+        assert!(!CrashRecords::open(dir.path(), true).has(range(0, 100)), "the note is gone");
     }
 
     #[test]
@@ -153,6 +166,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("inserting"), "{").unwrap();
         fs::write(dir.path().join("suspects.json"), "[1]").unwrap();
-        assert!(!CrashRecords::open(dir.path()).has(range(0, 100)));
+        assert!(!CrashRecords::open(dir.path(), true).has(range(0, 100)));
     }
 }

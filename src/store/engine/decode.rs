@@ -1,12 +1,12 @@
 //! The decoding thread of one signal: records in, chunks of rows out.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use uuid::Uuid;
 
 use super::ingest_queue::{IngestQueue, Work};
+use super::panics;
 use super::writer_queue::{DecoderOutput, Rows, WriterQueue};
 use crate::signal::Signal;
 use crate::store::ingest::{Decoder, Limits};
@@ -41,7 +41,7 @@ fn decode(decoder: &mut Decoder, signal: Signal, generation: u64, log: Uuid, rec
     'again: loop {
         let chosen = records.iter().filter(|r| !undecodable.iter().any(|(p, _)| *p == r.position));
         for record in chosen.collect::<Vec<_>>() {
-            match catch_unwind(AssertUnwindSafe(|| decoder.push(record))) {
+            match panics::catch(|| decoder.push(record)) {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => undecodable.push((record.position, e.to_string())),
                 // No record may end the engine. What the decoder had is in doubt: begin anew

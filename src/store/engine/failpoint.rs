@@ -23,6 +23,7 @@ pub const STEPS: &[&str] = &[
     "after_publish",
     "in_swap",
     "after_swap",
+    "received",
     "before_insert",
     "in_insert",
     "after_insert",
@@ -32,27 +33,42 @@ pub const STEPS: &[&str] = &[
 pub const REBUILD_STEPS: &[&str] =
     &["rebuild_begin", "rebuild_read", "rebuild_written", "rebuild_set_aside", "rebuild_done"];
 
+enum Action {
+    Die,
+    Panic,
+    Hang,
+}
+
 struct Armed {
+    action: Action,
     step: String,
     left: AtomicU32,
 }
 
-/// Ends the process with SIGKILL if this step was asked for.
+/// Ends the process with SIGKILL if this step was asked for; panics if it was with `panic ` before
+/// it, and stops the thread for good with `hang `.
 pub fn reach(step: &str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     let Some(armed) = ARMED.get_or_init(|| parse(&std::env::var(VARIABLE).ok()?)) else { return };
-    if armed.step == step && armed.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-        die();
+    if armed.step != step || armed.left.fetch_sub(1, Ordering::Relaxed) != 1 {
+        return;
+    }
+    match armed.action {
+        Action::Die => die(),
+        Action::Panic => panic!("{VARIABLE} asks for it"),
+        Action::Hang => loop {
+            std::thread::park();
+        },
     }
 }
 
-/// The same for a test that has one record kill: `VISPYR_CRASH_AT=insert_position:7` dies whenever
-/// that record is inserted.
+/// The same for a test that has one record crash the process: `VISPYR_CRASH_AT=insert_position:7`
+/// aborts whenever that record is inserted.
 pub fn reach_position(first: u64, after: u64) {
     static POSITION: OnceLock<Option<u64>> = OnceLock::new();
     let parse = || std::env::var(VARIABLE).ok()?.strip_prefix("insert_position:")?.parse().ok();
     if POSITION.get_or_init(parse).is_some_and(|position| (first..after).contains(&position)) {
-        die();
+        std::process::abort();
     }
 }
 
@@ -77,9 +93,14 @@ fn die() -> ! {
 }
 
 fn parse(value: &str) -> Option<Armed> {
+    let (action, value) = match value.split_once(' ') {
+        Some(("panic", rest)) => (Action::Panic, rest),
+        Some(("hang", rest)) => (Action::Hang, rest),
+        _ => (Action::Die, value),
+    };
     let (step, times) = value.split_once(':').unwrap_or((value, "1"));
     if step.is_empty() {
         return None;
     }
-    Some(Armed { step: step.to_owned(), left: AtomicU32::new(times.parse().unwrap_or(1)) })
+    Some(Armed { action, step: step.to_owned(), left: AtomicU32::new(times.parse().unwrap_or(1)) })
 }

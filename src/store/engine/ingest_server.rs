@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::failpoint;
 use super::shared::Shared;
 use super::{EngineError, spawn};
 use crate::signal::Signal;
@@ -147,6 +148,7 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
 fn receive(shared: &Shared, from: &mut impl std::io::Read, logs: &[LogState; 4]) -> Result<(), ProtocolError> {
     while let Some(frame) = read_frame(from)? {
         let Frame::Record(record) = frame else { return Err(ProtocolError::Value("frame of a collector")) };
+        failpoint::reach("received");
         let signal = record.batch.signal as usize;
         shared.ingest_queues[signal].push(logs[signal].id, record);
     }

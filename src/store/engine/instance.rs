@@ -90,6 +90,11 @@ pub fn is_fatal(error: &duckdb::Error) -> bool {
     text.contains("database has been invalidated") || text.contains("FATAL Error")
 }
 
+/// Whether it was beyond use already, by the doing of somebody else.
+pub fn was_fatal_before(error: &duckdb::Error) -> bool {
+    error.to_string().contains("database has been invalidated")
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {

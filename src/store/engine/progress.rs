@@ -15,7 +15,8 @@ use crate::wal::Position;
 /// Records set aside that nobody has been told of yet; older ones are forgotten.
 const MAX_ASIDE: usize = 10_000;
 
-/// Queries wait no longer than this for what a start has to bring back.
+/// A query waits no longer than this for what a start has to bring back, and a start no longer for
+/// the logs to connect.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A record that can never be stored.
@@ -32,8 +33,9 @@ pub struct Aside {
 }
 
 /// Cursors of all logs that were ever seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LogProgress {
+    started: Instant,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -53,17 +55,24 @@ enum Replay {
     /// No log has connected yet.
     #[default]
     Unknown,
-    /// Until all of these are visible, or it is too late to wait.
-    Until(Positions, Instant),
+    /// Until all of these are visible.
+    Until(Positions),
     /// It is over.
     Done,
+}
+
+/// A question came while rows that were acknowledged are still being read back from the logs.
+#[derive(Debug, thiserror::Error)]
+#[error("the store has started again and still reads back what was acknowledged before: {left} records to go")]
+pub struct StillReplaying {
+    left: u64,
 }
 
 impl LogProgress {
     /// At the start of an engine: what is sealed is visible.
     pub fn new(sealed: Positions) -> Self {
         let state = State { visible: sealed.clone(), sealed, ..State::default() };
-        LogProgress { state: Mutex::new(state), changed: Condvar::new() }
+        LogProgress { started: Instant::now(), state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The logs connect, in the order of [`Signal::ALL`]. Answers up to where each is sealed, no
@@ -85,23 +94,42 @@ impl LogProgress {
             sealed
         });
         if let Replay::Unknown = state.replay {
-            state.replay = Replay::Until(ends, Instant::now() + REPLAY_PATIENCE);
+            state.replay = Replay::Until(ends);
+            self.changed.notify_all();
         }
         sealed
     }
 
-    /// Waits until queries see everything that the logs had when they first connected: not at all
-    /// if none has, and never for long.
-    pub fn wait_for_replay(&self) {
+    /// Waits until queries see everything that the logs had when they first connected. Right after
+    /// the start it waits for them to connect; a store whose collector stays away answers from its
+    /// sealed files.
+    ///
+    /// # Errors
+    /// After [`REPLAY_PATIENCE`]: a short answer must not look like a whole one.
+    pub fn wait_for_replay(&self) -> Result<(), StillReplaying> {
+        let patience = Instant::now() + REPLAY_PATIENCE;
         let mut state = self.state.lock();
-        while let Replay::Until(positions, deadline) = &state.replay {
-            let (deadline, seen) = (*deadline, &state.visible);
-            let done = positions.iter().all(|(log, end)| seen.get(log).is_some_and(|position| position >= end));
-            if done || Instant::now() >= deadline {
-                state.replay = Replay::Done;
-                return;
+        loop {
+            let until = match &state.replay {
+                Replay::Done => return Ok(()),
+                Replay::Unknown => patience.min(self.started + REPLAY_PATIENCE),
+                Replay::Until(ends) => {
+                    let seen = |log| state.visible.get(log).map_or(0, |position| position.0);
+                    let left: u64 = ends.iter().map(|(log, end)| end.0.saturating_sub(seen(log))).sum();
+                    if left == 0 {
+                        state.replay = Replay::Done;
+                        return Ok(());
+                    }
+                    if Instant::now() >= patience {
+                        return Err(StillReplaying { left });
+                    }
+                    patience
+                }
+            };
+            if Instant::now() >= until {
+                return Ok(());
             }
-            self.changed.wait_until(&mut state, deadline);
+            self.changed.wait_until(&mut state, until);
         }
     }
 
@@ -153,5 +181,46 @@ impl LogProgress {
         change(&mut state);
         state.version += 1;
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn logs(next: u64) -> [LogState; 4] {
+        let log = |n, next| LogState { id: Uuid::from_u128(n), oldest: Position(0), next: Position(next) };
+        [log(1, next), log(2, 0), log(3, 0), log(4, 0)]
+    }
+
+    #[test]
+    fn a_question_waits_for_the_logs_and_fails_rather_than_answer_short() {
+        let progress = LogProgress::new(Positions::new());
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| progress.wait_for_replay());
+            progress.attach(&logs(7));
+            let error = asked.join().unwrap().unwrap_err();
+            assert!(error.to_string().contains("7 records to go"), "{error}");
+            let asked = scope.spawn(|| progress.wait_for_replay());
+            progress.visible(Uuid::from_u128(1), Signal::Traces, Position(6));
+            progress.visible(Uuid::from_u128(1), Signal::Traces, Position(7));
+            asked.join().unwrap().unwrap();
+        });
+        let before = Instant::now();
+        progress.attach(&logs(9));
+        progress.wait_for_replay().unwrap();
+        assert!(before.elapsed() < REPLAY_PATIENCE, "what comes later is nobody's wait");
+    }
+
+    #[test]
+    fn a_store_without_a_collector_answers_in_the_end() {
+        let progress = LogProgress::new(Positions::new());
+        let before = Instant::now();
+        progress.wait_for_replay().unwrap();
+        assert!(before.elapsed() >= REPLAY_PATIENCE);
+        let before = Instant::now();
+        progress.wait_for_replay().unwrap();
+        assert!(before.elapsed() < REPLAY_PATIENCE);
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::crash_records::CrashRecords;
 use super::generation::Extent;
+use super::heartbeat::Heartbeat;
 use super::ingest_queue::IngestQueue;
 use super::instance::is_fatal;
 use super::progress::LogProgress;
@@ -20,7 +21,7 @@ use crate::store::Config;
 use crate::store::catalog::File;
 
 /// Exit code of an engine that ends because its DuckDB is beyond use; it is started again.
-const EXIT_FATAL: i32 = 70;
+pub const EXIT_FATAL: i32 = 70;
 
 /// What the views are over.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct Shared {
     pub reserve: Reserve,
     /// Records that can never be stored.
     pub quarantine: Folder,
+    /// Of the writer.
+    pub heartbeat: Heartbeat,
     /// Records that killed the engine.
     pub crash_records: CrashRecords,
 }
@@ -133,7 +136,12 @@ impl Shared {
 
     /// Ends the process: what is in memory is in the logs too, and comes back from there.
     pub fn fatal(&self, why: &str) -> ! {
+        self.end(EXIT_FATAL, why)
+    }
+
+    /// The same with another exit code.
+    pub fn end(&self, code: i32, why: &str) -> ! {
         tracing::error!(why, "the engine ends, to be started again");
-        std::process::exit(EXIT_FATAL);
+        std::process::exit(code);
     }
 }

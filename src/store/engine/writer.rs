@@ -1,6 +1,7 @@
 //! The one thread that inserts. It decides when a generation is full and lets the next one take
 //! over; the sealing itself is the flush thread's.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -12,11 +13,12 @@ use super::crash_records::Range;
 use super::failpoint;
 use super::flush::Job;
 use super::generation::{self, Generation};
-use super::instance::{hot_bytes, is_out_of_memory};
+use super::instance::{hot_bytes, is_fatal, is_out_of_memory, was_fatal_before};
 use super::progress::Aside;
 use super::shared::Shared;
 use super::transaction::{self, TransactionError};
 use super::writer_queue::{Command, DecoderOutput, Event, FlushReply, Rows};
+use super::{EXIT_INSERT, EXIT_MEMORY};
 use crate::signal::Signal;
 use crate::store::ingest::{Chunk, Decoder, Limits};
 use crate::store::schema::Table;
@@ -27,6 +29,9 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Pause before rows that found no memory are tried again.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// How long rows may find no memory before the engine ends: longer than a statement may run.
+const STARVED: Duration = Duration::from_secs(40);
 
 /// DuckDB is asked for its memory metrics no more often than this.
 const MEASURE: Duration = Duration::from_millis(50);
@@ -51,6 +56,8 @@ pub struct Writer {
     waiting: Vec<FlushReply>,
     hot_bytes: u64,
     measured: Instant,
+    /// Since when no rows have found memory.
+    starved: Cell<Option<Instant>>,
 }
 
 impl Writer {
@@ -59,12 +66,27 @@ impl Writer {
         let (stash, asking, waiting) = (VecDeque::new(), Vec::new(), Vec::new());
         let measured = Instant::now();
         let next = None;
-        Writer { shared, db, flush, open, next, sealing: false, stash, asking, waiting, hot_bytes: 0, measured }
+        let starved = Cell::new(None);
+        Writer {
+            starved,
+            shared,
+            db,
+            flush,
+            open,
+            next,
+            sealing: false,
+            stash,
+            asking,
+            waiting,
+            hot_bytes: 0,
+            measured,
+        }
     }
 
     /// Works until it is told to stop.
     pub fn run(mut self) {
         loop {
+            self.shared.heartbeat.beat();
             let room = self.has_room();
             let welcome = self.stash.is_empty() && room || self.next.is_some();
             let patience = if self.stash.is_empty() && room { TICK } else { RETRY };
@@ -198,10 +220,12 @@ impl Writer {
         let tried = (!suspect).then(|| self.insert_noted(range, target, &rows.chunks));
         let (inserted, mut refused) = match tried {
             None => self.insert_singly(target, &rows),
-            Some(Ok(inserted)) => (inserted, Vec::new()),
+            Some(Ok(inserted)) => {
+                self.starved.set(None);
+                (inserted, Vec::new())
+            }
             Some(Err(e)) if is_out_of_memory(&e) => {
-                tracing::warn!(error = %e, "no memory for rows, trying again");
-                self.shared.counters.update(|stats| stats.insert_retries += 1);
+                self.starve(range, &e);
                 return Err(rows);
             }
             Some(Err(e)) => {
@@ -225,6 +249,22 @@ impl Writer {
         failpoint::reach("after_insert");
         self.shared.progress.visible(rows.log, rows.signal, rows.upto);
         Ok(())
+    }
+
+    /// There is no memory for these rows. Statements that take it end by their time limit, and a
+    /// flush gives some back; when neither has helped, only a new process does. Then the note
+    /// stays: the store front knows whether anybody else was there to take the memory.
+    fn starve(&self, range: Range, error: &duckdb::Error) {
+        let since = self.starved.get().unwrap_or_else(Instant::now);
+        if self.starved.replace(Some(since)).is_none() {
+            tracing::warn!(%error, "no memory for rows, trying again");
+        }
+        self.shared.counters.update(|stats| stats.insert_retries += 1);
+        self.shared.heartbeat.beat();
+        if since.elapsed() > STARVED {
+            self.shared.crash_records.begin(range);
+            self.shared.end(EXIT_MEMORY.into(), "no memory for rows for a long time");
+        }
     }
 
     fn account(
@@ -261,6 +301,14 @@ impl Writer {
         self.shared.crash_records.begin(range);
         failpoint::reach_position(range.from.0, range.upto.0);
         let inserted = insert_all(&self.db, into, chunks);
+        if let Err(TransactionError::Work(error) | TransactionError::Broken { error, .. }) = &inserted
+            && is_fatal(error)
+            && !was_fatal_before(error)
+        {
+            // The note stays: these rows have done it.
+            tracing::error!(%error, "an insert spoilt duckdb's instance");
+            self.shared.end(EXIT_INSERT.into(), "duckdb is beyond use");
+        }
         self.shared.crash_records.end();
         self.shared.unbroken(inserted)
     }
@@ -270,6 +318,7 @@ impl Writer {
         let mut sum = [0; Table::ALL.len()];
         let mut refused = Vec::new();
         for record in &rows.records {
+            self.shared.heartbeat.beat();
             if rows.undecodable.iter().any(|(p, _)| *p == record.position) {
                 continue;
             }
@@ -286,8 +335,12 @@ impl Writer {
             let chunks = decoder.take();
             loop {
                 match self.insert_noted(one, target, &chunks) {
-                    Ok(inserted) => sum.iter_mut().zip(inserted).for_each(|(sum, n)| *sum += n),
+                    Ok(inserted) => {
+                        self.starved.set(None);
+                        sum.iter_mut().zip(inserted).for_each(|(sum, n)| *sum += n);
+                    }
                     Err(e) if is_out_of_memory(&e) => {
+                        self.starve(one, &e);
                         super::pause(RETRY);
                         continue;
                     }

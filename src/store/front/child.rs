@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine_client;
 use super::state::{Engine, Kill, State};
-use crate::store::engine::EXIT_FINAL;
+use crate::store::engine::{CRASHED, EXIT_FINAL, EXIT_INSERT, EXIT_MEMORY};
 
 /// An engine that lived this long starts again at once.
 const LIVED_WELL: Duration = Duration::from_secs(5);
@@ -42,27 +42,30 @@ pub struct EngineCommand {
 pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: CancellationToken) {
     let Some(mut kills) = state.kill_requests.lock().take() else { return };
     let mut backoff = Duration::ZERO;
+    let mut crashed = false;
     for number in 1_u64.. {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(backoff) => {}
         }
         let started = Instant::now();
-        let why = match start(&command) {
+        let end = match start(&command, crashed) {
             Ok(mut child) => {
                 // The engine ends when its standard input does, so that it does not outlive a front
                 // that was killed. Taken out, as waiting for a child closes what is left in it.
                 let _lifeline = child.stdin.take();
-                let why = live(&state, &mut child, number, &mut kills, &shutdown).await;
+                let end = live(&state, &mut child, number, &mut kills, &shutdown).await;
                 if shutdown.is_cancelled() {
                     stop(&mut child).await;
                     state.engine.send_replace(Engine::Down { last: number, why: "the store is stopping".to_owned() });
                     return;
                 }
-                why
+                end
             }
-            Err(error) => format!("the engine cannot be started: {error}"),
+            Err(error) => End { why: format!("the engine cannot be started: {error}"), by_insert: crashed },
         };
+        let End { why, by_insert } = end;
+        crashed = by_insert;
         tracing::error!(
             why,
             lived_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -80,8 +83,9 @@ pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: Canc
     }
 }
 
-fn start(command: &EngineCommand) -> std::io::Result<Child> {
+fn start(command: &EngineCommand, crashed: bool) -> std::io::Result<Child> {
     Command::new(&command.program)
+        .envs(crashed.then_some((CRASHED, "1")))
         .args(&command.args)
         .stdin(Stdio::piped())
         // The service manager speaks to this process alone.
@@ -94,14 +98,21 @@ fn start(command: &EngineCommand) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// From the start to the end of one engine; says why it ended.
+/// How an engine ended.
+struct End {
+    why: String,
+    /// Whether records that it was inserting may have caused it.
+    by_insert: bool,
+}
+
+/// From the start to the end of one engine; says how it ended.
 async fn live(
     state: &State,
     child: &mut Child,
     number: u64,
     kills: &mut mpsc::UnboundedReceiver<Kill>,
     shutdown: &CancellationToken,
-) -> String {
+) -> End {
     let pid = child.id().unwrap_or_default();
     let ready = async {
         let started = Instant::now();
@@ -114,8 +125,8 @@ async fn live(
         }
     };
     tokio::select! {
-        status = child.wait() => return describe(status),
-        () = shutdown.cancelled() => return String::new(),
+        status = child.wait() => return End::of(status, true),
+        () = shutdown.cancelled() => return End::asked_for(),
         took = ready => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(pid, number, took_ms, "engine ready");
@@ -125,19 +136,19 @@ async fn live(
     loop {
         tokio::select! {
             status = child.wait() => {
-                let why = describe(status);
-                state.blame(&why, &[]);
-                return why;
+                let end = End::of(status, state.running.lock().is_empty());
+                state.blame(&end.why, None);
+                return end;
             }
-            () = shutdown.cancelled() => return String::new(),
+            () = shutdown.cancelled() => return End::asked_for(),
             Some(kill) = kills.recv() => if kill.number == number {
                 // Clients are answered by the reason, so it comes before the sockets close.
-                state.blame(&kill.why, &kill.suspects);
+                state.blame(&kill.why, kill.suspects.as_deref());
                 state.engine.send_replace(Engine::Down { last: number, why: kill.why.clone() });
                 if let Err(error) = child.kill().await {
                     tracing::error!(%error, pid, "cannot end the engine");
                 }
-                return kill.why;
+                return End { why: kill.why, by_insert: kill.by_insert };
             },
         }
     }
@@ -157,16 +168,31 @@ async fn stop(child: &mut Child) {
     }
 }
 
-fn describe(status: std::io::Result<ExitStatus>) -> String {
-    match status {
-        Err(error) => format!("the engine cannot be waited for: {error}"),
-        Ok(status) => match (status.signal(), status.code()) {
-            (Some(11), _) => "the engine crashed (segmentation fault)".to_owned(),
-            (Some(6), _) => "the engine crashed (abort)".to_owned(),
-            (Some(9), _) => "the engine was killed".to_owned(),
-            (Some(signal), _) => format!("the engine was ended by signal {signal}"),
-            (None, Some(code)) if code == i32::from(EXIT_FINAL) => CANNOT_START.to_owned(),
-            (None, code) => format!("the engine ended with status {}", code.unwrap_or_default()),
-        },
+impl End {
+    /// It was told to stop.
+    fn asked_for() -> Self {
+        End { why: String::new(), by_insert: false }
+    }
+
+    /// By its exit status. A signal that only the process itself raises may be the fault of what it
+    /// inserted, as may want of memory when no statement was there to take it.
+    fn of(status: std::io::Result<ExitStatus>, no_statements: bool) -> Self {
+        let (why, by_insert) = match status {
+            Err(error) => (format!("the engine cannot be waited for: {error}"), false),
+            Ok(status) => match (status.signal(), status.code()) {
+                (Some(11), _) => ("the engine crashed (segmentation fault)".to_owned(), true),
+                (Some(6), _) => ("the engine crashed (abort)".to_owned(), true),
+                (Some(9), _) => ("the engine was killed".to_owned(), false),
+                (Some(signal @ (4 | 7 | 8)), _) => (format!("the engine crashed (signal {signal})"), true),
+                (Some(signal), _) => (format!("the engine was ended by signal {signal}"), false),
+                (None, Some(code)) if code == i32::from(EXIT_FINAL) => (CANNOT_START.to_owned(), false),
+                (None, Some(code)) if code == i32::from(EXIT_INSERT) => ("rows spoilt the engine".to_owned(), true),
+                (None, Some(code)) if code == i32::from(EXIT_MEMORY) => {
+                    ("the engine found no memory for rows".to_owned(), no_statements)
+                }
+                (None, code) => (format!("the engine ended with status {}", code.unwrap_or_default()), false),
+            },
+        };
+        End { why, by_insert }
     }
 }

@@ -1,5 +1,5 @@
-//! Looks at the engine from outside while it runs statements: a statement that ignores its
-//! interrupt, and memory that grows past the limit, end with the engine.
+//! Looks at the engine from outside: a statement that ignores its interrupt, memory that stays
+//! past the limit, and a writer or readers that hang end with the engine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::engine_client;
 use super::state::{Engine, Kill, State};
 
-/// How often memory is looked at while statements run: a single call can take a gigabyte in a
+/// How often memory is looked at: a single call can take a gigabyte in a
 /// third of a second.
 const EVERY: Duration = Duration::from_millis(20);
 
@@ -44,7 +44,7 @@ async fn memory(state: &State) {
     let mut over_since: Option<Instant> = None;
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some((number, pid)) = up(state).filter(|_| !state.running.lock().is_empty()) else {
+        let Some((number, pid)) = up(state) else {
             over_since = None;
             continue;
         };
@@ -59,14 +59,12 @@ async fn memory(state: &State) {
                 resident >> 20,
                 limit >> 20
             );
-            let asked = state
-                .running
-                .lock()
-                .iter()
-                .filter(|(_, s)| s.interrupted.is_some())
-                .map(|(id, _)| id.clone())
-                .collect();
-            state.kill(Kill { why, suspects: asked, number });
+            let (asked, none_runs): (Vec<String>, bool) = {
+                let running = state.running.lock();
+                let asked = running.iter().filter(|(_, s)| s.interrupted.is_some()).map(|(id, _)| id.clone());
+                (asked.collect(), running.is_empty())
+            };
+            state.kill(Kill { why, suspects: Some(asked), by_insert: none_runs, number });
             over_since = None;
             let _ = state.end_of(number, Duration::from_secs(5)).await;
             continue;
@@ -126,7 +124,7 @@ async fn time(state: &State) {
         let why = format!(
             "a statement ran on past the time limit of {limit} (sql.time_limit) and ignored its interrupt; the engine was started again"
         );
-        state.kill(Kill { why, suspects, number });
+        state.kill(Kill { why, suspects: Some(suspects), by_insert: false, number });
         let _ = state.end_of(number, Duration::from_secs(5)).await;
     }
 }
@@ -136,9 +134,16 @@ async fn health(state: &State) {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let Some((number, _)) = up(state) else { continue };
         let answer = engine_client::ask(state, engine_client::get("/-/healthy"), SILENCE).await;
-        if answer.is_none() && up(state).is_some_and(|(now, _)| now == number) {
-            let why = format!("the engine did not answer for {} s and was started again", SILENCE.as_secs());
-            state.kill(Kill { why, suspects: Vec::new(), number });
+        let why = match answer {
+            Some(answer) if answer.status().is_success() => continue,
+            Some(answer) => String::from_utf8_lossy(answer.body()).trim().to_owned(),
+            None => format!("the engine did not answer for {} s", SILENCE.as_secs()),
+        };
+        if up(state).is_some_and(|(now, _)| now == number) {
+            let why = format!("{why}, and was started again");
+            let by_insert = state.running.lock().is_empty();
+            state.kill(Kill { why, suspects: None, by_insert, number });
+            let _ = state.end_of(number, Duration::from_secs(5)).await;
         }
     }
 }

@@ -135,7 +135,7 @@ async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
         Ok(response) => {
             if response.headers().contains_key(FATAL) {
                 let why = "a statement spoilt the database instance; the engine was started again".to_owned();
-                state.kill(Kill { why, suspects: vec![id], number });
+                state.kill(Kill { why, suspects: Some(vec![id]), by_insert: false, number });
                 // Off the list only when the supervisor has blamed it.
                 let _ = state.end_of(number, Duration::from_secs(5)).await;
             } else if response.status().is_success() {

@@ -47,8 +47,10 @@ pub struct Statement {
 pub struct Kill {
     /// Why, for clients and the journal.
     pub why: String,
-    /// Ids of the statements to blame; empty if it may have been any that runs.
-    pub suspects: Vec<String>,
+    /// Ids of the statements to blame; `None` if it may have been any that runs.
+    pub suspects: Option<Vec<String>>,
+    /// Whether records that were being inserted may have caused it, for want of a statement.
+    pub by_insert: bool,
     /// The number of the engine that is meant.
     pub number: u64,
 }
@@ -122,11 +124,11 @@ impl State {
     }
 
     /// The engine has ended: what ran goes to the journal, and who is to blame is remembered.
-    pub fn blame(&self, why: &str, suspects: &[String]) {
+    pub fn blame(&self, why: &str, suspects: Option<&[String]>) {
         let running = self.running.lock();
         let mut crash_statements = self.crash_statements.lock();
         for (id, statement) in running.iter() {
-            let suspect = suspects.is_empty() || suspects.contains(id);
+            let suspect = suspects.is_none_or(|suspects| suspects.contains(id));
             let deaths = if suspect { crash_statements.record(fingerprint(&statement.text)) } else { 0 };
             let text: String = statement.text.chars().take(LOGGED).collect();
             let ran_ms = u64::try_from(statement.started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -5,7 +5,7 @@
 //! | `POST /api/v1/sql` | the statement's rows, by `Accept` |
 //! | `GET /api/v1/sql` | ids of the statements that run, with the milliseconds they have run |
 //! | `DELETE /api/v1/sql/ID` | interrupts the statement whose `x-vispyr-query` was ID |
-//! | `GET /-/healthy` | 200 if the instance answers a query |
+//! | `GET /-/healthy` | 200 if the writer comes round and a new connection answers a query |
 //! | `GET /stats` | the engine's metrics as JSON |
 
 use std::sync::Arc;
@@ -51,6 +51,11 @@ const HOLD: usize = 1 << 20;
 pub trait Engine: Send + Sync + 'static {
     /// Metrics for `GET /stats`.
     fn stats(&self) -> serde_json::Value;
+    /// Whether writer and readers get on. Blocks.
+    ///
+    /// # Errors
+    /// Who does not.
+    fn health(&self) -> Result<(), String>;
     /// The instance is spoilt: end the process.
     fn fatal(&self, message: &str);
 }
@@ -86,7 +91,11 @@ async fn answer(request: Request<Incoming>, service: Service, engine: Arc<dyn En
             }
             json(StatusCode::OK, &stats)
         }
-        (&Method::GET, "/-/healthy") => plain(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/-/healthy") => match tokio::task::spawn_blocking(move || engine.health()).await {
+            Ok(Ok(())) => plain(StatusCode::OK, "ok\n"),
+            Ok(Err(why)) => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
+            Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is stopping\n"),
+        },
         (&Method::GET, "/api/v1/sql") => {
             let running: serde_json::Map<_, _> =
                 service.elapsed().into_iter().map(|(id, ms)| (id, ms.into())).collect();

@@ -40,6 +40,14 @@ pub trait Connect: Send + Sync + 'static {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Waits until everything is visible that an answer has to be made from.
+    ///
+    /// # Errors
+    /// If that takes too long.
+    fn wait_until_whole(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl<F> Connect for F
@@ -335,6 +343,7 @@ impl Job {
             warnings: inner.connect.warnings(),
         };
         let sql = run.judge(&self.query)?;
+        inner.connect.wait_until_whole().map_err(SqlError::Unavailable)?;
         let connection = inner.connect.connect().map_err(|e| SqlError::from_duckdb(&e, ""))?;
         // The watcher waits for this, so it is there.
         let _ = connected.send(connection.interrupt_handle());

@@ -50,7 +50,8 @@ fn engine_process() {
     if let Ok(bytes) = std::env::var(MEMORY_LIMIT) {
         config.memory_limit = bytes.parse().unwrap();
     }
-    let engine = match Engine::open(&config, &data_dir) {
+    engine::panics::end_the_process();
+    let engine = match Engine::open(&config, &data_dir, std::env::var_os(engine::CRASHED).is_some()) {
         Ok(engine) => engine,
         Err(e) => {
             println!("\n=refused {e}");
@@ -70,6 +71,7 @@ fn engine_process() {
             ".flush" => engine.flush().map(|()| "flushed".to_owned()),
             ".verify" => engine.verify().map(|()| "compared".to_owned()).map_err(|e| e.to_string()),
             ".warnings" => Ok(engine.warnings().join("|")),
+            ".health" => engine.health().map(|()| "well".to_owned()),
             ".stats" => Ok(serde_json::to_string(&engine.stats()).unwrap()),
             sql => query(&engine, sql).map_err(|e| e.to_string()),
         };
