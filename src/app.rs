@@ -4,7 +4,7 @@
 //! store comes up, then exporters and receivers, then `READY=1`. A store that is slow holds the
 //! receivers back for a moment only: the logs keep what it has not had. Order of stop: the ports
 //! close and what is in flight is answered, the exporters hand over what they can, the store ends,
-//! the logs are closed; each within its share of ten seconds.
+//! the logs are closed; each within its share of two seconds.
 
 mod addresses;
 mod admission_metrics;
@@ -53,8 +53,9 @@ use supervisor::Told;
 use crate::config::Config;
 use crate::telemetry::recent::Recent;
 
-/// How long all of the services together may take to stop; a little is left for what may hang then.
-const STOP_WITHIN: Duration = Duration::from_secs(9);
+/// How long all of the services together may take to stop. What is cut then is not lost: it was not
+/// acknowledged, or it is in the logs.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What runs in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

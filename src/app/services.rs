@@ -44,6 +44,12 @@ use crate::web;
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
 const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
 
+/// By which part of the time for a stop each stage has to be over.
+const DEMO_SHARE: f64 = 0.1;
+const RECEIVERS_SHARE: f64 = 0.5;
+const EXPORTERS_SHARE: f64 = 0.6;
+const STORE_SHARE: f64 = 0.95;
+
 /// Services that are stopped together.
 #[derive(Debug, Default)]
 struct Stage {
@@ -76,6 +82,7 @@ pub struct Services {
     store: Stage,
     web: Stage,
     logs: Option<Logs>,
+    front: Option<front::Heartbeat>,
     /// For a change of the config.
     reload: Option<Reload>,
     ends: mpsc::UnboundedSender<&'static str>,
@@ -102,6 +109,7 @@ impl Services {
             store: Stage::default(),
             web: Stage::default(),
             logs: None,
+            front: None,
             reload: None,
             ends,
             ended,
@@ -190,11 +198,8 @@ impl Services {
             tracing::warn!("the store does not answer yet; what arrives is kept in the logs");
         }
         services.state.done("store");
-        tokio::spawn(watchdog::run(
-            services.logs.clone(),
-            client.filter(|_| roles.store),
-            services.web.shutdown.clone(),
-        ));
+        let parts = watchdog::Parts { logs: services.logs.clone(), front: services.front.clone() };
+        tokio::spawn(watchdog::run(parts, services.web.shutdown.clone()));
         Ok(services)
     }
 
@@ -216,10 +221,11 @@ impl Services {
         true
     }
 
-    fn start_store(&self, settings: &Settings, open: &mut OpenPorts, places: &Places) -> anyhow::Result<()> {
+    fn start_store(&mut self, settings: &Settings, open: &mut OpenPorts, places: &Places) -> anyhow::Result<()> {
         let Some((listener, (acceptor, authenticator))) = open.take("sql") else { return Ok(()) };
         let port = front::Port { listener, acceptor, authenticator, connections: places.sql.clone() };
         let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
+        self.front = Some(config.heartbeat.clone());
         let run = front::run(config, port, store_start::engine_command(settings)?, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
         Ok(())
@@ -309,11 +315,14 @@ impl Services {
         let begin = Instant::now();
         let until = |part: f64| begin + within.mul_f64(part);
         self.state.gone("the end: it is stopping");
+        // The demo may send the rest of what it has while the receivers are there, and a little longer
+        // than that it is not waited for.
         self.demo.shutdown.cancel();
-        self.receivers.stop("receivers", until(0.4)).await;
-        self.exporters.stop("exporters", until(0.5)).await;
-        // The engine seals what it has, which takes most of the time; without that it replays.
-        self.store.stop("store", until(0.9)).await;
+        self.demo.tasks.close();
+        let _ = tokio::time::timeout_at(until(DEMO_SHARE).into(), self.demo.tasks.wait()).await;
+        self.receivers.stop("receivers", until(RECEIVERS_SHARE)).await;
+        self.exporters.stop("exporters", until(EXPORTERS_SHARE)).await;
+        self.store.stop("store", until(STORE_SHARE)).await;
         if let Some(logs) = self.logs.clone() {
             let closed = tokio::task::spawn_blocking(move || {
                 std::thread::scope(|threads| {

@@ -66,6 +66,7 @@ impl Sender {
                     clients: clients.clone(),
                     report: Arc::clone(&report),
                     give_up: give_up.clone(),
+                    stop: stop.clone(),
                     trouble: false,
                 };
                 workers.spawn(worker.run(payloads));
@@ -108,6 +109,7 @@ struct Worker {
     clients: Clients,
     report: Arc<Mutex<Report>>,
     give_up: CancellationToken,
+    stop: CancellationToken,
     trouble: bool,
 }
 
@@ -129,7 +131,8 @@ impl Worker {
                 Outcome::Accepted { rejected } => return self.accepted(&payload, rejected),
                 Outcome::Refused { why } => return self.refused(&payload, why),
                 Outcome::Again { why, after } => {
-                    if !self.trouble {
+                    // At the end the receivers may be gone first, which is no news.
+                    if !self.trouble && !self.stop.is_cancelled() {
                         tracing::warn!(what = payload.kind, error = why, "the receiver does not take it, trying again");
                         self.trouble = true;
                     }

@@ -82,12 +82,9 @@ pub mod writer_queue;
 /// Stack of the threads that call DuckDB: it recurses over expressions and nested values.
 const STACK: usize = 16 << 20;
 
-/// How long a graceful end may spend on sealing what is in memory.
-const LAST_FLUSH: Duration = Duration::from_secs(6);
-
-/// Below this a graceful end seals nothing: the next start has it back from the log in no time,
-/// and a small file stays small for ever.
-const WORTH_SEALING: u64 = 16 << 20;
+/// How long a graceful end may take. Nothing is sealed for it: the next start has the rows that are
+/// in memory back from the logs.
+const END_WITHIN: Duration = Duration::from_millis(600);
 
 /// Why the engine could not start.
 #[derive(Debug, thiserror::Error)]
@@ -364,7 +361,8 @@ pub struct Options {
 }
 
 /// Runs the engine process until `shutdown`: opens the store, serves `ingest.sock`, lets `ask`
-/// serve the questions, and on the way out seals what is worth it. SIGUSR1 seals what is there.
+/// serve the questions. Rows that are not sealed at its end come back from the logs. SIGUSR1 seals what
+/// is there.
 pub async fn run(
     options: Options,
     ask: impl FnOnce(&Arc<Engine>) -> Result<(), EngineError>,
@@ -380,15 +378,18 @@ pub async fn run(
     shutdown.cancelled().await;
     flushes.abort();
     server.stop();
-    if engine.stats().hot_bytes >= WORTH_SEALING {
-        let last = engine.clone();
-        match tokio::time::timeout(LAST_FLUSH, tokio::task::spawn_blocking(move || last.flush())).await {
-            Ok(Ok(Ok(()))) => tracing::info!("hot rows sealed"),
-            _ => tracing::warn!("hot rows not sealed in time: they come back from the logs"),
-        }
-    }
     let _ = std::fs::remove_file(&socket);
-    tokio::task::block_in_place(|| engine.close());
+    // A seal that runs cannot be waited for, and need not be: what it leaves is swept at the start.
+    // So the threads are closed by one of their own, which ends with the process at the latest.
+    let (closed, end) = tokio::sync::oneshot::channel();
+    let _closing = spawn("close", move || {
+        engine.close();
+        // Nobody waits any more if this fails.
+        let _ = closed.send(());
+    })?;
+    if tokio::time::timeout(END_WITHIN, end).await.is_err() {
+        tracing::info!("ending while a generation is being sealed; its rows come back from the logs");
+    }
     Ok(())
 }
 

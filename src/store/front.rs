@@ -11,6 +11,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`child`] | starting the engine, again and again, and ending it |
+//! | [`heartbeat`] | a sign that the front goes on, for the watchdog |
 //! | [`monitor`] | time and memory, seen from outside |
 //! | [`proxy`] | HTTP in, HTTP out |
 //! | [`engine_client`] | one request to the engine |
@@ -31,11 +32,13 @@ use crate::store::sql;
 pub mod child;
 pub mod crash_statements;
 pub mod engine_client;
+pub mod heartbeat;
 pub mod monitor;
 pub mod proxy;
 pub mod state;
 
 pub use child::EngineCommand;
+pub use heartbeat::Heartbeat;
 
 use state::State;
 
@@ -49,6 +52,8 @@ pub struct Config {
     pub engine_memory: u64,
     /// Where the engine answers.
     pub query_socket: PathBuf,
+    /// Tells that the front goes on.
+    pub heartbeat: Heartbeat,
     /// How long past the time limit a statement may go on before the engine is ended.
     pub grace: Duration,
 }
@@ -60,6 +65,7 @@ impl Config {
             sql: sql.clone(),
             engine_memory: store.memory_limit.as_u64() + sql.memory_limit.as_u64(),
             query_socket: store.query_socket(data_dir),
+            heartbeat: Heartbeat::default(),
             grace: Duration::from_secs(2),
         }
     }

@@ -25,6 +25,7 @@ mod rules;
 mod sealing;
 mod sql;
 mod sql_gates;
+mod stopping;
 mod store;
 mod store_crash;
 mod store_damage;

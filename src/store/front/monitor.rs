@@ -99,6 +99,7 @@ async fn time(state: &State) {
     let limit = state.config.sql.time_limit + state.config.grace;
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
+        state.config.heartbeat.beat();
         let Some((number, _)) = up(state) else { continue };
         let late = state.running.lock().values().any(|statement| statement.started.elapsed() > limit);
         if !late {
