@@ -11,6 +11,7 @@
 //! | `body` | a request's body in one piece, with as few copies as possible |
 //! | `compression` | inflating within a limit |
 //! | `ingest` | check, append, keep the ledger |
+//! | `path` | paths with slashes too many |
 //! | `refusal` | why a request was not taken, as gRPC and as HTTP status |
 //! | `reply` | response bodies |
 //!
@@ -28,6 +29,7 @@ mod ingest;
 mod otlp;
 pub mod otlp_grpc;
 pub mod otlp_http;
+mod path;
 pub mod pyroscope;
 mod refusal;
 pub mod remote_write;

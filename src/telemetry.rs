@@ -9,9 +9,11 @@ pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod recent;
+pub mod refusals;
 pub mod text;
 mod totals;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -38,6 +40,13 @@ struct ReceiverLabels {
 struct RefusalLabels {
     receiver: &'static str,
     signal: &'static str,
+    reason: &'static str,
+}
+
+/// Labels of a refused request that was for no signal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OtherLabels {
+    receiver: &'static str,
     reason: &'static str,
 }
 
@@ -133,6 +142,8 @@ struct Inner {
     answers: Family<AnswerLabels, Counter>,
     retried: Amount<DestinationLabels>,
     invalid_ids: Family<ReceiverLabels, Counter>,
+    refused_others: Family<OtherLabels, Counter>,
+    refusals: refusals::Refusals,
 }
 
 impl Default for Telemetry {
@@ -171,6 +182,12 @@ impl Telemetry {
             "Spans taken and kept although their trace or span id is zero or of the wrong length",
             invalid_ids.clone(),
         );
+        let refused_others = Family::<OtherLabels, Counter>::default();
+        registry.register(
+            "other_refused_requests",
+            "Refused requests that were for no signal: an unknown path, a wrong method or port, a preflight",
+            refused_others.clone(),
+        );
         Telemetry {
             inner: Arc::new(Inner {
                 registry: parking_lot::Mutex::new(root),
@@ -186,6 +203,8 @@ impl Telemetry {
                 answers,
                 retried,
                 invalid_ids,
+                refused_others,
+                refusals: refusals::Refusals::default(),
             }),
         }
     }
@@ -213,6 +232,17 @@ impl Telemetry {
     pub fn refused(&self, receiver: &'static str, signal: Signal, reason: &'static str, items: u64, bytes: u64) {
         self.inner.totals.refused[signal as usize].add(items, bytes);
         self.inner.refused.add(&RefusalLabels { receiver, signal: signal.name(), reason }, items, bytes);
+    }
+
+    /// A request that was for no signal was refused: it is not in the ledger.
+    pub fn refused_other(&self, receiver: &'static str, reason: &'static str, why: &str, peer: Option<SocketAddr>) {
+        self.inner.refused_others.get_or_create(&OtherLabels { receiver, reason }).inc();
+        self.inner.refusals.note((receiver, "", reason), why, peer, true);
+    }
+
+    /// Why requests were refused.
+    pub fn refusals(&self) -> &refusals::Refusals {
+        &self.inner.refusals
     }
 
     /// A destination accepted this much.

@@ -27,6 +27,10 @@ pub struct Status {
     pub store: serde_json::Value,
     /// Resident memory of this process.
     pub resident_bytes: u64,
+    /// Why requests were refused, the latest first: receiver, signal, reason, requests, the last one's
+    /// reason, time and sender.
+    #[serde(default)]
+    pub refusals: serde_json::Value,
     /// The last warnings and errors, oldest first: time in nanoseconds since the Unix epoch,
     /// level, module, message.
     pub last_errors: serde_json::Value,

@@ -173,6 +173,7 @@ impl AppView {
             disk: Disk::of(&self.data_dir),
             store,
             resident_bytes: Usage::own().resident_bytes,
+            refusals: serde_json::to_value(self.telemetry.refusals().all()).unwrap_or_default(),
             last_errors: serde_json::to_value(self.recent.entries()).unwrap_or_default(),
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn authenticate<B>(
     let Err(denied) = pipeline.authenticator.authenticate(request.headers()) else { return Ok(()) };
     let refusal = Refusal::Unauthenticated(denied);
     if let Some(signal) = signal.filter(|_| request.method() == Method::POST) {
-        Tally::new(&pipeline.telemetry, receiver, signal).refuse(&refusal);
+        Tally::new(&pipeline.telemetry, receiver, signal).of(request).refuse(&refusal);
     }
     Err(refusal)
 }

@@ -1,7 +1,10 @@
 //! From a complete body to the log: check it without decoding, append it as it came, keep the
 //! ledger.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
+use http::Request;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -10,6 +13,7 @@ use super::admission::Reservation;
 use super::body::{self, Received};
 use super::compression;
 use super::refusal::Refusal;
+use crate::net::server::Peer;
 use crate::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
 use crate::telemetry::Telemetry;
 
@@ -30,13 +34,20 @@ pub(crate) struct Tally {
     pub(crate) items: u64,
     /// Bytes of the body as it came.
     pub(crate) bytes: u64,
+    peer: Option<SocketAddr>,
     open: bool,
 }
 
 impl Tally {
     /// A request of which nothing is known yet.
     pub(crate) fn new(telemetry: &Telemetry, receiver: &'static str, signal: Signal) -> Self {
-        Tally { telemetry: telemetry.clone(), receiver, signal, items: 0, bytes: 0, open: true }
+        Tally { telemetry: telemetry.clone(), receiver, signal, items: 0, bytes: 0, peer: None, open: true }
+    }
+
+    /// Of this request: whom the log names.
+    pub(crate) fn of<B>(mut self, request: &Request<B>) -> Self {
+        self.peer = peer(request);
+        self
     }
 
     /// It is on disk, or there was nothing in it.
@@ -53,28 +64,29 @@ impl Tally {
 
     /// It was not taken.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
-        self.count_refused(refusal.reason());
-        tracing::debug!(
-            receiver = self.receiver,
-            signal = self.signal.name(),
-            bytes = self.bytes,
-            %refusal,
-            "request refused"
-        );
+        // The authenticator logs those itself.
+        let log = !matches!(refusal, Refusal::Unauthenticated(_));
+        self.count_refused(refusal.reason(), &refusal.to_string(), log);
     }
 
-    fn count_refused(&mut self, reason: &'static str) {
+    fn count_refused(&mut self, reason: &'static str, why: &str, log: bool) {
         self.open = false;
         self.telemetry.received(self.receiver, self.signal, self.items, self.bytes);
         self.telemetry.refused(self.receiver, self.signal, reason, self.items, self.bytes);
+        self.telemetry.refusals().note((self.receiver, self.signal.name(), reason), why, self.peer, log);
     }
+}
+
+/// Who sent a request.
+pub(crate) fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
+    request.extensions().get::<Peer>().map(|peer| peer.0)
 }
 
 impl Drop for Tally {
     /// The client went away in the middle.
     fn drop(&mut self) {
         if self.open {
-            self.count_refused("cancelled");
+            self.count_refused("cancelled", "the client went away before it was answered", false);
         }
     }
 }

@@ -74,11 +74,10 @@ pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: Cancella
             if is_grpc(request.headers()) || request.version() == http::Version::HTTP_2 {
                 return handle(request, &pipeline, NAME).await;
             }
+            let why = "this port takes OTLP over gRPC; OTLP over HTTP has a port of its own, by default 4318";
+            pipeline.telemetry.refused_other(NAME, "wrong_port", why, ingest::peer(&request));
             net::drain_body(request.into_body());
-            reply::text(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "this port takes OTLP over gRPC; OTLP over HTTP has a port of its own, by default 4318",
-            )
+            reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
         }
     };
     server::serve(NAME, port, connections, shutdown, handler).await;
@@ -119,11 +118,27 @@ pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline, rece
             Err(path) => status::unimplemented(&format!("unknown method {path}")),
         };
     };
-    let tally = Tally::new(&pipeline.telemetry, receiver, signal);
+    let tally = Tally::new(&pipeline.telemetry, receiver, signal).of(&request);
     match export(request, signal, pipeline, tally).await {
         Ok(()) => status::ok(Bytes::from_static(&[0; PREFIX])),
         Err(refusal) => status::refused(&refusal),
     }
+}
+
+/// Answers a call at a port that takes another protocol, so that gRPC clients show why.
+pub(super) fn wrong_port(
+    request: Request<Incoming>,
+    pipeline: &Pipeline,
+    receiver: &'static str,
+    why: &'static str,
+) -> Response<Reply> {
+    let refusal = Refusal::WrongPort(why);
+    match signal_of(request.uri().path()) {
+        Some(signal) => Tally::new(&pipeline.telemetry, receiver, signal).of(&request).refuse(&refusal),
+        None => pipeline.telemetry.refused_other(receiver, refusal.reason(), why, ingest::peer(&request)),
+    }
+    net::drain_body(request.into_body());
+    status::refused(&refusal)
 }
 
 fn signal_of(path: &str) -> Option<Signal> {

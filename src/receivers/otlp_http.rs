@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tonic_types::pb;
 
 use super::authenticate::authenticate;
-use super::cors::Cors;
+use super::cors::{Cors, Preflight};
 use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, otlp};
+use super::{Pipeline, otlp, otlp_grpc, path};
 use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 
@@ -57,6 +57,12 @@ impl Default for Config {
 /// Its name in the ledger.
 const NAME: &str = "otlp_http";
 
+/// For a gRPC call.
+const NOT_GRPC: &str = "this port takes OTLP over HTTP; OTLP over gRPC has a port of its own, by default 4317";
+
+/// What a gzip file begins with (RFC 1952, section 2.3.1). No message of OTLP does, in protobuf or JSON.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
 /// Receives until `shutdown`, and returns once what is in flight is answered.
 pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, shutdown: CancellationToken) {
     let port = (listener, pipeline.acceptor.clone());
@@ -67,8 +73,15 @@ pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, sh
         async move {
             let origin = cors.origin(request.headers());
             let mut response = match cors.preflight(&request) {
-                Some(response) => response,
-                None => match signal_of(request.uri().path()) {
+                Preflight::Allowed(response) => response,
+                Preflight::Refused(why) => {
+                    pipeline.telemetry.refused_other(NAME, "preflight", &why, ingest::peer(&request));
+                    reply::text(StatusCode::FORBIDDEN, why)
+                }
+                Preflight::No if otlp_grpc::is_grpc(request.headers()) => {
+                    otlp_grpc::wrong_port(request, &pipeline, NAME, NOT_GRPC)
+                }
+                Preflight::No => match signal_of(request.uri().path()) {
                     Some(signal) => handle(request, signal, &pipeline, NAME).await,
                     None => not_found(request, &pipeline),
                 },
@@ -82,7 +95,7 @@ pub async fn serve(listener: TcpListener, config: Config, pipeline: Pipeline, sh
 
 /// The signal that this path is for.
 pub(super) fn signal_of(path: &str) -> Option<Signal> {
-    Some(match path {
+    Some(match &*path::plain(path) {
         "/v1/traces" => Signal::Traces,
         "/v1/metrics" => Signal::Metrics,
         "/v1/logs" => Signal::Logs,
@@ -100,6 +113,7 @@ fn not_found(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply>
         "nothing at {}; this port takes POST /v1/traces, /v1/metrics, /v1/logs and /v1development/profiles",
         request.uri().path()
     );
+    pipeline.telemetry.refused_other(NAME, "not_found", &message, ingest::peer(&request));
     net::drain_body(request.into_body());
     reply::text(StatusCode::NOT_FOUND, message)
 }
@@ -150,10 +164,12 @@ pub(super) async fn handle(
         return encoding.map_or_else(|_| refusal.text(), |encoding| refused(&refusal, encoding));
     }
     if request.method() != Method::POST {
+        let why = format!("{} where POST is due", request.method());
+        pipeline.telemetry.refused_other(receiver, "method", &why, ingest::peer(&request));
         net::drain_body(request.into_body());
         return reply::method_not_allowed("POST");
     }
-    let mut tally = Tally::new(&pipeline.telemetry, receiver, signal);
+    let mut tally = Tally::new(&pipeline.telemetry, receiver, signal).of(&request);
     let encoding = match encoding {
         Ok(encoding) => encoding,
         Err(refusal) => {
@@ -180,8 +196,12 @@ async fn export(
     let deadline = Deadline::ours(pipeline);
     let limit = ingest::limit(pipeline);
     let compression = content_encoding(request.headers());
-    let (compression, received, tally) =
+    let (compression, received, mut tally) =
         ingest::receive(compression, request.into_body(), limit, deadline, pipeline, tally).await?;
+    if compression == Compression::Identity && received.bytes.starts_with(GZIP) {
+        let why = "the body is compressed with gzip, but the header content-encoding: gzip is missing";
+        return tally.settle(Err(Refusal::Malformed(why.to_owned())));
+    }
     let check = match encoding {
         Encoding::Protobuf => otlp::check(signal),
         Encoding::Json => otlp::translate(signal, limit),

@@ -20,7 +20,7 @@ use super::authenticate::authenticate;
 use super::otlp_http;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, otlp_grpc};
+use super::{Pipeline, otlp_grpc, path};
 use crate::net::{self, server};
 use crate::signal::Signal;
 
@@ -70,7 +70,8 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
     if otlp_grpc::is_grpc(request.headers()) {
         return otlp_grpc::handle(request, pipeline, NAME).await;
     }
-    let path = request.uri().path();
+    let path = path::plain(request.uri().path()).into_owned();
+    let path = path.as_str();
     if let Some(signal) = otlp_http::signal_of(path).filter(|signal| *signal == Signal::Profiles) {
         return otlp_http::handle(request, signal, pipeline, NAME).await;
     }
@@ -82,6 +83,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
     if !known {
         let message =
             format!("nothing at {path}; this port takes POST /ingest, {} and /v1development/profiles", push::PATH);
+        pipeline.telemetry.refused_other(NAME, "not_found", &message, super::ingest::peer(&request));
         net::drain_body(request.into_body());
         return reply::text(StatusCode::NOT_FOUND, message);
     }

@@ -42,6 +42,9 @@ pub(crate) enum Refusal {
     /// The content type is not known here.
     #[error("{0}")]
     UnknownMediaType(String),
+    /// The protocol of the request has a port of its own.
+    #[error("{0}")]
+    WrongPort(&'static str),
     /// No room; the word says of what.
     #[error("too many requests in flight ({0}), try again")]
     Busy(&'static str),
@@ -81,6 +84,7 @@ impl Refusal {
             Refusal::TooLarge { .. } => "too_large",
             Refusal::UnknownEncoding(_) => "unknown_encoding",
             Refusal::UnknownMediaType(_) => "unknown_media_type",
+            Refusal::WrongPort(_) => "wrong_port",
             Refusal::Busy(_) => "busy",
             Refusal::Log(AppendError::Full(_)) => "log_full",
             Refusal::Log(_) => "log",
@@ -98,7 +102,9 @@ impl Refusal {
             Refusal::Unauthenticated(_) => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Refusal::Malformed(_) | Refusal::BadParameter(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
             Refusal::TooLarge { .. } => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
-            Refusal::UnknownEncoding(_) => (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Refusal::UnknownEncoding(_) | Refusal::WrongPort(_) => {
+                (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
             Refusal::UnknownMediaType(_) => (Code::InvalidArgument, StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Refusal::Busy(_) | Refusal::Log(_) | Refusal::Overdue => {
                 (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE)

@@ -12,12 +12,12 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Pipeline;
 use super::authenticate::authenticate;
 use super::ingest::{self, Check, Checked, Deadline, Ingest, Tally};
 use super::otlp_http::media_type;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
+use super::{Pipeline, path};
 use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 use crate::wire;
@@ -76,7 +76,7 @@ pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: Cancella
 }
 
 async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
-    let known = matches!(request.uri().path(), "/api/v1/metrics/write" | "/api/v1/write");
+    let known = matches!(&*path::plain(request.uri().path()), "/api/v1/metrics/write" | "/api/v1/write");
     if let Err(refusal) = authenticate(&request, known.then_some(Signal::Metrics), pipeline, NAME) {
         let version = Version::of(request.headers());
         net::drain(request);
@@ -87,6 +87,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
             "nothing at {}; this port takes POST /api/v1/write and /api/v1/metrics/write",
             request.uri().path()
         );
+        pipeline.telemetry.refused_other(NAME, "not_found", &message, ingest::peer(&request));
         net::drain_body(request.into_body());
         return reply::text(StatusCode::NOT_FOUND, message);
     }
@@ -94,7 +95,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
         net::drain_body(request.into_body());
         return reply::method_not_allowed("POST");
     }
-    let tally = Tally::new(&pipeline.telemetry, NAME, Signal::Metrics);
+    let tally = Tally::new(&pipeline.telemetry, NAME, Signal::Metrics).of(&request);
     let version = Version::of(request.headers());
     let second = matches!(version, Ok(Version::V2));
     answer(write(request, version, pipeline, tally).await, second)

@@ -140,7 +140,8 @@ async fn idle_connections_do_not_use_up_the_descriptors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_read_do_not_hold_the_turns() {
-    let vispyr = Vispyr::serve().await;
+    // Long enough that only giving way explains an answer before the deadline.
+    let vispyr = Vispyr::start(Options::config("[sql]\ntime_limit = \"10m\"")).await;
     let statement = "SELECT repeat('x', 1000) FROM range(100000)";
     let length = statement.len();
     let request = format!("POST /api/v1/sql HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{statement}");
@@ -150,9 +151,7 @@ async fn clients_that_do_not_read_do_not_hold_the_turns() {
     }
     let running = || async { (vispyr.metric("vispyr_sql_running", &[]).await >= 4.0).then_some(()) };
     vispyr.wait("all turns are taken", running).await;
-    let begin = Instant::now();
     assert_eq!(vispyr.count("SELECT 42").await, 42);
-    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

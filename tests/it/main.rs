@@ -20,6 +20,7 @@ mod log_folder;
 mod many_keys;
 mod receivers;
 mod receivers_bad_input;
+mod refusals;
 mod reload;
 mod rules;
 mod sealing;

@@ -15,6 +15,7 @@ pub fn render(status: &Status) -> String {
     let _ = head(&mut text, status);
     let _ = signals(&mut text, &status.signals);
     let _ = store(&mut text, &status.store);
+    let _ = refusals(&mut text, &status.refusals);
     let _ = last_errors(&mut text, &status.last_errors);
     text
 }
@@ -156,6 +157,28 @@ fn store(text: &mut String, store: &Value) -> std::fmt::Result {
             let records = number(&signal["undecodable_records"]);
             writeln!(text, "  {records} records of {name} can never be stored, the last one: {reason}")?;
         }
+    }
+    Ok(())
+}
+
+/// A line for each kind of refusal.
+fn refusals(text: &mut String, refusals: &Value) -> std::fmt::Result {
+    let Some(refusals) = refusals.as_array().filter(|refusals| !refusals.is_empty()) else { return Ok(()) };
+    writeln!(text, "\nrefused requests, by receiver and reason")?;
+    for one in refusals {
+        let word = |field: &str| one[field].as_str().unwrap_or_default();
+        let time = UNIX_EPOCH + Duration::from_nanos(one["last_time"].as_u64().unwrap_or(0));
+        writeln!(
+            text,
+            "  {} {} {}: {}, last {} from {}: {}",
+            word("receiver"),
+            word("signal"),
+            word("reason"),
+            one["requests"].as_u64().unwrap_or(0),
+            humantime::format_rfc3339_seconds(time),
+            one["peer"].as_str().unwrap_or("?"),
+            clean(word("last"))
+        )?;
     }
     Ok(())
 }

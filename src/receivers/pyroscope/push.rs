@@ -24,7 +24,7 @@ pub(super) const PATH: &str = "/push.v1.PusherService/Push";
 
 /// Answers one call.
 pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
-    let tally = Tally::new(&pipeline.telemetry, NAME, Signal::Profiles);
+    let tally = Tally::new(&pipeline.telemetry, NAME, Signal::Profiles).of(&request);
     let json = is_json(request.headers());
     let wants_json = matches!(json, Ok(true));
     match accept(request, json, pipeline, tally).await {
