@@ -117,6 +117,9 @@ impl Catalog {
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
         let sqlite = |source| CatalogError::Sqlite { path: path.to_owned(), source };
         let db = Connection::open(path).map_err(sqlite)?;
+        // The folder is ours alone. Without this SQLite needs a file for others to share, which a
+        // full disk does not give it, and the store would not start.
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
         db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
         // A transaction that has returned survives a power cut.
         db.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
