@@ -17,13 +17,14 @@
 //! - Ids are `BLOB`, as many bytes as the sender gave: short and all-zero ids are kept. An empty
 //!   id is NULL.
 //! - Empty strings that OTLP uses for "not set" are NULL, except names.
+//! - Values of points are `DOUBLE`; an integer that no double holds is in `value_int` as well.
 //! - Counts are `DOUBLE`, for native histograms may be fractional; exact up to 2^53.
 //! - NaN and infinities are kept.
 
 mod columns;
 
 /// Version of the stored columns, noted in each sealed file. A change of any table raises it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The greatest time that is stored: `i64::MAX` itself is DuckDB's `infinity`.
 pub const TIME_MAX: i64 = i64::MAX - 1;
@@ -65,6 +66,8 @@ pub struct Column {
     pub name: &'static str,
     /// Its DuckDB type once sealed.
     pub sql_type: &'static str,
+    /// The [`VERSION`] that added it. Files of an earlier one do not have it.
+    pub since: u32,
 }
 
 impl Column {
@@ -220,6 +223,19 @@ impl Table {
     pub fn column_list(self) -> String {
         let names: Vec<&str> = self.columns().iter().map(|column| column.name).collect();
         names.join(", ")
+    }
+
+    /// The same for a file that was sealed with the columns of `version`: those that came later are NULL.
+    pub fn column_list_of(self, version: u32) -> String {
+        let columns: Vec<String> = self
+            .columns()
+            .iter()
+            .map(|column| match column.since <= version {
+                true => column.name.to_owned(),
+                false => format!("NULL::{} AS {}", column.sql_type, column.name),
+            })
+            .collect();
+        columns.join(", ")
     }
 
     /// A relation of the right columns and no rows, for a view over nothing.

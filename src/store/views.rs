@@ -54,7 +54,7 @@ pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
 }
 
 /// The user's columns of `metric_points`, in order.
-const POINTS: [&str; 26] = [
+const POINTS: [&str; 27] = [
     "time",
     "start_time",
     "metric",
@@ -81,6 +81,7 @@ const POINTS: [&str; 26] = [
     "quantiles",
     "quantile_values",
     "flags",
+    "value_int",
 ];
 
 /// A column of `metric_points` as `stored` has it, or NULL of the right type.
@@ -117,7 +118,7 @@ fn columns(table: Table) -> &'static str {
         Table::Logs => {
             "time, observed_time, severity_number, severity_text, body, service_name, r.resource AS resource, \
              attributes, lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, \
-             scope_name, event_name"
+             scope_name, event_name, body_type"
         }
         Table::Profiles => {
             "lower(hex(profile_id)) AS profile_id, time, duration_ns, profile_type, sample_type, \

@@ -307,7 +307,7 @@ impl Sealer {
         fs::create_dir_all(&full).map_err(|e| io("create", &full, e))?;
         // The new folder's name has to last too, and its parents'.
         folders.extend(full.ancestors().take_while(|p| p.starts_with(sealed)).map(Path::to_owned));
-        let id = Uuid::new_v4();
+        let id = sealed_file::new_id();
         let part = full.join(sealed_file::new_name(id));
         written.push(part.clone());
         failpoint::reach("before_copy");

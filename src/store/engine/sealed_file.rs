@@ -30,6 +30,20 @@ pub const EXTENSION: &str = ".parquet";
 /// What the name of a file ends with that the catalog has not taken yet.
 pub const PART: &str = ".part";
 
+/// An identity for a file: a UUID of version 8, whose last byte is the version of the columns. So a view
+/// knows from the names which files lack a column, without a look into each.
+pub fn new_id() -> Uuid {
+    let mut bytes = *Uuid::new_v4().as_bytes();
+    bytes[15] = u8::try_from(crate::store::schema::VERSION).unwrap_or(u8::MAX);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// The version of the columns of a file of this name. The first did not say it.
+pub fn schema_in(name: &str) -> u32 {
+    let id = name.split_at_checked(36).and_then(|(id, _)| Uuid::parse_str(id).ok());
+    id.filter(|id| id.get_version_num() == 8).map_or(1, |id| u32::from(id.as_bytes()[15]))
+}
+
 /// Name of a file while its content is being written.
 pub fn new_name(id: Uuid) -> String {
     format!("{id}{EXTENSION}{PART}")
@@ -168,6 +182,14 @@ pub fn checksum(path: &Path, go_on: impl Fn() -> bool) -> io::Result<Option<(u64
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_tell_the_version_of_the_columns() {
+        assert_eq!(schema_in(&name(new_id(), 1)), crate::store::schema::VERSION);
+        assert_eq!(schema_in(&name(Uuid::new_v4(), 1)), 1);
+        assert_eq!(schema_in(&format!("{}.parquet", Uuid::new_v4())), 1);
+        assert_eq!(schema_in("x"), 1);
+    }
 
     #[test]
     fn names_tell_the_checksum_and_whose_they_are() {

@@ -45,6 +45,20 @@ impl<'a> AnyValue<'a> {
         Ok(value)
     }
 
+    /// Its type as OpenTelemetry calls it.
+    pub(crate) fn type_name(self) -> &'static str {
+        match self {
+            AnyValue::Empty => "empty",
+            AnyValue::Text(_) => "string",
+            AnyValue::Bool(_) => "bool",
+            AnyValue::Int(_) => "int",
+            AnyValue::Double(_) => "double",
+            AnyValue::Bytes(_) => "bytes",
+            AnyValue::Array(_) => "array",
+            AnyValue::Map(_) => "map",
+        }
+    }
+
     /// The value as text: strings as they are, bytes in hex, everything else as JSON.
     pub(crate) fn to_text(self) -> Result<String, ProtoError> {
         let mut out = String::new();

@@ -23,6 +23,7 @@ rows! {
         attributes: Blob,
         trace_id: Blob,
         span_id: Blob,
+        body_type: Text,
     }
 }
 
@@ -107,9 +108,17 @@ impl<'a> LogRecord<'a> {
         rows.severity_number.push((self.severity_number != 0).then_some(self.severity_number));
         rows.severity_text.push_set(self.severity_text);
         match self.body.map(AnyValue::read).transpose()? {
-            None | Some(AnyValue::Empty) => rows.body.push(None),
-            Some(AnyValue::Text(text)) => rows.body.push(Some(text)),
-            Some(other) => rows.body.push(Some(&other.to_text()?)),
+            None | Some(AnyValue::Empty) => {
+                rows.body.push(None);
+                rows.body_type.push(None);
+            }
+            Some(value) => {
+                match value {
+                    AnyValue::Text(text) => rows.body.push(Some(text)),
+                    other => rows.body.push(Some(&other.to_text()?)),
+                }
+                rows.body_type.push(Some(value.type_name()));
+            }
         }
         rows.service_name.push(resource.service_name.as_deref());
         rows.resource_id.push(Some(resource.id));

@@ -1,7 +1,7 @@
 //! OTLP metrics: `ExportMetricsServiceRequest` to rows of `metric_points`, `series`, `exemplars`
 //! and `metric_metadata`.
 
-use crate::store::ingest::points::{Buckets, Distribution, Kind, Points};
+use crate::store::ingest::points::{Buckets, Distribution, Kind, Number, Points};
 use crate::store::ingest::proto::{Field, ProtoError, fields};
 use crate::store::ingest::resource::{Resource, Resources, Scope, blocks};
 use crate::store::ingest::series::Identity;
@@ -173,7 +173,7 @@ struct Point<'a> {
     start: u64,
     time: u64,
     flags: u32,
-    value: Option<f64>,
+    value: Option<Number>,
     distribution: Distribution,
 }
 
@@ -196,9 +196,9 @@ impl<'a> Point<'a> {
             match number {
                 2 => self.start = field.fixed64()?,
                 3 => self.time = field.fixed64()?,
-                4 => self.value = Some(field.double()?),
+                4 => self.value = Some(Number::Double(field.double()?)),
                 5 => self.exemplars.push(field.bytes()?),
-                6 => self.value = Some(integer(field)?),
+                6 => self.value = Some(Number::Int(integer(field)?)),
                 7 => self.attributes.push(field.bytes()?),
                 8 => self.flags = flags(field)?,
                 _ => {}
@@ -301,9 +301,8 @@ pub(crate) fn count(value: u64) -> f64 {
 }
 
 /// `as_int` of a point or an exemplar, an `sfixed64`.
-#[expect(clippy::cast_precision_loss, reason = "documented in the schema")]
-fn integer(field: Field<'_>) -> Result<f64, ProtoError> {
-    Ok(field.fixed64()?.cast_signed() as f64)
+fn integer(field: Field<'_>) -> Result<i64, ProtoError> {
+    Ok(field.fixed64()?.cast_signed())
 }
 
 fn flags(field: Field<'_>) -> Result<u32, ProtoError> {
@@ -332,7 +331,7 @@ fn push_exemplar(bytes: &[u8], series_id: i64, points: &mut Points, encoder: &mu
             3 => value = Some(field.double()?),
             4 => span_id = field.bytes()?,
             5 => trace_id = field.bytes()?,
-            6 => value = Some(integer(field)?),
+            6 => value = Some(Number::Int(integer(field)?).double()),
             7 => attributes.push(field.bytes()?),
             _ => {}
         }

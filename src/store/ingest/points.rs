@@ -25,6 +25,7 @@ rows! {
         series_id: I64,
         value: F64,
         flags: U32,
+        value_int: I64,
     }
 }
 
@@ -103,6 +104,34 @@ pub(crate) struct Kind<'a> {
     pub(crate) service_name: Option<&'a str>,
 }
 
+/// The value of a point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Number {
+    /// A double.
+    Double(f64),
+    /// An integer.
+    Int(i64),
+}
+
+impl Number {
+    #[expect(clippy::cast_precision_loss, reason = "what is lost is in `beyond_double`")]
+    /// The nearest double.
+    pub(crate) fn double(self) -> f64 {
+        match self {
+            Number::Double(value) => value,
+            Number::Int(value) => value as f64,
+        }
+    }
+
+    /// The integer, if it is greater than all doubles up to which every integer is one.
+    fn beyond_double(self) -> Option<i64> {
+        match self {
+            Number::Int(value) if value.unsigned_abs() > 1 << 53 => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// A histogram or a summary. Lists that are empty become NULL.
 #[derive(Debug, Default)]
 pub(crate) struct Distribution {
@@ -136,7 +165,7 @@ impl Points {
         kind: &Kind<'_>,
         series_id: i64,
         (start, time): (Option<i64>, Option<i64>),
-        value: Option<f64>,
+        value: Option<Number>,
         flags: u32,
     ) {
         let rows = &mut self.numbers;
@@ -149,8 +178,9 @@ impl Points {
         rows.monotonic.push(kind.monotonic);
         rows.service_name.push(kind.service_name);
         rows.series_id.push(Some(series_id));
-        rows.value.push(value);
+        rows.value.push(value.map(Number::double));
         rows.flags.push(Some(flags));
+        rows.value_int.push(value.and_then(Number::beyond_double));
         rows.row_done();
     }
 

@@ -16,7 +16,7 @@ mod v2;
 
 use hashbrown::HashMap;
 
-use crate::store::ingest::points::{Kind, NO_RECORDED_VALUE, Points};
+use crate::store::ingest::points::{Kind, NO_RECORDED_VALUE, Number, Points};
 use crate::store::ingest::proto::ProtoError;
 use crate::store::ingest::series::Identity;
 use crate::store::ingest::time;
@@ -158,7 +158,7 @@ impl<'a> SeriesWriter<'a> {
         let kind = self.kind(name, temporality, monotonic);
         let flags = if value.to_bits() == STALE { NO_RECORDED_VALUE } else { 0 };
         let id = self.id(time, points, encoder)?;
-        points.number(&kind, id, (start_time(start), Some(time)), Some(value), flags);
+        points.number(&kind, id, (start_time(start), Some(time)), Some(Number::Double(value)), flags);
         Ok(())
     }
 

@@ -9,6 +9,11 @@ END;
 
 CREATE MACRO stored.attribute_text(x) AS CAST(x::VARIANT AS VARCHAR);
 
+-- For functions over JSON: text that is none counts as NULL, and does not stop the statement.
+CREATE MACRO stored.json_or_null(x) AS CASE WHEN json_valid(x::VARCHAR) THEN x::VARCHAR::JSON END;
+
+CREATE MACRO stored.attribute_json(x) AS CAST(x::VARIANT AS JSON);
+
 CREATE MACRO stored.attribute_time(x) AS TRY_CAST(x::VARIANT AS TIMESTAMP_NS);
 
 -- Numbers by their value, whatever type they have; integers that no double holds exactly by all of

@@ -4,7 +4,12 @@ use super::Column;
 
 /// Shorthand that keeps the tables below readable.
 const fn column(name: &'static str, sql_type: &'static str) -> Column {
-    Column { name, sql_type }
+    Column { name, sql_type, since: 1 }
+}
+
+/// A column that was not there from the beginning.
+const fn added(since: u32, name: &'static str, sql_type: &'static str) -> Column {
+    Column { name, sql_type, since }
 }
 
 pub(super) const RESOURCES: &[Column] = &[
@@ -54,6 +59,8 @@ pub(super) const METRIC_POINTS: &[Column] = &[
     column("value", "DOUBLE"),
     // OTLP's; bit 0 is "no recorded value", which is also set for Prometheus' stale markers.
     column("flags", "UINTEGER"),
+    // The integer itself where no DOUBLE holds it: beyond 2^53.
+    added(2, "value_int", "BIGINT"),
 ];
 
 pub(super) const METRIC_DISTRIBUTIONS: &[Column] = &[
@@ -121,7 +128,7 @@ pub(super) const LOGS: &[Column] = &[
     column("observed_time", "TIMESTAMP_NS"),
     column("severity_number", "INTEGER"),
     column("severity_text", "VARCHAR"),
-    // Text; a structured body is JSON text.
+    // Text; a structured body is JSON text, bytes are hex.
     column("body", "VARCHAR"),
     column("service_name", "VARCHAR"),
     column("resource_id", "BIGINT"),
@@ -130,6 +137,8 @@ pub(super) const LOGS: &[Column] = &[
     column("attributes", "VARIANT"),
     column("trace_id", "BLOB"),
     column("span_id", "BLOB"),
+    // What the body was before it became text: string, bool, int, double, bytes, array, map.
+    added(2, "body_type", "VARCHAR"),
 ];
 
 pub(super) const PROFILES: &[Column] = &[

@@ -164,7 +164,7 @@ fn distributions_come_back() {
     ];
     store.otlp(Signal::Metrics, &request(metrics)).expect("decode");
     let rows = store
-        .rows("SELECT * EXCLUDE (time, start_time, unit, service_name, series_id) FROM metric_points ORDER BY time");
+        .rows("SELECT * EXCLUDE (time, start_time, unit, service_name, series_id, value_int) FROM metric_points ORDER BY time");
     let null = "NULL";
     assert_eq!(
         rows[0],
@@ -261,6 +261,20 @@ fn a_series_has_one_id_whatever_the_order_of_its_labels() {
     assert_eq!(store.count("hot.series"), 3);
     let values = store.value("SELECT list(value ORDER BY value) FROM metric_points JOIN series USING (series_id) WHERE labels.route = '/a' AND series.metric = 'm'");
     assert_eq!(values.as_deref(), Some("[1.0, 2.0, 5.0]"));
+}
+
+#[test]
+fn integers_that_no_double_holds_are_kept_exactly() {
+    let mut store = TestStore::new();
+    let int = |n| NumberDataPoint { value: Some(number_data_point::Value::AsInt(n)), ..number(0.0) };
+    let points = [9_007_199_254_740_992, 9_007_199_254_740_993, i64::MIN, 5].map(int);
+    store.otlp(Signal::Metrics, &request(vec![metric("m", gauge(points.to_vec()))])).expect("decode");
+    let rows = store.rows("SELECT value_int, coalesce(value_int, value::BIGINT) FROM metric_points");
+    assert_eq!(rows[0], some(&["NULL", "9007199254740992"]));
+    assert_eq!(rows[1], some(&["9007199254740993", "9007199254740993"]));
+    assert_eq!(rows[2], some(&["-9223372036854775808", "-9223372036854775808"]));
+    assert_eq!(rows[3], some(&["NULL", "5"]));
+    assert_eq!(store.seal(Table::MetricPoints), 4);
 }
 
 #[test]

@@ -137,6 +137,17 @@ impl Pass<'_> {
             ("OPERATOR", "COMPARE_IN" | "COMPARE_NOT_IN") => comparison::is_in(self, node),
             ("OPERATOR", "OPERATOR_NULLIF") => self.nullif(node, items(node, "children").iter()),
             ("SUBQUERY", _) if text(node, "subquery_type") == "ANY" => self.any_of(node),
+            ("FUNCTION", _) if functions::takes_json(&function_name(node)) => Ok(self.json_of_first(node)),
+            // `column -> 'field'`; with anything else on the right it is a lambda.
+            ("LAMBDA", _)
+                if text(node, "syntax_type") == "SINGLE_ARROW" && text(&node["expr"], "class") == "CONSTANT" =>
+            {
+                Ok(self.json(&node["lhs"]).map(|json| {
+                    let mut replaced = node.clone();
+                    replaced["lhs"] = json;
+                    replaced
+                }))
+            }
             ("FUNCTION" | "WINDOW", _) => self.call(node),
             ("", "SELECT_NODE" | "SET_OPERATION_NODE" | "RECURSIVE_CTE_NODE" | "CTE_NODE") => {
                 Ok(order::query(self, node))
@@ -145,6 +156,22 @@ impl Pass<'_> {
             ("", "PIVOT") => self.pivot(node),
             _ => Ok(None),
         }
+    }
+
+    /// A function over JSON.
+    fn json_of_first(&self, node: &Value) -> Option<Value> {
+        let json = self.json(arguments(node).next()?)?;
+        let mut replaced = node.clone();
+        replaced["arguments"][0]["expression"] = json;
+        Some(replaced)
+    }
+
+    /// A column as JSON, whatever is in it: the bodies of logs are JSON in some lines and not in others.
+    fn json(&self, node: &Value) -> Option<Value> {
+        if self.names.may_be_variant(node) && text(node, "class") != "LAMBDA" {
+            return Some(call(&["stored", "attribute_json"], vec![node.clone()]));
+        }
+        (text(node, "class") == "COLUMN_REF").then(|| call(&["stored", "json_or_null"], vec![node.clone()]))
     }
 
     /// `x = ANY (query)` and `x IN (query)`.

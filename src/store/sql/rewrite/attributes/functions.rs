@@ -231,6 +231,25 @@ const PLAIN: &[&str] = &[
     "->>",
 ];
 
+/// Functions that take JSON, or text that they read as such, first.
+const JSON: &[&str] = &[
+    "->>",
+    "json_array_length",
+    "json_exists",
+    "json_extract",
+    "json_extract_path",
+    "json_extract_path_text",
+    "json_extract_string",
+    "json_keys",
+    "json_type",
+    "json_value",
+];
+
+/// Whether its first argument is JSON.
+pub fn takes_json(name: &str) -> bool {
+    JSON.contains(&name)
+}
+
 /// Whether its arguments are numbers.
 pub fn is_numeric(name: &str) -> bool {
     NUMERIC.contains(&name)

@@ -63,7 +63,8 @@ impl Names {
             }
             "POSITIONAL_REFERENCE" => true,
             "STAR" => true,
-            "LAMBDA" => self.may_be_variant(&node["lhs"]),
+            // `->` gives JSON, which compares as a VARIANT does: its numbers as numbers.
+            "LAMBDA" => self.may_be_variant(&node["lhs"]) || text(&node["lhs"], "schema") == "stored",
             "COLLATE" => self.may_be_variant(&node["child"]),
             "CASE" => {
                 items(node, "case_checks").iter().any(|check| self.may_be_variant(&check["then_expr"]))

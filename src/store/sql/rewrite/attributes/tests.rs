@@ -36,6 +36,10 @@ impl Store {
             db.execute_batch(&format!("CREATE TABLE stored.{} ({})", table.name(), columns.join(", "))).expect("table");
         }
         db.execute_batch(ROWS).expect("rows");
+        db.execute_batch(
+            "INSERT INTO stored.logs (body, body_type) VALUES ('{\"n\":1}', 'string'), ('{\"n\":7.5}', 'map'), ('plain', 'string')",
+        )
+        .expect("rows");
         let source = |table: Table| match sealed {
             Some(folder) => format!("read_parquet('{}/{}.parquet')", folder.display(), table.name()),
             None => format!("stored.{}", table.name()),
@@ -220,6 +224,13 @@ const STATEMENTS: &[(&str, &str)] = &[
         "SELECT attributes.k > 100 AS big, count(*) AS n FROM spans GROUP BY attributes.k > 100 ORDER BY ALL",
         "false,2 true,8 null,2",
     ),
+    // Text that is JSON in some rows.
+    ("SELECT body->>'n' AS n FROM logs ORDER BY 1", "\"1\" \"7.5\" null"),
+    ("SELECT json_extract_string(body, '$.n') AS n FROM logs ORDER BY 1", "\"1\" \"7.5\" null"),
+    ("SELECT body->'n' AS n FROM logs WHERE (body->'n') > 2", "7.5"),
+    ("SELECT count(*) FROM logs WHERE (body->>'n') = '1'", "1"),
+    ("SELECT body FROM logs WHERE body_type = 'map'", "\"{\\\"n\\\":7.5}\""),
+    ("SELECT attributes->>'k' AS k FROM spans WHERE duration_ns IN (2, 7) ORDER BY duration_ns", "\"200\" \"7.5\""),
     // Names that do not stand for attributes only.
     (
         "SELECT count(*) FROM (SELECT attributes.k AS name, duration_ns FROM spans) AS a JOIN spans AS b ON b.name = '7' WHERE a.duration_ns = 1",
