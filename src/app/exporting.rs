@@ -221,7 +221,8 @@ impl Exporting {
                 let socket = config.socket.clone().unwrap_or_else(|| around.store_socket.clone());
                 let (logs, telemetry) = (around.logs.clone(), around.telemetry.clone());
                 let connected = self.inner.connected.clone();
-                let run = store::run(name.clone(), logs, socket, connected, telemetry, shutdown.clone());
+                let (of, letters, stop) = (name.clone(), around.dead_letters.clone(), shutdown.clone());
+                let run = async move { store::run(of, logs, socket, connected, telemetry, &letters, stop).await };
                 tasks.push(self.spawn(&shutdown, run));
             }
         }
@@ -267,9 +268,12 @@ impl Resend for Exporting {
         let to = self.inner.running.lock().get(destination).and_then(|running| running.destination.clone());
         async move {
             let Some(to) = to else {
-                return Retried::Later(format!(
-                    "there is no destination {destination:?} in the config that takes letters"
-                ));
+                return Retried::Later(match self.is_store(destination) {
+                    true => "the store takes nothing again by this way; `vispyr dead-letters show --raw` gives it as \
+                             it came"
+                        .to_owned(),
+                    false => format!("there is no destination {destination:?} in the config"),
+                });
             };
             match to.send(batch.signal, std::iter::once(&batch)).await {
                 Outcome::Accepted { rejected, message } => Retried::Accepted { rejected, message },

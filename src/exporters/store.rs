@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`ledger`] | what was read and is not sealed yet |
 //! | [`window`] | how much may be in flight |
+//! | `quarantine` | dead letters of what the engine can never store |
 
 use std::io;
 use std::path::PathBuf;
@@ -20,10 +21,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::ledger::Ledger;
+use self::quarantine::{Aside, Quarantine};
 use self::window::Window;
+use super::dead_letters::DeadLetters;
 use crate::signal::Signal;
 use crate::store::protocol::{self, Frame, LENGTH_BYTES, LogState, Progress, ProtocolError};
 use crate::telemetry::Telemetry;
@@ -31,6 +35,7 @@ use crate::telemetry::health::Health;
 use crate::wal::{Logs, Reader, WalError};
 
 pub mod ledger;
+mod quarantine;
 pub mod window;
 
 /// Name of the destination in the logs and in the ledger, where the config gives no other.
@@ -86,19 +91,44 @@ pub async fn run(
     socket: PathBuf,
     connected: Gauge,
     telemetry: Telemetry,
+    dead_letters: &DeadLetters,
     shutdown: CancellationToken,
 ) {
-    let mut exporter = match Exporter::new(&name, &logs, &telemetry) {
+    let (asides, told) = mpsc::unbounded_channel();
+    let mut exporter = match Exporter::new(&name, &logs, &telemetry, asides) {
         Ok(exporter) => exporter,
         Err(e) => {
             tracing::error!(error = %e, "cannot read the logs for the store");
             return;
         }
     };
+    let quarantine = Quarantine {
+        name: name.clone(),
+        logs: logs.clone(),
+        ledgers: exporter.ledgers.clone(),
+        writer: dead_letters.writer(&name),
+    };
+    let send = send_all(&name, &mut exporter, &logs, &socket, &connected, &telemetry, &shutdown);
+    tokio::select! {
+        () = send => {}
+        () = quarantine.run(told) => {}
+    }
+    connected.set(0);
+}
+
+async fn send_all(
+    name: &str,
+    exporter: &mut Exporter,
+    logs: &Logs,
+    socket: &PathBuf,
+    connected: &Gauge,
+    telemetry: &Telemetry,
+    shutdown: &CancellationToken,
+) {
     let mut pause = FIRST_PAUSE;
     let mut quiet = false;
     while !shutdown.is_cancelled() {
-        let session = exporter.session(&logs, &socket, &connected);
+        let session = exporter.session(logs, socket, connected);
         let ended = tokio::select! {
             ended = session => ended,
             () = shutdown.cancelled() => break,
@@ -107,7 +137,7 @@ pub async fn run(
         let Err(e) = ended;
         let reason = e.to_string();
         for signal in Signal::ALL {
-            telemetry.health().failing(&name, signal, &reason, false);
+            telemetry.health().failing(name, signal, &reason, false);
         }
         if was_connected {
             (pause, quiet) = (FIRST_PAUSE, false);
@@ -123,7 +153,6 @@ pub async fn run(
         }
         pause = (pause * 2).min(LAST_PAUSE);
     }
-    connected.set(0);
 }
 
 /// What outlives a connection.
@@ -132,10 +161,16 @@ struct Exporter {
     ledgers: [Arc<Mutex<Ledger>>; 4],
     name: String,
     health: Health,
+    asides: mpsc::UnboundedSender<Aside>,
 }
 
 impl Exporter {
-    fn new(name: &str, logs: &Logs, telemetry: &Telemetry) -> Result<Self, WalError> {
+    fn new(
+        name: &str,
+        logs: &Logs,
+        telemetry: &Telemetry,
+        asides: mpsc::UnboundedSender<Aside>,
+    ) -> Result<Self, WalError> {
         let (mut readers, mut ledgers) = (Vec::new(), Vec::new());
         for signal in Signal::ALL {
             readers.push(logs.of(signal).reader(name)?);
@@ -149,6 +184,7 @@ impl Exporter {
             ledgers: ledgers.try_into().map_err(|v: Vec<_>| four(v.len()))?,
             name: name.to_owned(),
             health: telemetry.health().clone(),
+            asides,
         })
     }
 
@@ -168,12 +204,20 @@ impl Exporter {
             LogState { id: log.id(), oldest: stats.oldest, next: stats.next }
         });
         to.write_all(&Frame::Hello { version: protocol::VERSION, logs }.encode()).await?;
-        let greeting = tokio::time::timeout(GREETING, read_frame(&mut from)).await;
-        let progress = match greeting.map_err(|_| SessionError::Silent)?? {
-            Frame::Welcome(progress) => progress,
-            Frame::Refused(why) => return Err(SessionError::Refused(why)),
-            _ => return Err(ProtocolError::Value("greeting").into()),
+        let greeting = async {
+            loop {
+                match read_frame(&mut from).await? {
+                    Frame::Welcome(progress) => return Ok(progress),
+                    Frame::Refused(why) => return Err(SessionError::Refused(why)),
+                    Frame::SetAside(signal, position, reason) => {
+                        quarantine::set_aside(&self.ledgers, &self.asides, Aside { signal, position, reason });
+                    }
+                    _ => return Err(ProtocolError::Value("greeting").into()),
+                }
+            }
         };
+        let greeting = tokio::time::timeout(GREETING, greeting).await;
+        let progress = greeting.map_err(|_| SessionError::Silent)??;
         connected.set(1);
         for signal in Signal::ALL {
             self.health.well(&self.name, signal);
@@ -184,6 +228,7 @@ impl Exporter {
         let to = tokio::sync::Mutex::new(to);
         let [r0, r1, r2, r3] = &mut self.readers;
         let (ledgers, windows) = (&self.ledgers, &windows);
+        let set_aside = |aside| quarantine::set_aside(ledgers, &self.asides, aside);
         let send = |reader, signal: Signal| {
             let n = signal as usize;
             send(reader, &ledgers[n], &windows[n], progress[n], &to)
@@ -193,7 +238,7 @@ impl Exporter {
             end = send(r1, Signal::ALL[1]) => end,
             end = send(r2, Signal::ALL[2]) => end,
             end = send(r3, Signal::ALL[3]) => end,
-            end = hear(&mut from, ledgers, windows) => end,
+            end = hear(&mut from, ledgers, windows, set_aside) => end,
         }
     }
 }
@@ -232,15 +277,13 @@ async fn hear(
     from: &mut BufReader<OwnedReadHalf>,
     ledgers: &[Arc<Mutex<Ledger>>; 4],
     windows: &[Window; 4],
+    set_aside: impl Fn(Aside),
 ) -> Result<std::convert::Infallible, SessionError> {
     loop {
         match read_frame(from).await? {
             Frame::Visible(signal, position) => windows[signal as usize].leave(position),
             Frame::Sealed(signal, position) => ledgers[signal as usize].lock().sealed(position),
-            Frame::SetAside(signal, position, reason) => {
-                tracing::warn!(%signal, position = position.0, reason, "record set aside by the store");
-                ledgers[signal as usize].lock().set_aside(position);
-            }
+            Frame::SetAside(signal, position, reason) => set_aside(Aside { signal, position, reason }),
             _ => return Err(ProtocolError::Value("frame of an engine").into()),
         }
     }

@@ -17,7 +17,7 @@ use crate::signal::{Batch, Compression, Format, Meta, Signal};
 use crate::wal::{Position, Record};
 
 /// Version of this protocol: both ends must speak the same, as both come from one binary.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Payload bytes of one signal that the collector may have sent without having been told that
 /// they are visible. One larger record may always go alone.
@@ -70,7 +70,8 @@ pub enum Frame {
     /// Engine: every record of this signal before the position is in a sealed file that the
     /// catalog knows.
     Sealed(Signal, Position),
-    /// Engine: this one record can never be stored.
+    /// Engine: this one record can never be stored. Before [`Frame::Welcome`], too, for records that
+    /// the log still has.
     SetAside(Signal, Position, String),
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use vispyr::exporters;
+use vispyr::exporters::{self, dead_letters::DeadLetters};
 use vispyr::signal::{Signal, now_nanos};
 use vispyr::store::engine::failpoint;
 use vispyr::telemetry::Telemetry;
@@ -97,6 +97,13 @@ fn an_undecodable_record_costs_itself_alone() {
     assert_eq!((stats.records, stats.items, stats.undecodable_records, stats.undecodable_items), (2, 6, 1, 3));
     engine.ask(".flush");
     assert!(sender.wait(|h| h.sealed == 3));
+    // A collector that ended before it had a dead letter hears of it again, before any cursor moves.
+    engine.kill();
+    let engine = EngineProcess::start(dir.path(), &[]);
+    let again = Sender::connect(&engine, LOG, 10);
+    assert_eq!(again.progress.sealed, Position(3));
+    assert!(again.heard().aside.contains_key(&1), "{:?}", again.heard());
+    assert!(Sender::connect(&engine, Uuid::from_u128(77), 10).heard().aside.is_empty(), "another log");
 }
 
 #[test]
@@ -382,8 +389,13 @@ fn the_exporter_outlives_the_engine_and_its_ledger_adds_up() {
     let socket = engine.socket();
     let name = exporters::store::DESTINATION.to_owned();
     let connected = exporters::store::connected(&telemetry);
-    let run = exporters::store::run(name, logs.clone(), socket, connected, telemetry.clone(), shutdown.clone());
-    let exporter = runtime.spawn(run);
+    let letters = DeadLetters::open(dir.path().join("dead-letters"), bytesize::ByteSize::mib(1), &telemetry).unwrap();
+    let exporter = {
+        let (logs, telemetry, letters, stop) = (logs.clone(), telemetry.clone(), letters.clone(), shutdown.clone());
+        runtime.spawn(async move {
+            exporters::store::run(name, logs, socket, connected, telemetry, &letters, stop).await;
+        })
+    };
     let append = |from: u64, to: u64| {
         for position in from..to {
             let mut record = source.record(position);
@@ -420,6 +432,10 @@ fn the_exporter_outlives_the_engine_and_its_ledger_adds_up() {
     };
     assert_eq!((metric("forwarded_items"), metric("set_aside_items")), (990, 10), "{text}");
     assert_eq!((metric("forwarded_requests"), metric("set_aside_requests")), (99, 1));
+    let kept = letters.list();
+    assert_eq!(kept.len(), 1, "a dead letter like that of any destination, once: {kept:?}");
+    let (head, batch) = letters.read(&kept[0].id).unwrap();
+    assert_eq!((head.destination.as_str(), head.items, &batch.payload[..]), ("store", 10, &b"\x0a\xff"[..]));
     assert!(metric("retried_requests") >= 30, "{text}");
     assert_eq!(log.stats().cursors[0].lag_items, 0);
     assert_eq!(engine.spans(), (990, 990));

@@ -1,7 +1,7 @@
 //! What was read from one log and is not sealed yet: so that each record is counted once, as
 //! forwarded or set aside, however often it is sent.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::signal::Signal;
 use crate::store::protocol::Progress;
@@ -21,6 +21,8 @@ pub struct Ledger {
     read: Position,
     /// Everything before this is sealed.
     sealed: Position,
+    /// Records whose dead letters are not kept yet: nothing is done from the first of them on.
+    held: BTreeSet<Position>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,16 @@ impl Ledger {
         let read = committer.cursor();
         // It never reads, so the log need keep nothing in memory for it.
         committer.seek(Position(u64::MAX));
-        Ledger { destination, signal, telemetry, committer, pending: VecDeque::new(), read, sealed: Position(0) }
+        Ledger {
+            destination,
+            signal,
+            telemetry,
+            committer,
+            pending: VecDeque::new(),
+            read,
+            sealed: Position(0),
+            held: BTreeSet::new(),
+        }
     }
 
     /// A connection begins. Answers where to read from: what the engine wants, and before it what
@@ -54,7 +65,12 @@ impl Ledger {
         }
         self.read = Position(record.position.0 + 1);
         let (items, bytes) = (u64::from(record.batch.items), record.batch.payload.len() as u64);
-        self.pending.push_back(Pending { position: record.position, items, bytes, aside: false });
+        self.pending.push_back(Pending {
+            position: record.position,
+            items,
+            bytes,
+            aside: self.held.contains(&record.position),
+        });
         self.settle();
         false
     }
@@ -65,13 +81,24 @@ impl Ledger {
         self.telemetry.retried(&self.destination, self.signal, items, bytes);
     }
 
-    /// The engine will never store this record.
-    pub fn set_aside(&mut self, position: Position) {
+    /// The engine will never store this record. Whether a dead letter has to be made of it, which
+    /// [`Self::kept`] tells; not if that was done before.
+    pub fn set_aside(&mut self, position: Position) -> bool {
+        if position < self.committer.cursor() || !self.held.insert(position) {
+            return false;
+        }
         if let Ok(n) = self.pending.binary_search_by_key(&position, |p| p.position)
             && let Some(pending) = self.pending.get_mut(n)
         {
             pending.aside = true;
         }
+        true
+    }
+
+    /// The dead letter is kept.
+    pub fn kept(&mut self, position: Position) {
+        self.held.remove(&position);
+        self.settle();
     }
 
     /// Everything before `position` is sealed.
@@ -83,7 +110,8 @@ impl Ledger {
     fn settle(&mut self) {
         // What the log has dropped for this destination it has counted itself.
         let cursor = self.committer.cursor();
-        while self.pending.front().is_some_and(|p| p.position < self.sealed) {
+        let sealed = self.held.first().map_or(self.sealed, |held| self.sealed.min(*held));
+        while self.pending.front().is_some_and(|p| p.position < sealed) {
             let Some(done) = self.pending.pop_front() else { break };
             if done.position < cursor {
                 continue;
@@ -94,7 +122,7 @@ impl Ledger {
                 self.telemetry.forwarded(&self.destination, self.signal, done.items, done.bytes);
             }
         }
-        let done = self.sealed.min(self.read);
+        let done = sealed.min(self.read);
         if done > cursor {
             self.committer.commit(done);
         }

@@ -125,6 +125,13 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
         let n = signal as usize;
         Progress { wanted: shared.ingest_queues[n].attach(logs[n], sealed[n]), sealed: sealed[n] }
     });
+    // Before the greeting, which moves the collector's cursors: the log may forget nothing of which
+    // there is no dead letter yet.
+    for (signal, log) in Signal::ALL.into_iter().zip(&logs) {
+        for (position, reason) in shared.quarantine.of_log(log.id, signal, log.oldest) {
+            to.write_all(&Frame::SetAside(signal, position, reason).encode())?;
+        }
+    }
     to.write_all(&Frame::Welcome(progress).encode())?;
     tracing::info!(wanted = ?progress.map(|p| p.wanted.0), "collector connected");
 

@@ -280,7 +280,7 @@ impl Writer {
             let record = rows.records.iter().find(|r| r.position == position);
             let lost = record.map_or(0, |r| u64::from(r.batch.items));
             if let Some(record) = record {
-                self.shared.quarantine.keep(record, &reason);
+                self.shared.quarantine.keep(rows.log, record, &reason);
             }
             (records, items) = (records.saturating_sub(1), items.saturating_sub(lost));
             tracing::warn!(signal = %rows.signal, position = position.0, items = lost, reason, "record set aside");

@@ -344,12 +344,16 @@ impl Sender {
         let hello = Frame::Hello { version: protocol::VERSION, logs: [traces, none(1), none(2), none(3)] };
         stream.write_all(&hello.encode()).ok()?;
         let mut from = BufReader::new(stream.try_clone().unwrap());
-        let progress = match read_frame(&mut from).ok()?? {
-            Frame::Welcome(progress) => progress,
-            other => panic!("{other:?}"),
+        let mut aside = std::collections::BTreeMap::new();
+        let progress = loop {
+            match read_frame(&mut from).ok()?? {
+                Frame::Welcome(progress) => break progress,
+                Frame::SetAside(Signal::Traces, p, why) => _ = aside.insert(p.0, why),
+                other => panic!("{other:?}"),
+            }
         };
         let progress = progress[0];
-        let first = Heard { visible: progress.sealed.0, sealed: progress.sealed.0, ..Heard::default() };
+        let first = Heard { visible: progress.sealed.0, sealed: progress.sealed.0, aside, ..Heard::default() };
         let heard = Arc::new((Mutex::new(first), Condvar::new()));
         let hears = heard.clone();
         std::thread::spawn(move || {
