@@ -170,6 +170,17 @@ pub struct Batch {
     pub payload: Bytes,
 }
 
+impl Batch {
+    /// What a batch takes in memory besides its payload: itself, what the allocator and its owners
+    /// add, and its place in their lists. For small bodies it is most of it.
+    pub const OVERHEAD: usize = size_of::<Batch>() + 128;
+
+    /// Bytes of memory that it holds.
+    pub fn held_bytes(&self) -> usize {
+        Self::OVERHEAD + self.payload.len() + self.meta.query.len() + self.meta.content_type.len()
+    }
+}
+
 /// Nanoseconds since the Unix epoch, now. 0 if the clock stands before it.
 pub fn now_nanos() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

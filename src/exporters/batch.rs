@@ -8,12 +8,14 @@
 //! joined only for destinations that are known to read all of them.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::chunks::Chunks;
 use super::config::Config;
-use super::encoding::{compress, inflate};
+use super::encoding::{self, compress, inflate};
 use crate::signal::{Batch, Compression, Format, Signal};
 
 /// Small enough to be compressed or decompressed where it is: 16 KiB take some 100 us.
@@ -32,6 +34,9 @@ pub struct Joining {
     pub max_size: u64,
     /// Items of a joined request.
     pub max_items: u64,
+    /// The turn of a large payload that is decompressed on its way: one at a time, since a slow
+    /// destination holds what the decoder remembers, some MiB.
+    pub large: Arc<Semaphore>,
 }
 
 impl Joining {
@@ -48,6 +53,7 @@ impl Joining {
             join_compressed: config.join_compressed(),
             max_size: config.max_batch_size.as_u64(),
             max_items: u64::from(config.max_batch_items),
+            large: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -106,19 +112,36 @@ pub async fn body<'a>(joining: &Joining, batches: impl Iterator<Item = &'a Batch
     let size: u64 = batches.clone().map(|batch| batch.decoded_size).sum();
     let parts: Vec<(Bytes, Compression, u64)> =
         batches.map(|batch| (batch.payload.clone(), batch.compression, batch.decoded_size)).collect();
-    let work = move || encode(&parts, compression);
-    let chunks =
+    if compression == Compression::Identity {
+        return Ok(Body { chunks: inflated(joining, parts, size).await?, compression });
+    }
+    let work = move || encoding::transcode(&parts, compression);
+    let body =
         if size <= INLINE { work()? } else { tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?? };
-    Ok(Body { chunks: Chunks::new(chunks), compression })
+    Ok(Body { chunks: Chunks::new([body]), compression })
 }
 
-fn encode(parts: &[(Bytes, Compression, u64)], compression: Compression) -> io::Result<Vec<Bytes>> {
-    let plain = parts.iter().map(|(payload, from, size)| inflate(payload, *from, *size));
-    let plain: Vec<Bytes> = plain.collect::<io::Result<_>>()?;
-    match compression {
-        Compression::Identity => Ok(plain),
-        _ => Ok(vec![compress(&plain, compression)?]),
+/// The body of one record, without its compression.
+///
+/// # Errors
+/// A payload that cannot be decompressed any more.
+pub async fn plain(joining: &Joining, batch: &Batch) -> io::Result<Chunks> {
+    inflated(joining, vec![(batch.payload.clone(), batch.compression, batch.decoded_size)], batch.decoded_size).await
+}
+
+/// Payloads without their compression: at once, or if that is much, on their way.
+async fn inflated(joining: &Joining, parts: Vec<(Bytes, Compression, u64)>, size: u64) -> io::Result<Chunks> {
+    if size > encoding::LARGE {
+        let turn = joining.large.clone().acquire_owned().await.map_err(io::Error::other)?;
+        return Ok(Chunks::inflating(parts).holding(turn));
     }
+    let work = move || {
+        let plain = parts.iter().map(|(payload, from, size)| inflate(payload, *from, *size));
+        plain.collect::<io::Result<Vec<Bytes>>>()
+    };
+    let plain =
+        if size <= INLINE { work()? } else { tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?? };
+    Ok(Chunks::new(plain))
 }
 
 /// The body of one record, in this compression whatever it came in.
@@ -127,7 +150,10 @@ pub async fn recoded(batch: &Batch, compression: Compression) -> io::Result<Byte
         return Ok(batch.payload.clone());
     }
     let (payload, from, size) = (batch.payload.clone(), batch.compression, batch.decoded_size);
-    let work = move || compress(&[inflate(&payload, from, size)?], compression);
+    let work = move || {
+        let _turn = encoding::turn(size);
+        compress(&[inflate(&payload, from, size)?], compression)
+    };
     if size <= INLINE { work() } else { tokio::task::spawn_blocking(work).await.map_err(io::Error::other)? }
 }
 
@@ -161,8 +187,10 @@ mod tests {
     async fn sent(joining: &Joining, batches: &[Batch]) -> (Vec<u8>, Compression) {
         use http_body_util::BodyExt;
         let body = body(joining, batches.iter()).await.unwrap();
-        assert_eq!(body.chunks.size(), body.chunks.clone().collect().await.unwrap().to_bytes().len() as u64);
-        (body.chunks.collect().await.unwrap().to_bytes().to_vec(), body.compression)
+        let size = body.chunks.size();
+        let bytes = body.chunks.collect().await.unwrap().to_bytes().to_vec();
+        assert_eq!(size, bytes.len() as u64);
+        (bytes, body.compression)
     }
 
     #[tokio::test]

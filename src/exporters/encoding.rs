@@ -3,30 +3,54 @@
 
 use std::io::{self, Read, Write};
 
-use bytes::Bytes;
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use bytes::{Buf, Bytes};
+use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::signal::Compression;
 
 /// zstd's level: about as fast as gzip's fastest, and half again as small.
 const ZSTD_LEVEL: i32 = 1;
 
+/// Payloads larger than this once decompressed are not decompressed as a whole where that can be
+/// helped, and else one at a time: a body of some KiB may become 64 MiB, for every destination.
+pub const LARGE: u64 = 1 << 20;
+
+/// One large payload at a time is decompressed as a whole.
+static LARGE_TURN: Mutex<()> = Mutex::new(());
+
+/// A turn for work that holds a payload of this size decompressed. Blocks while others have it.
+pub fn turn(decoded_size: u64) -> Option<MutexGuard<'static, ()>> {
+    (decoded_size > LARGE).then(|| LARGE_TURN.lock())
+}
+
 /// The payload without its compression. The receivers have checked that it is good and how large
 /// it becomes, so an error here means damage.
 pub fn inflate(payload: &Bytes, compression: Compression, decoded_size: u64) -> io::Result<Bytes> {
-    let size = usize::try_from(decoded_size).unwrap_or(0);
-    let mut plain = Vec::with_capacity(size.min(64 << 20));
     match compression {
         Compression::Identity => return Ok(payload.clone()),
-        Compression::Gzip => MultiGzDecoder::new(&payload[..]).read_to_end(&mut plain)?,
-        Compression::Zlib => ZlibDecoder::new(&payload[..]).read_to_end(&mut plain)?,
-        Compression::Zstd => zstd::Decoder::with_buffer(&payload[..])?.read_to_end(&mut plain)?,
-        Compression::SnappyFramed => snap::read::FrameDecoder::new(&payload[..]).read_to_end(&mut plain)?,
         Compression::SnappyBlock => {
             return Ok(snap::raw::Decoder::new().decompress_vec(payload).map_err(io::Error::other)?.into());
         }
-    };
+        _ => {}
+    }
+    let size = usize::try_from(decoded_size).unwrap_or(0);
+    // One byte more: with it the decoder can say that there is nothing more.
+    let mut plain = Vec::with_capacity(size.saturating_add(1).min(64 << 20));
+    decoder(payload.clone(), compression)?.read_to_end(&mut plain)?;
     Ok(plain.into())
+}
+
+/// Gives the payload without its compression, bit by bit. A snappy block has no bits.
+pub fn decoder(payload: Bytes, compression: Compression) -> io::Result<Box<dyn Read + Send + Sync>> {
+    Ok(match compression {
+        Compression::Identity => Box::new(payload.reader()),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(payload.reader())),
+        Compression::Zlib => Box::new(ZlibDecoder::new(payload.reader())),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(payload.reader())?),
+        Compression::SnappyFramed => Box::new(snap::read::FrameDecoder::new(payload.reader())),
+        Compression::SnappyBlock => Box::new(inflate(&payload, compression, 0)?.reader()),
+    })
 }
 
 /// The first `limit` bytes of what somebody else compressed, quick enough for any thread if that
@@ -44,33 +68,67 @@ pub fn beginning(payload: &[u8], compression: Compression, limit: u64) -> io::Re
 
 /// The pieces, one after the other, compressed as one.
 pub fn compress(chunks: &[Bytes], compression: Compression) -> io::Result<Bytes> {
-    let size: usize = chunks.iter().map(Bytes::len).sum();
-    let out = Vec::with_capacity(size / 4 + 128);
-    let compressed = match compression {
-        Compression::Identity => return Ok(whole(chunks)),
+    match compression {
+        Compression::Identity => Ok(whole(chunks)),
+        Compression::SnappyBlock => {
+            Ok(snap::raw::Encoder::new().compress_vec(&whole(chunks)).map_err(io::Error::other)?.into())
+        }
+        _ => {
+            let size: usize = chunks.iter().map(Bytes::len).sum();
+            encode(size, compression, |encoder| chunks.iter().try_for_each(|chunk| encoder.write_all(chunk)))
+        }
+    }
+}
+
+/// Payloads, one after the other, in another compression, without any of them being decompressed
+/// as a whole.
+pub fn transcode(parts: &[(Bytes, Compression, u64)], compression: Compression) -> io::Result<Bytes> {
+    let size: u64 = parts.iter().map(|(_, _, size)| size).sum();
+    encode(usize::try_from(size).unwrap_or(0), compression, |encoder| {
+        parts
+            .iter()
+            .try_for_each(|(payload, from, _)| io::copy(&mut decoder(payload.clone(), *from)?, encoder).map(drop))
+    })
+}
+
+/// What `feed` writes, compressed; `size` is about how much that is.
+fn encode(
+    size: usize,
+    compression: Compression,
+    feed: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<Bytes> {
+    let mut out = Vec::with_capacity((size / 4).min(64 << 10) + 128);
+    match compression {
         Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
-            chunks.iter().try_for_each(|chunk| encoder.write_all(chunk))?;
-            encoder.finish()?
+            let mut encoder = flate2::write::GzEncoder::new(&mut out, flate2::Compression::fast());
+            feed(&mut encoder)?;
+            encoder.finish()?;
         }
         Compression::Zlib => {
-            let mut encoder = flate2::write::ZlibEncoder::new(out, flate2::Compression::fast());
-            chunks.iter().try_for_each(|chunk| encoder.write_all(chunk))?;
-            encoder.finish()?
+            let mut encoder = flate2::write::ZlibEncoder::new(&mut out, flate2::Compression::fast());
+            feed(&mut encoder)?;
+            encoder.finish()?;
         }
         Compression::Zstd => {
-            let mut encoder = zstd::Encoder::new(out, ZSTD_LEVEL)?;
-            chunks.iter().try_for_each(|chunk| encoder.write_all(chunk))?;
-            encoder.finish()?
+            let mut encoder = zstd::Encoder::new(&mut out, ZSTD_LEVEL)?;
+            feed(&mut encoder)?;
+            encoder.finish()?;
         }
         Compression::SnappyFramed => {
-            let mut encoder = snap::write::FrameEncoder::new(out);
-            chunks.iter().try_for_each(|chunk| encoder.write_all(chunk))?;
-            encoder.into_inner().map_err(|error| io::Error::other(error.to_string()))?
+            let mut encoder = snap::write::FrameEncoder::new(&mut out);
+            feed(&mut encoder)?;
+            encoder.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
         }
-        Compression::SnappyBlock => snap::raw::Encoder::new().compress_vec(&whole(chunks)).map_err(io::Error::other)?,
-    };
-    Ok(compressed.into())
+        Compression::Identity => feed(&mut out)?,
+        Compression::SnappyBlock => {
+            let mut plain = Vec::with_capacity(size);
+            feed(&mut plain)?;
+            out = snap::raw::Encoder::new().compress_vec(&plain).map_err(io::Error::other)?;
+        }
+    }
+    // A dead destination may hold it for long.
+    out.shrink_to_fit();
+    Ok(out.into())
 }
 
 fn whole(chunks: &[Bytes]) -> Bytes {

@@ -12,6 +12,7 @@ use super::chunks::Chunks;
 use super::client::{BuildError, Client, Version};
 use super::config::Config;
 use super::destination::damaged;
+use super::encoding;
 use super::otlp;
 use super::outcome::Outcome;
 use crate::signal::{Batch, Compression, Format};
@@ -173,10 +174,12 @@ async fn as_v1(batch: &Batch) -> std::io::Result<Bytes> {
     if batch.format == Format::RemoteWriteV1 {
         return batch::recoded(batch, Compression::SnappyBlock).await;
     }
-    let plain = batch::recoded(batch, Compression::Identity).await?;
+    let (payload, from, size) = (batch.payload.clone(), batch.compression, batch.decoded_size);
     let translate = move || {
+        let _turn = encoding::turn(size);
+        let plain = encoding::inflate(&payload, from, size)?;
         let v1 = wire::remote_write_v2_to_v1(&plain).map_err(std::io::Error::other)?;
-        super::encoding::compress(&[v1.into()], Compression::SnappyBlock)
+        encoding::compress(&[v1.into()], Compression::SnappyBlock)
     };
     tokio::task::spawn_blocking(translate).await.map_err(std::io::Error::other)?
 }

@@ -75,7 +75,7 @@ impl Pyroscope {
     /// Query, content type and body as they came; but not compressed, since a `Content-Encoding`
     /// on `/ingest` is not looked at there.
     async fn ingest(&self, batch: &Batch) -> std::io::Result<Outcome> {
-        let body = batch::recoded(batch, Compression::Identity).await?;
+        let body = batch::plain(&self.joining, batch).await?;
         let path = match batch.meta.query.as_str() {
             "" => "/ingest".to_owned(),
             query => format!("/ingest?{query}"),
@@ -89,7 +89,7 @@ impl Pyroscope {
         {
             headers.insert(header::CONTENT_TYPE, content_type);
         }
-        Ok(self.post(uri, headers, Chunks::new([body])).await)
+        Ok(self.post(uri, headers, body).await)
     }
 
     /// A unary call of the Connect protocol, which takes gzip.
@@ -100,11 +100,11 @@ impl Pyroscope {
         let body = match batch.compression {
             Compression::Gzip => {
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                batch.payload.clone()
+                Chunks::new([batch.payload.clone()])
             }
-            _ => batch::recoded(batch, Compression::Identity).await?,
+            _ => batch::plain(&self.joining, batch).await?,
         };
-        Ok(self.post(self.push.clone(), headers, Chunks::new([body])).await)
+        Ok(self.post(self.push.clone(), headers, body).await)
     }
 
     async fn post(&self, uri: Uri, headers: HeaderMap, body: Chunks) -> Outcome {

@@ -260,7 +260,7 @@ async fn send(
             if record.position < progress.wanted {
                 continue;
             }
-            window.enter(record.position, record.batch.payload.len()).await;
+            window.enter(record.position, record.batch.held_bytes()).await;
             if again {
                 ledger.lock().count_retried(&record);
             }

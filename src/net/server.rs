@@ -12,6 +12,7 @@
 //! | [`listener`] | TCP and unix sockets |
 //! | `activity` | which requests a connection has in flight |
 //! | `guard` | timeouts on the stream of a connection |
+//! | `executor` | how the requests of an HTTP/2 connection are begun |
 //! | `tracked` | the body of a reply, as part of its request |
 
 use std::convert::Infallible;
@@ -28,7 +29,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 mod activity;
 pub mod connections;
+mod executor;
 mod guard;
 pub mod listener;
 mod tracked;
@@ -48,6 +50,7 @@ use super::Stream;
 use super::tls::AcceptError;
 use activity::Activity;
 use connections::Place;
+use executor::FirstStepAtOnce;
 use guard::Guard;
 use listener::Socket;
 use tracked::Tracked;
@@ -60,11 +63,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const STREAM_WINDOW: u32 = 2 << 20;
 /// The same for a whole connection.
 const CONNECTION_WINDOW: u32 = 8 << 20;
-/// Largest HTTP/2 frame: clients that fill it send a usual request in one piece, which is then
-/// not copied.
-const FRAME_SIZE: u32 = 256 << 10;
-/// Read buffer of an HTTP/1 connection.
-const READ_BUFFER: usize = 256 << 10;
+/// Largest HTTP/2 frame. A connection holds as much of one that has not arrived as a whole, and
+/// there may be many of them.
+const FRAME_SIZE: u32 = 64 << 10;
+/// Read buffer of an HTTP/1 connection, which it keeps.
+const READ_BUFFER: usize = 32 << 10;
 /// A silent HTTP/2 connection is pinged this often, and has as long to answer.
 const PING: Duration = Duration::from_secs(20);
 /// How long requests in flight may take once the server is told to stop. What is cut then was not
@@ -191,7 +194,7 @@ where
     };
     let io = TokioIo::new(Guard::new(stream, prefix, (!http2).then(|| activity.clone()), limits));
     if http2 {
-        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let mut builder = hyper::server::conn::http2::Builder::new(FirstStepAtOnce);
         builder
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)

@@ -1,23 +1,26 @@
-//! A request's body in one piece: the walk and the log want it contiguous. A body that comes in
-//! one frame is not copied; others are put together once.
+//! A request's body in one piece: the walk and the log want it contiguous.
+//!
+//! It is copied out of the connection's read buffer, once, into memory of its own size. A frame
+//! that was kept as it came would hold the whole buffer, 8 KiB and more for a body of some bytes,
+//! for as long as the record waits for its destinations.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::admission::{Admission, Reservation};
+use super::admission::{Admission, REQUEST_COST, Reservation};
 use super::ingest::{Deadline, Tally};
 use super::refusal::Refusal;
 use crate::net::drain_body;
 
-/// Largest capacity taken on a client's word alone.
-const TRUSTED: usize = 1 << 20;
+/// Memory is taken on a client's word up to so many times what it has sent.
+const TRUSTED: usize = 8;
 
 /// A complete body, and its part of the memory budget.
 #[derive(Debug)]
@@ -45,11 +48,14 @@ pub(crate) async fn read(
         drain_body(body);
         return Err(too_large);
     }
+    if !room.grow(REQUEST_COST) {
+        drain_body(body);
+        return Err(Refusal::Busy("memory"));
+    }
     let mut body = body;
     let idle = admission.config().idle_body_timeout;
     let mut silence = pin!(tokio::time::sleep_until(deadline.at.min(Instant::now() + idle)));
-    let mut first: Option<Bytes> = None;
-    let mut whole: Option<BytesMut> = None;
+    let mut whole = Vec::new();
     let mut size = 0usize;
     loop {
         let frame = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
@@ -67,31 +73,43 @@ pub(crate) async fn read(
         silence.as_mut().reset(deadline.at.min(Instant::now() + idle));
         size += data.len();
         tally.bytes = size as u64;
-        if first.is_none() && whole.is_none() {
+        if whole.is_empty() {
             announced = expected(&data).or(announced);
         }
         if size > limit || announced.is_some_and(|size| size > limit) {
             drain_body(body);
             return Err(too_large);
         }
-        if !room.grow(data.len()) {
+        if !reserve(&mut whole, size, announced, &mut room) {
             drain_body(body);
             return Err(Refusal::Busy("memory"));
         }
-        match (&mut whole, first.take()) {
-            (Some(whole), _) => whole.put(data),
-            (None, None) => first = Some(data),
-            (None, Some(start)) => {
-                let capacity = announced.unwrap_or(0).min(TRUSTED).max(2 * size);
-                let mut joined = BytesMut::with_capacity(capacity);
-                joined.put(start);
-                joined.put(data);
-                whole = Some(joined);
-            }
-        }
+        whole.extend_from_slice(&data);
     }
-    let bytes = whole.map(BytesMut::freeze).or(first).unwrap_or_default();
-    Ok(Received { bytes, room })
+    let spare = whole.capacity() - whole.len();
+    if spare > whole.len() / 8 {
+        whole.shrink_to_fit();
+        room.shrink(spare);
+    }
+    Ok(Received { bytes: whole.into(), room })
+}
+
+/// Makes room for `size` bytes, and for as many as are `announced` where that is likely. False if
+/// the budget has none.
+fn reserve(whole: &mut Vec<u8>, size: usize, announced: Option<usize>, room: &mut Reservation) -> bool {
+    let capacity = whole.capacity();
+    if size <= capacity {
+        return true;
+    }
+    let wanted = match announced {
+        Some(announced) => announced.min(size.saturating_mul(TRUSTED)).max(size),
+        None => size.max(capacity.saturating_mul(2)),
+    };
+    if !room.grow(wanted - capacity) {
+        return false;
+    }
+    whole.reserve_exact(wanted - whole.len());
+    true
 }
 
 /// The innermost cause says most.
@@ -101,4 +119,32 @@ fn reason(error: &dyn std::error::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receivers::admission::Config;
+
+    /// What is taken of the budget is what is allocated.
+    #[test]
+    fn memory_is_taken_as_it_is_needed() {
+        let admission = Arc::new(Admission::new(Config::default()));
+        for (announced, frames, want) in [
+            (Some(300), vec![300], vec![300]),
+            (Some(100_000), vec![1000, 5000, 40_000, 54_000], vec![8000, 8000, 100_000, 100_000]),
+            (None, vec![1000, 500, 4000], vec![1000, 2000, 5500]),
+            // It sends more than it has announced.
+            (Some(10), vec![100], vec![100]),
+        ] {
+            let mut room = admission.reservation();
+            let (mut whole, mut size) = (Vec::new(), 0);
+            for (frame, want) in frames.iter().zip(&want) {
+                size += frame;
+                assert!(reserve(&mut whole, size, announced, &mut room));
+                whole.resize(size, 0);
+                assert_eq!((whole.capacity(), admission.in_flight()), (*want, *want), "{announced:?} {frames:?}");
+            }
+        }
+    }
 }

@@ -80,7 +80,7 @@ impl Reader {
         Position(self.position)
     }
 
-    /// The next records after those already read, joined up to about `max_bytes` of payload (at
+    /// The next records after those already read, together up to about `max_bytes` of memory (at
     /// least one). Waits until there is one, also after the log was closed: stop it by dropping
     /// the future, which loses nothing. Reading happens off the async threads.
     ///

@@ -19,7 +19,7 @@ use super::record::Entry;
 use super::segment::{self, Entries, Totals};
 use super::tail::Tail;
 use super::{Record, WhenFull};
-use crate::signal::Signal;
+use crate::signal::{Batch, Signal};
 
 /// Shared by the handles, the readers and the two threads of a log.
 #[derive(Debug)]
@@ -275,13 +275,13 @@ impl Shared {
     }
 }
 
-/// The records from `position` on that lie together, up to about `max_bytes` of payload, at least
-/// one if there is one.
+/// The records from `position` on that lie together, up to about `max_bytes` of memory, at
+/// least one if there is one.
 pub(super) fn choose(entries: &[Entry], position: u64, max_bytes: usize) -> &[Entry] {
     let rest = &entries[entries.partition_point(|entry| entry.position < position)..];
     let (mut bytes, mut end) = (0, None);
     let taken = rest.iter().take_while(|entry| {
-        bytes += entry.payload as usize;
+        bytes += entry.payload as usize + Batch::OVERHEAD;
         let fits = end.is_none_or(|end| end == u64::from(entry.offset) && bytes <= max_bytes);
         end = Some(entry.end());
         fits

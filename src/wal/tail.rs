@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::{Position, Record};
 
-/// Payload bytes kept a log. Four logs share the collector's 128 MiB with the bodies in flight.
+/// Bytes of memory for the records of a log. Four logs share the collector's 128 MiB with the bodies in flight.
 const MAX_BYTES: usize = 4 << 20;
 
 /// The end of the log.
@@ -18,7 +18,7 @@ pub(super) struct Tail {
 impl Tail {
     /// Adds the newest record.
     pub(super) fn push(&mut self, record: Record) {
-        self.bytes += record.batch.payload.len();
+        self.bytes += record.batch.held_bytes();
         self.records.push_back(record);
         while self.bytes > MAX_BYTES {
             self.pop();
@@ -36,11 +36,11 @@ impl Tail {
 
     fn pop(&mut self) {
         if let Some(record) = self.records.pop_front() {
-            self.bytes -= record.batch.payload.len();
+            self.bytes -= record.batch.held_bytes();
         }
     }
 
-    /// Records from `position` on, up to about `max_bytes`; none if it is not in memory.
+    /// Records from `position` on, up to about `max_bytes` of memory; none if it is not in memory.
     pub(super) fn read(&self, position: u64, max_bytes: usize) -> Vec<Record> {
         let start = self.records.partition_point(|record| record.position < Position(position));
         if self.records.get(start).is_none_or(|record| record.position.0 != position) {
@@ -49,7 +49,7 @@ impl Tail {
         let mut bytes = 0;
         let mut taken = Vec::new();
         for record in self.records.range(start..) {
-            bytes += record.batch.payload.len();
+            bytes += record.batch.held_bytes();
             if bytes > max_bytes && !taken.is_empty() {
                 break;
             }

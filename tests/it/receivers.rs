@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_types::StatusExt as _;
+use vispyr::receivers::admission::REQUEST_COST;
 use vispyr::signal::{Compression, Format, Signal};
 use vispyr::wire::prompb;
 
@@ -554,7 +555,7 @@ async fn a_request_in_flight_is_answered_before_the_end() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(start).await.unwrap();
-    rig.until("it is being read", |rig| rig.pipeline.admission.in_flight() == start.len()).await;
+    rig.until("it is being read", |rig| rig.pipeline.admission.in_flight() > REQUEST_COST).await;
     // Idle connections, and one that has said nothing yet, hold nobody up.
     let _silent = TcpStream::connect(rig.http).await.unwrap();
     let _idle = TraceServiceClient::connect(format!("http://{}", rig.grpc)).await.unwrap();

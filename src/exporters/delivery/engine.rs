@@ -42,7 +42,7 @@ pub struct Rules {
     pub ordered: bool,
     /// Requests in flight, if not.
     pub concurrency: usize,
-    /// Payload bytes that are held at once; reached, nothing more is read.
+    /// Bytes of memory that are held at once; reached, nothing more is read.
     pub window: usize,
     /// What may go together.
     pub joining: Joining,
@@ -137,8 +137,9 @@ impl Engine {
         let (items, bytes) = (u64::from(batch.items), batch.payload.len());
         self.common.ack_tracker.read(position, items, bytes as u64);
         if takes {
-            self.common.bytes += bytes;
-            self.common.batcher.push(Part { position, batch });
+            let part = Part { position, batch };
+            self.common.bytes += part.bytes();
+            self.common.batcher.push(part);
         } else {
             self.common.ack_tracker.done(position, items, Fate::Skipped);
         }

@@ -20,7 +20,7 @@ pub struct Part {
 impl Part {
     /// Bytes that it holds in memory.
     pub fn bytes(&self) -> usize {
-        self.batch.payload.len()
+        self.batch.held_bytes()
     }
 }
 
@@ -109,21 +109,25 @@ impl SendUnit {
     }
 }
 
-/// The two halves of a record by its items, compressed as remote write needs it or not at all.
+/// The two halves of a record by its items, compressed as remote write needs it, or if they are
+/// large: they may wait for long.
 fn split(part: &Part) -> Option<[Part; 2]> {
     let batch = &part.batch;
+    let _turn = encoding::turn(batch.decoded_size);
     // What cannot be decompressed is one item.
     let plain = encoding::inflate(&batch.payload, batch.compression, batch.decoded_size).ok()?;
     let [first, second] = wire::split(batch.signal, batch.format, &plain)?;
+    drop(plain);
     let items = items(batch, &first).min(batch.items);
     let half = |plain: Vec<u8>, items| {
         let mut half = Batch { items, decoded_size: plain.len() as u64, payload: plain.into(), ..batch.clone() };
-        half.compression = Compression::Identity;
-        if batch.compression == Compression::SnappyBlock {
-            let compressed = encoding::compress(std::slice::from_ref(&half.payload), Compression::SnappyBlock);
-            half.payload = compressed.ok()?;
-            half.compression = Compression::SnappyBlock;
-        }
+        half.compression = match batch.compression {
+            Compression::SnappyBlock => Compression::SnappyBlock,
+            Compression::Identity => Compression::Identity,
+            _ if half.decoded_size > encoding::LARGE => Compression::Zstd,
+            _ => Compression::Identity,
+        };
+        half.payload = encoding::compress(&[half.payload], half.compression).ok()?;
         Some(Part { position: part.position, batch: half })
     };
     Some([half(first, items)?, half(second, batch.items - items)?])

@@ -3,6 +3,7 @@
 //! and the ledger adds up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -162,6 +163,7 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
         join_compressed: false,
         max_size: 1000,
         max_items: 30,
+        large: Arc::new(tokio::sync::Semaphore::new(1)),
     };
     let rules = Rules { ordered: world.ordered, concurrency: world.concurrency, window: 800, joining };
     let mut engine = Engine::new(rules, Backoff::with_seed(world.seed));
@@ -365,6 +367,7 @@ fn refused_for(ordered: bool, time: Duration, refuses_nothing: bool) -> (usize, 
         join_compressed: false,
         max_size: 1 << 20,
         max_items: 5000,
+        large: Arc::new(tokio::sync::Semaphore::new(1)),
     };
     let rules = Rules { ordered, concurrency: 4, window: 1 << 20, joining };
     let mut engine = Engine::new(rules, Backoff::with_seed(1));
