@@ -113,10 +113,14 @@ pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline, rece
         return status::refused(&refusal);
     }
     let Some(signal) = signal else {
-        return match health(request, pipeline).await {
-            Ok(response) => response,
-            Err(path) => status::unimplemented(&format!("unknown method {path}")),
-        };
+        if request.uri().path() == HEALTH {
+            return health(request, pipeline).await;
+        }
+        let why = format!("unknown method {}", request.uri().path());
+        pipeline.telemetry.refused_other(receiver, "not_found", &why, ingest::peer(&request));
+        // A stream that is reset before its body is read may lose the reply.
+        net::drain_body(request.into_body());
+        return status::unimplemented(&why);
     };
     let tally = Tally::new(&pipeline.telemetry, receiver, signal).of(&request);
     match export(request, signal, pipeline, tally).await {
@@ -261,17 +265,13 @@ fn parse_timeout(value: &[u8]) -> Option<Duration> {
 }
 
 /// grpc.health.v1: this process and each of the OTLP services are SERVING as long as it answers.
-/// `Err` is the path of a call that is not this one.
-async fn health(request: Request<Incoming>, pipeline: &Pipeline) -> Result<Response<Reply>, String> {
+async fn health(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Reply> {
     /// Message of 2 bytes: HealthCheckResponse { status: SERVING }.
     const SERVING: &[u8] = &[0, 0, 0, 0, 2, 0x08, 0x01];
-    if request.uri().path() != HEALTH {
-        return Err(request.uri().path().to_owned());
-    }
     // Not telemetry, hence not in the ledger: the reading alone is bounded.
     let read = http_body_util::BodyExt::collect(http_body_util::Limited::new(request.into_body(), 4096));
     let Ok(Ok(request)) = tokio::time::timeout_at(Deadline::ours(pipeline).at, read).await else {
-        return Ok(status::refused(&Refusal::Malformed("bad health check request".to_owned())));
+        return status::refused(&Refusal::Malformed("bad health check request".to_owned()));
     };
     let request = request.to_bytes();
     let service = match request.get(PREFIX..) {
@@ -280,7 +280,7 @@ async fn health(request: Request<Incoming>, pipeline: &Pipeline) -> Result<Respo
         Some(_) => None,
     };
     let known = service.is_some_and(|name| name.is_empty() || signal_of(&format!("/{name}/Export")).is_some());
-    Ok(if known { status::ok(Bytes::from_static(SERVING)) } else { status::not_found("unknown service") })
+    if known { status::ok(Bytes::from_static(SERVING)) } else { status::not_found("unknown service") }
 }
 
 #[cfg(test)]
