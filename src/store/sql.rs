@@ -1,6 +1,6 @@
 //! SQL for people and programs that are not trusted: gates, execution, formats, HTTP.
 //!
-//! DuckDB's own sealing is not enough: with `enable_external_access = false` and a read-only
+//! DuckDB's own sandbox is not enough: with `enable_external_access = false` and a read-only
 //! transaction, a SELECT of 2.0.0 can still delete rows, overwrite the database file and end the
 //! process. So a statement passes these gates, in this order:
 //!
@@ -8,13 +8,13 @@
 //! |---|---|
 //! | size, UTF-8, no NUL, nesting | [`text`] |
 //! | parsed by an instance without data; exactly one query | [`parse`] |
-//! | a walk over the tree: only what is known to be harmless | [`judge`], [`calls`], [`functions`] |
+//! | a walk over the tree: only what is known to be harmless | [`validate`], [`calls`], [`functions`] |
 //! | attributes compare as what they are | [`rewrite`] |
 //! | a fresh connection, a read-only transaction | [`execute`] |
 //! | limits on rows, time and number at once | [`service`] |
 //! | watched from outside, killed if need be | [`crate::store::front`] |
 //!
-//! What is run is the text that DuckDB makes of the tree that was judged, never the user's own.
+//! What is run is the text that DuckDB makes of the tree that was validated, never the user's own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -31,14 +31,14 @@ pub mod execute;
 pub mod format;
 pub mod functions;
 pub mod http;
-pub mod judge;
 pub mod metrics;
 pub mod parse;
 pub mod request;
 pub mod rewrite;
-pub mod seal;
+pub mod sandbox;
 pub mod service;
 pub mod text;
+pub mod validate;
 pub mod value;
 pub mod variant;
 

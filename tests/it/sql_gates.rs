@@ -8,7 +8,7 @@ use duckdb::Connection;
 use parking_lot::Mutex;
 use vispyr::store::sql::format::Kind;
 use vispyr::store::sql::request::Query;
-use vispyr::store::sql::{Config, Service, SqlError, seal};
+use vispyr::store::sql::{Config, Service, SqlError, sandbox};
 
 const HOSTILE: &str = include_str!("fixtures/hostile.sql");
 const ORDINARY: &str = include_str!("fixtures/ordinary.sql");
@@ -49,7 +49,7 @@ pub fn instance(dir: &Path) -> Connection {
         ))
         .unwrap();
     vispyr::store::macros::create_attributes(&connection).unwrap();
-    seal::seal(&connection, &[&sealed]).unwrap();
+    sandbox::enter(&connection, &[&sealed]).unwrap();
     connection
 }
 

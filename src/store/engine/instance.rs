@@ -10,7 +10,7 @@ use duckdb::{Config as Settings, Connection};
 use super::store_dir::StoreDir;
 use crate::store::Config;
 use crate::store::ingest::Decoder;
-use crate::store::sql::seal::seal;
+use crate::store::sql::sandbox;
 
 /// The versions of the library that this engine is made for.
 const LIBRARY: &str = "v2.0.";
@@ -40,7 +40,7 @@ pub fn open(config: &Config, store_dir: &StoreDir) -> Result<Connection, Instanc
     }
     // Footers of sealed files never change, and every query needs them.
     db.execute_batch("SET GLOBAL parquet_metadata_cache = true")?;
-    seal(&db, &[&store_dir.sealed()])?;
+    sandbox::enter(&db, &[&store_dir.sealed()])?;
     Ok(db)
 }
 

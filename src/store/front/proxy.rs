@@ -52,8 +52,8 @@ pub async fn serve(port: Port, state: Arc<State>, shutdown: CancellationToken) {
 }
 
 async fn answer(request: Request<Incoming>, authenticator: Authenticator, state: Arc<State>) -> Response<Body> {
-    let judged = authenticator.authenticate(request.headers());
-    if let Err(denied) = judged
+    let authenticated = authenticator.authenticate(request.headers());
+    if let Err(denied) = authenticated
         && !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
     {
         let why = json!({"error": denied.to_string(), "position": null});
@@ -77,7 +77,9 @@ async fn answer(request: Request<Incoming>, authenticator: Authenticator, state:
         (&Method::GET, "/-/healthy" | "/-/ready") => match &*state.engine.borrow() {
             Engine::Up { .. } => plain(StatusCode::OK, "ok\n"),
             // The reason may tell of somebody's statement.
-            Engine::Down { .. } if judged.is_err() => plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is away\n"),
+            Engine::Down { .. } if authenticated.is_err() => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is away\n")
+            }
             Engine::Down { why, .. } => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
         },
         (&Method::GET, "/") => plain(StatusCode::OK, "POST a statement to /api/v1/sql, or: vispyr sql 'SHOW TABLES'\n"),

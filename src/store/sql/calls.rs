@@ -88,8 +88,8 @@ const COLLATIONS: &[&str] = &["nocase", "noaccent", "nfc", "binary", "c", "posix
 /// The widest field that a format string may ask for.
 const MAX_FORMAT_WIDTH: u64 = 1000;
 
-/// Judges a call of a scalar function, aggregate or operator (class FUNCTION).
-pub fn judge_function(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
+/// Validates a call of a scalar function, aggregate or operator (class FUNCTION).
+pub fn validate_function(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     let name = name_of(node, at)?;
     if node["is_operator"].as_bool() == Some(true) {
         return match FUNCTIONS.operators.get(&name) {
@@ -100,33 +100,33 @@ pub fn judge_function(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     let Some(condition) = FUNCTIONS.called(&name) else {
         return Err(not_allowed("function", &name, at));
     };
-    judge_arguments(node, &name, condition, at)
+    validate_arguments(node, &name, condition, at)
 }
 
-/// Judges a call over a window (class WINDOW).
-pub fn judge_window(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
+/// Validates a call over a window (class WINDOW).
+pub fn validate_window(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     let name = name_of(node, at)?;
     let list = if node["type"] == "WINDOW_AGGREGATE" { &FUNCTIONS.aggregates } else { &FUNCTIONS.windows };
     match list.get(&name) {
-        Some(condition) => judge_arguments(node, &name, *condition, at),
+        Some(condition) => validate_arguments(node, &name, *condition, at),
         None => Err(not_allowed("window function", &name, at)),
     }
 }
 
-/// Judges the call inside a TABLE_FUNCTION.
-pub fn judge_table_function(call: &Value, at: Option<usize>) -> Result<(), SqlError> {
+/// Validates the call inside a TABLE_FUNCTION.
+pub fn validate_table_function(call: &Value, at: Option<usize>) -> Result<(), SqlError> {
     if call["class"] != "FUNCTION" {
         return Err(SqlError::refused("this kind of table function is not allowed", at));
     }
     let name = name_of(call, at)?;
     match FUNCTIONS.tables.get(&name) {
-        Some(condition) => judge_arguments(call, &name, *condition, at),
+        Some(condition) => validate_arguments(call, &name, *condition, at),
         None => Err(not_allowed("table function", &name, at)),
     }
 }
 
-/// Judges one type name of a cast (class TYPE); the types inside it are judged by the walk.
-pub fn judge_type(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
+/// Validates one type name of a cast (class TYPE); the types inside it are validated by the walk.
+pub fn validate_type(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     let name = node["type_name"].as_str().unwrap_or_default().to_ascii_lowercase();
     if !TYPES.contains(&name.as_str()) || path_length(node) != 1 {
         return Err(SqlError::refused(format!("a cast to the type {name} is not allowed"), at));
@@ -138,8 +138,8 @@ pub fn judge_type(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// Judges a collation (class COLLATE).
-pub fn judge_collation(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
+/// Validates a collation (class COLLATE).
+pub fn validate_collation(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     let name = node["collation"].as_str().unwrap_or_default().to_ascii_lowercase();
     if name.split('.').all(|part| COLLATIONS.contains(&part)) {
         Ok(())
@@ -167,7 +167,7 @@ fn not_allowed(what: &str, name: &str, at: Option<usize>) -> SqlError {
     SqlError::refused(format!("the {what} {name} is not allowed"), at)
 }
 
-fn judge_arguments(node: &Value, name: &str, condition: Condition, at: Option<usize>) -> Result<(), SqlError> {
+fn validate_arguments(node: &Value, name: &str, condition: Condition, at: Option<usize>) -> Result<(), SqlError> {
     let arguments = node["arguments"].as_array().map_or(&[][..], Vec::as_slice);
     // `f(b := 1, a := 2)` changes the order, and with it which argument a condition looks at.
     let named = arguments.iter().any(|a| !a["name"].as_str().unwrap_or_default().is_empty());

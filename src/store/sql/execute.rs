@@ -1,4 +1,4 @@
-//! Runs one judged statement on a fresh connection, on a thread of its own.
+//! Runs one validated statement on a fresh connection, on a thread of its own.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ const CHUNK: usize = 64 << 10;
 
 /// One run of a statement.
 pub struct Run<'a> {
-    /// What judges it; `None` lets everything through, for tests of what is behind the gates.
+    /// What validates it; `None` lets everything through, for tests of what is behind the gates.
     pub parser: Option<&'a Parser>,
     /// Bytes of a statement.
     pub max_statement: usize,
@@ -34,12 +34,12 @@ impl Run<'_> {
     ///
     /// # Errors
     /// The refusal.
-    pub fn judge(&self, query: &Query) -> Result<String, SqlError> {
+    pub fn validate(&self, query: &Query) -> Result<String, SqlError> {
         text::admit(query.sql.as_bytes(), self.max_statement)?;
-        self.parser.map_or_else(|| Ok(query.sql.clone()), |parser| parser.judge(&query.sql))
+        self.parser.map_or_else(|| Ok(query.sql.clone()), |parser| parser.validate(&query.sql))
     }
 
-    /// Runs `sql`, what [`Self::judge`] gave for the query, in a read-only transaction. `send` gets the
+    /// Runs `sql`, what [`Self::validate`] gave for the query, in a read-only transaction. `send` gets the
     /// answer piece by piece; when it fails, the client is gone and the run ends.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! Gate 2: DuckDB parses the statement, and nothing more. Between the gates and DuckDB it is a tree:
-//! what runs is the text that DuckDB makes of the tree that was judged and rewritten, so that no second
+//! what runs is the text that DuckDB makes of the tree that was validated and rewritten, so that no second
 //! reading of the user's text can find something else in it.
 //!
 //! `json_serialize_sql` gives the tree without binding or preparing anything. It runs on an
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::error::SqlError;
 use super::rewrite::{self, node::select_of};
-use super::{judge, text};
+use super::{text, validate};
 
 /// How deep the JSON of a tree may nest. DuckDB's own limit on expressions comes first, but joins
 /// nest without one.
@@ -21,7 +21,7 @@ const MAX_TREE_DEPTH: usize = 1500;
 /// Expressions within expressions, as DuckDB counts them.
 const MAX_EXPRESSION_DEPTH: usize = 250;
 
-/// The parser, and with it the whole judgement of a statement's text.
+/// The parser, and with it the whole validation of a statement.
 pub struct Parser {
     connection: Mutex<Connection>,
 }
@@ -35,22 +35,22 @@ impl Parser {
         Ok(Parser { connection: Mutex::new(open()?) })
     }
 
-    /// Judges a text: exactly one statement, that only reads, and calls nothing that is not on the
+    /// Validates a text: exactly one statement, that only reads, and calls nothing that is not on the
     /// lists. Returns the text that is to be run for it.
     ///
     /// # Errors
     /// [`SqlError::Refused`] or, where DuckDB cannot parse it, [`SqlError::Failed`] with its message.
-    pub fn judge(&self, statement: &str) -> Result<String, SqlError> {
+    pub fn validate(&self, statement: &str) -> Result<String, SqlError> {
         let explained = text::strip_explain(statement)?;
-        let text = self.judge_query(explained.inner).map_err(|e| e.shifted(explained.offset))?;
+        let text = self.validate_query(explained.inner).map_err(|e| e.shifted(explained.offset))?;
         Ok(if explained.explain { format!("EXPLAIN {text}") } else { text })
     }
 
-    fn judge_query(&self, statement: &str) -> Result<String, SqlError> {
+    fn validate_query(&self, statement: &str) -> Result<String, SqlError> {
         let mut tree = self.tree(statement)?;
         match tree["statements"].as_array_mut().map(Vec::as_mut_slice) {
             Some([one]) => {
-                judge::judge(one)?;
+                validate::validate(one)?;
                 rewrite::attributes::rewrite(one, &|expression| self.print(expression))?;
             }
             Some([]) | None => return Err(SqlError::refused("there is no statement", None)),
@@ -170,27 +170,27 @@ fn parse_error(tree: &Value) -> SqlError {
 mod tests {
     use super::*;
 
-    fn judge(statement: &str) -> Result<(), SqlError> {
-        Parser::new().unwrap().judge(statement).map(drop)
+    fn validate(statement: &str) -> Result<(), SqlError> {
+        Parser::new().unwrap().validate(statement).map(drop)
     }
 
     #[test]
     fn one_query_passes_and_anything_else_does_not() {
         for good in ["SELECT 1", "select 1;", "EXPLAIN SELECT 1", "FROM range(3)", "DESCRIBE spans", "SHOW TABLES"] {
-            assert_eq!(judge(good), Ok(()), "{good}");
+            assert_eq!(validate(good), Ok(()), "{good}");
         }
         for bad in ["SELECT 1; SELECT 2", "", ";", "DELETE FROM spans", "EXPLAIN DELETE FROM spans", "CALL range(3)"] {
-            assert!(judge(bad).is_err(), "{bad}");
+            assert!(validate(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_syntax_error_says_where() {
-        assert!(matches!(judge("SELECT 1 +"), Err(SqlError::Failed { position: Some(_), .. })));
-        let Err(SqlError::Failed { position, message }) = judge("EXPLAIN SELECT 1 frm x") else { panic!() };
+        assert!(matches!(validate("SELECT 1 +"), Err(SqlError::Failed { position: Some(_), .. })));
+        let Err(SqlError::Failed { position, message }) = validate("EXPLAIN SELECT 1 frm x") else { panic!() };
         assert!(message.contains("syntax error"), "{message}");
         assert_eq!(position, Some(21), "{message}");
-        let Err(SqlError::Refused { position, .. }) = judge("EXPLAIN SELECT nextval('s')") else { panic!() };
+        let Err(SqlError::Refused { position, .. }) = validate("EXPLAIN SELECT nextval('s')") else { panic!() };
         assert_eq!(position, Some(15));
     }
 
@@ -215,8 +215,8 @@ mod tests {
             format!("SELECT a{}", "[1]".repeat(50_000)),
             format!("SELECT {}1{}", "CASE WHEN a THEN 1 ELSE ".repeat(5000), " END".repeat(5000)),
         ] {
-            assert!(parser.judge(&chain).is_err(), "{}...", &chain[..40]);
+            assert!(parser.validate(&chain).is_err(), "{}...", &chain[..40]);
         }
-        assert_eq!(parser.judge("SELECT 1"), Ok("SELECT 1".to_owned()));
+        assert_eq!(parser.validate("SELECT 1"), Ok("SELECT 1".to_owned()));
     }
 }

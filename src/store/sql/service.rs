@@ -342,7 +342,7 @@ impl Job {
             started: self.started,
             warnings: inner.connect.warnings(),
         };
-        let sql = run.judge(&self.query)?;
+        let sql = run.validate(&self.query)?;
         inner.connect.wait_until_whole().map_err(SqlError::Unavailable)?;
         let connection = inner.connect.connect().map_err(|e| SqlError::from_duckdb(&e, ""))?;
         // The watcher waits for this, so it is there.

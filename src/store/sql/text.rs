@@ -58,11 +58,11 @@ pub struct Explained<'a> {
     pub explain: bool,
     /// Where [`Self::inner`] starts in the text, in bytes.
     pub offset: usize,
-    /// The statement to judge.
+    /// The statement to validate.
     pub inner: &'a str,
 }
 
-/// Takes a leading `EXPLAIN` off. DuckDB serializes only SELECT, so what is inside is judged by
+/// Takes a leading `EXPLAIN` off. DuckDB serializes only SELECT, so what is inside is validated by
 /// itself, and `EXPLAIN` is put before exactly that text again to run it. What follows must be
 /// a word that starts a query: options in brackets and `ANALYZE`, which runs the statement, are
 /// refused here.
@@ -92,7 +92,7 @@ pub fn strip_explain(text: &str) -> Result<Explained<'_>, SqlError> {
 }
 
 /// The statement without blank space, comments and semicolons at its end, so that it can be put
-/// in brackets. What comes of that is judged again, so a mistake here is an error, not a hole.
+/// in brackets. What comes of that is validated again, so a mistake here is an error, not a hole.
 pub fn trim_end(text: &str) -> &str {
     let bytes = text.as_bytes();
     let (mut at, mut end) = (0, 0);

@@ -305,5 +305,5 @@ fn number_of_variant(node: &Value) -> Value {
 }
 
 fn refused(hint: impl Into<String>, node: &Value) -> SqlError {
-    SqlError::refused(hint, crate::store::sql::judge::location(node))
+    SqlError::refused(hint, crate::store::sql::validate::location(node))
 }

@@ -28,11 +28,11 @@ const MAX_NAME: usize = 1024;
 /// Rows of a reservoir sample, which is allocated whole.
 const MAX_SAMPLE: f64 = 1_000_000.0;
 
-/// Judges the serialized form of one SELECT statement.
+/// Validates the serialized form of one SELECT statement.
 ///
 /// # Errors
 /// [`SqlError::Refused`] with what is not allowed and where.
-pub fn judge(statement: &Value) -> Result<(), SqlError> {
+pub fn validate(statement: &Value) -> Result<(), SqlError> {
     let mut walk = Walk::default();
     walk.visit(&statement["node"])?;
     if walk.summaries > 0 && walk.ctes > 0 {
@@ -66,7 +66,7 @@ impl Walk {
                     _ => return Err(SqlError::refused("the statement has a part of an unknown kind", None)),
                 }
                 fields.iter().try_for_each(|(key, field)| match (key.as_str(), field) {
-                    // The call of a table function has been judged by the list of those; what is
+                    // The call of a table function has been validated by the list of those; what is
                     // inside it is left.
                     ("function", Value::Object(call)) => call.values().try_for_each(|field| self.visit(field)),
                     _ => self.visit(field),
@@ -98,12 +98,12 @@ impl Walk {
             | "POSITIONAL_REFERENCE" => Ok(()),
             "COLUMN_REF" => column_reference(node, at),
             "OPERATOR" => operator(node, at),
-            "FUNCTION" => calls::judge_function(node, at),
-            "WINDOW" => calls::judge_window(node, at),
+            "FUNCTION" => calls::validate_function(node, at),
+            "WINDOW" => calls::validate_window(node, at),
             // The target is in type_expr, which the walk comes to; one given otherwise is unknown.
             "CAST" if node["type_expr"]["class"] == "TYPE" => Ok(()),
-            "TYPE" => calls::judge_type(node, at),
-            "COLLATE" => calls::judge_collation(node, at),
+            "TYPE" => calls::validate_type(node, at),
+            "COLLATE" => calls::validate_collation(node, at),
             _ => Err(SqlError::refused(format!("expressions of the kind {class} are not allowed"), at)),
         }
     }
@@ -139,7 +139,7 @@ impl Walk {
             "TABLE_FUNCTION" => {
                 self.table(at)?;
                 sample(node, at)?;
-                calls::judge_table_function(&node["function"], at)
+                calls::validate_table_function(&node["function"], at)
             }
             "PIVOT" => {
                 self.table(at)?;

@@ -1,4 +1,4 @@
-//! Sealing the instance off: the second line behind the gates.
+//! The sandbox of the instance: the second line behind the gates.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use duckdb::Connection;
 ///
 /// # Errors
 /// DuckDB's.
-pub fn seal(connection: &Connection, allowed_directories: &[&Path]) -> Result<(), duckdb::Error> {
+pub fn enter(connection: &Connection, allowed_directories: &[&Path]) -> Result<(), duckdb::Error> {
     let quoted = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', "''"));
     let directories: Vec<String> = allowed_directories.iter().map(|path| quoted(path)).collect();
     connection.execute_batch(&format!(
