@@ -191,6 +191,13 @@ fn validate_arguments(node: &Value, name: &str, condition: Condition, at: Option
                 Err(SqlError::refused(why, at))
             }
         },
+        Condition::Small(n) => match literal(n, "INTEGER") {
+            Some(text) if text.parse::<i16>().is_err() => {
+                let why = format!("argument {} of {name} must be at most {}", n + 1, i16::MAX);
+                Err(SqlError::refused(why, at))
+            }
+            _ => Ok(()),
+        },
         Condition::Format(n) => match literal(n, "STRING") {
             Some(format) if is_tame_format(format) => Ok(()),
             _ => {

@@ -36,7 +36,8 @@ impl Run<'_> {
     /// The refusal.
     pub fn validate(&self, query: &Query) -> Result<String, SqlError> {
         text::admit(query.sql.as_bytes(), self.max_statement)?;
-        self.parser.map_or_else(|| Ok(query.sql.clone()), |parser| parser.validate(&query.sql))
+        let bare = || query.sql.trim_end().trim_end_matches(';').to_owned();
+        self.parser.map_or_else(|| Ok(bare()), |parser| parser.validate(&query.sql))
     }
 
     /// Runs `sql`, what [`Self::validate`] gave for the query, in a read-only transaction. `send` gets the
@@ -61,7 +62,7 @@ impl Run<'_> {
             // The types hang on parameters.
             columns = described(connection, sql, query).map_err(duckdb_error)?;
         }
-        if let Some(wrapped) = columns::wrap(text::trim_end(sql), &columns) {
+        if let Some(wrapped) = columns::wrap(sql, &columns) {
             for (column, described) in columns.iter_mut().zip(described(connection, sql, query).map_err(duckdb_error)?)
             {
                 column.name = described.name;

@@ -11,6 +11,9 @@ pub enum Condition {
     /// The argument is a literal number of at most so much: one call can take memory past every
     /// limit of DuckDB's (`rpad`, `repeat`).
     AtMost(usize, u64),
+    /// The argument is a number that fits a SMALLINT: a literal is looked at, and anything else is cast
+    /// when it runs ([`super::rewrite::bounds`]).
+    Small(usize),
     /// The argument is a literal format string whose widths are small.
     Format(usize),
     /// The argument is a literal JSON structure that names only types that a cast may name.
@@ -62,7 +65,7 @@ impl Functions {
                 "tables" => &mut lists.tables,
                 _ => continue,
             };
-            list.insert(name.to_owned(), condition);
+            list.insert(name.to_ascii_lowercase(), condition);
         }
         lists
     }
@@ -82,6 +85,7 @@ impl Condition {
         let (argument, kind) = text.split_once(' ')?;
         let argument = argument.parse().ok()?;
         match kind {
+            "small" => Some(Condition::Small(argument)),
             "format" => Some(Condition::Format(argument)),
             "structure" => Some(Condition::Structure(argument)),
             "aggregate" => Some(Condition::Aggregate(argument)),
@@ -101,7 +105,9 @@ mod tests {
         let f = &*FUNCTIONS;
         let total = f.operators.len() + f.aggregates.len() + f.windows.len() + f.scalars.len() + f.tables.len();
         assert_eq!(total, lines.count());
-        assert_eq!(f.called("repeat"), Some(Condition::AtMost(1, 10_000)));
+        assert_eq!(f.called("repeat"), Some(Condition::Small(1)));
+        assert_eq!(f.called("to_base"), Some(Condition::AtMost(2, 1000)));
+        assert_eq!(f.called("formatreadablesize"), Some(Condition::None));
         assert_eq!(f.called("list_aggregate"), Some(Condition::Aggregate(1)));
         assert_eq!(f.called("sum"), Some(Condition::None));
     }
@@ -134,6 +140,8 @@ mod tests {
             "parquet_metadata",
             "parquet_scan",
             "duckdb_secrets",
+            "duckdb_views",
+            "json_group_structure",
             "duckdb_logs",
             "duckdb_settings",
             "enable_logging",

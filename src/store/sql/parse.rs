@@ -8,10 +8,10 @@
 
 use duckdb::{Config, Connection};
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::SqlError;
-use super::rewrite::{self, node::select_of};
+use super::rewrite::{self, node::select_of, node::star};
 use super::{text, validate};
 
 /// How deep the JSON of a tree may nest. DuckDB's own limit on expressions comes first, but joins
@@ -20,6 +20,14 @@ const MAX_TREE_DEPTH: usize = 1500;
 
 /// Expressions within expressions, as DuckDB counts them.
 const MAX_EXPRESSION_DEPTH: usize = 250;
+
+/// A statement as DuckDB reads it.
+struct Parsed {
+    /// The answer of `json_serialize_sql`.
+    tree: Value,
+    /// Whether `EXPLAIN` stood before it.
+    explain: bool,
+}
 
 /// The parser, and with it the whole validation of a statement.
 pub struct Parser {
@@ -41,17 +49,12 @@ impl Parser {
     /// # Errors
     /// [`SqlError::Refused`] or, where DuckDB cannot parse it, [`SqlError::Failed`] with its message.
     pub fn validate(&self, statement: &str) -> Result<String, SqlError> {
-        let explained = text::strip_explain(statement)?;
-        let text = self.validate_query(explained.inner).map_err(|e| e.shifted(explained.offset))?;
-        Ok(if explained.explain { format!("EXPLAIN {text}") } else { text })
-    }
-
-    fn validate_query(&self, statement: &str) -> Result<String, SqlError> {
-        let mut tree = self.tree(statement)?;
+        let Parsed { mut tree, explain } = self.parse(statement)?;
         match tree["statements"].as_array_mut().map(Vec::as_mut_slice) {
             Some([one]) => {
+                rewrite::methods::rewrite(one);
                 validate::validate(one)?;
-                rewrite::attributes::rewrite(one, &|expression| self.print(expression))?;
+                rewrite::rewrite(one, &|expression| self.print(expression))?;
             }
             Some([]) | None => return Err(SqlError::refused("there is no statement", None)),
             Some(many) => {
@@ -59,7 +62,33 @@ impl Parser {
                 return Err(SqlError::refused(why, None));
             }
         }
-        self.deserialize(&tree)
+        let text = self.deserialize(&tree)?;
+        // DuckDB's printer is not trusted either: what it wrote reads as the tree that it was given.
+        if !self.tree(&text).is_ok_and(|read| same(&tree["statements"], &read["statements"])) {
+            return Err(SqlError::refused("the statement has a form that DuckDB cannot write down again", None));
+        }
+        Ok(if explain { format!("EXPLAIN {text}") } else { text })
+    }
+
+    /// The tree of a query, or of the query behind `EXPLAIN`, which DuckDB does not serialize. Where the
+    /// text is no query as it is, but one with a word `explain` blanked out, it is the explanation of that
+    /// query. Only DuckDB reads the text, and places in it stay where they are.
+    fn parse(&self, statement: &str) -> Result<Parsed, SqlError> {
+        let refusal = match self.tree(statement) {
+            Ok(tree) => return Ok(Parsed { tree, explain: false }),
+            Err(refusal @ SqlError::Refused { .. }) => refusal,
+            Err(error) => return Err(error),
+        };
+        let mut mistake = None;
+        for blanked in text::without_explain(statement) {
+            match self.tree(&blanked) {
+                Ok(tree) => return Ok(Parsed { tree, explain: true }),
+                // What is wrong with the query, not that it is none.
+                Err(error @ SqlError::Failed { .. }) => mistake = mistake.or(Some(error)),
+                Err(_) => {}
+            }
+        }
+        Err(mistake.unwrap_or(refusal))
     }
 
     fn tree(&self, statement: &str) -> Result<Value, SqlError> {
@@ -123,6 +152,61 @@ fn open() -> Result<Connection, duckdb::Error> {
     Ok(connection)
 }
 
+/// Whether two trees say the same. Places in the text do not count, nor whether something is missing or
+/// empty, nor whether a function is written as an operator, nor names of arguments, which are nowhere used.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        // DuckDB writes VALUES by itself as a SELECT of them.
+        (Value::Object(list), Value::Object(query)) if is_wrapped(list, query) => {
+            let mut expected = select_of(star());
+            expected["from_table"] = a.clone();
+            same(&list["alias"], &query["alias"]) && same(&expected, &query["subquery"]["node"])
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let argument = a.contains_key("expression") && b.contains_key("expression");
+            let equal = a.iter().filter(|(key, _)| !is_incidental(key)).all(|(key, value)| {
+                let other = b.get(key).unwrap_or(&Value::Null);
+                if argument && key == "expression" { same_unnamed(value, other) } else { same(value, other) }
+            });
+            equal && b.iter().all(|(key, value)| a.contains_key(key) || is_incidental(key) || is_empty(value))
+        }
+        (a, b) => a == b || (is_empty(a) && is_empty(b)),
+    }
+}
+
+fn is_wrapped(list: &Map<String, Value>, query: &Map<String, Value>) -> bool {
+    list.get("type").is_some_and(|kind| kind == "EXPRESSION_LIST")
+        && query.get("type").is_some_and(|kind| kind == "SUBQUERY")
+        && [list, query].iter().all(|node| node.contains_key("alias"))
+        && query.contains_key("subquery")
+}
+
+/// [`same`], for what has a name that nothing refers to.
+fn same_unnamed(a: &Value, b: &Value) -> bool {
+    let unnamed = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("alias");
+        }
+        value
+    };
+    same(&unnamed(a), &unnamed(b))
+}
+
+fn is_incidental(key: &str) -> bool {
+    matches!(key, "query_location" | "query_location_length" | "is_operator")
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
 /// The deepest nesting of a JSON text.
 fn nesting(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
@@ -153,8 +237,8 @@ fn parse_error(tree: &Value) -> SqlError {
     let message = tree["error_message"].as_str().unwrap_or("the statement cannot be parsed");
     if tree["error_type"] == "not implemented" {
         return SqlError::refused(
-            "only a query is allowed: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW TABLES, SUMMARIZE table, EXPLAIN query \
-             (PIVOT needs IN with the values)",
+            "only a query is allowed: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW TABLES, SUMMARIZE, or EXPLAIN without options \
+             before one (PIVOT needs IN with the values)",
             None,
         );
     }
@@ -192,6 +276,25 @@ mod tests {
         assert_eq!(position, Some(21), "{message}");
         let Err(SqlError::Refused { position, .. }) = validate("EXPLAIN SELECT nextval('s')") else { panic!() };
         assert_eq!(position, Some(15));
+    }
+
+    #[test]
+    fn what_runs_is_written_by_duckdb_and_reads_as_what_was_validated() {
+        let parser = Parser::new().unwrap();
+        for (statement, runs) in [
+            ("VALUES (1)", "SELECT * FROM (VALUES (1)) AS valueslist"),
+            ("EXPLAIN\r(SELECT 1)", "EXPLAIN SELECT 1"),
+            ("/* explain */ explain SELECT 'explain'", "EXPLAIN SELECT 'explain'"),
+            ("SELECT x.upper() AS y", "SELECT upper(x) AS y"),
+        ] {
+            assert_eq!(parser.validate(statement).as_deref(), Ok(runs), "{statement}");
+        }
+        let tree = |statement| parser.tree(statement).unwrap();
+        assert!(same(&tree("SELECT 1  + 2"), &tree("SELECT (1 + 2)")));
+        assert!(!same(&tree("SELECT 1"), &tree("SELECT 2")));
+        assert!(!same(&tree("VALUES (1)"), &tree("SELECT * FROM (VALUES (2)) AS valueslist")));
+        assert!(!same(&tree("VALUES (1)"), &tree("SELECT 1 FROM (VALUES (1)) AS valueslist")));
+        assert!(!same(&tree("SELECT a AS b"), &tree("SELECT a AS c")));
     }
 
     #[test]

@@ -28,18 +28,30 @@ const MAX_NAME: usize = 1024;
 /// Rows of a reservoir sample, which is allocated whole.
 const MAX_SAMPLE: f64 = 1_000_000.0;
 
+/// Schemas that a table may be looked for in, and the name of the database, which can stand in their place.
+const SCHEMAS: &[&str] = &["main", "information_schema", "pg_catalog", "memory"];
+/// Views of DuckDB's that tell paths of the machine, in settings or in the definitions of our views.
+const REVEALING: &[&str] = &[
+    "pg_settings",
+    "pg_views",
+    "pg_database",
+    "duckdb_views",
+    "duckdb_settings",
+    "duckdb_databases",
+    "duckdb_logs",
+    "sqlite_master",
+    "sqlite_schema",
+    "sqlite_temp_master",
+    "sqlite_temp_schema",
+];
+
 /// Validates the serialized form of one SELECT statement.
 ///
 /// # Errors
 /// [`SqlError::Refused`] with what is not allowed and where.
 pub fn validate(statement: &Value) -> Result<(), SqlError> {
     let mut walk = Walk::default();
-    walk.visit(&statement["node"])?;
-    if walk.summaries > 0 && walk.ctes > 0 {
-        // A CTE could stand in for the table, and with it values that SUMMARIZE dies of.
-        return Err(SqlError::refused("SUMMARIZE together with WITH is not allowed", None));
-    }
-    Ok(())
+    walk.visit(&statement["node"])
 }
 
 #[derive(Default)]
@@ -48,7 +60,6 @@ struct Walk {
     tables: usize,
     set_operations: usize,
     ctes: usize,
-    summaries: usize,
 }
 
 impl Walk {
@@ -90,12 +101,12 @@ impl Walk {
             | "BETWEEN"
             | "CONJUNCTION"
             | "COMPARISON"
-            | "SUBQUERY"
             | "STAR"
             | "LAMBDA"
             | "LAMBDA_REF"
             | "PARAMETER"
             | "POSITIONAL_REFERENCE" => Ok(()),
+            "SUBQUERY" => quantified(node, at),
             "COLUMN_REF" => column_reference(node, at),
             "OPERATOR" => operator(node, at),
             "FUNCTION" => calls::validate_function(node, at),
@@ -149,7 +160,7 @@ impl Walk {
                 }
                 Ok(())
             }
-            "SHOW_REF" => self.show(node, at),
+            "SHOW_REF" => Self::show(node, at),
             other => Err(SqlError::refused(describe_forbidden(other), at)),
         }
     }
@@ -168,23 +179,14 @@ impl Walk {
         Ok(())
     }
 
-    /// `DESCRIBE`, `SHOW TABLES` and `SUMMARIZE table`. The last only of a plain table:
-    /// `SUMMARIZE` of some values ends the instance.
-    fn show(&mut self, node: &Value, at: Option<usize>) -> Result<(), SqlError> {
+    /// `DESCRIBE`, `SHOW TABLES` and `SUMMARIZE`; the walk comes to the query in them.
+    /// The values that `SUMMARIZE` dies of are of types that no cast may name.
+    fn show(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
         let name = node["table_name"].as_str().unwrap_or_default();
         match node["show_type"].as_str().unwrap_or_default() {
-            "DESCRIBE" => Ok(()),
+            "DESCRIBE" | "SUMMARY" => Ok(()),
             "SHOW" => named(name, at),
             "SHOW_SPECIAL" if matches!(name, "\"tables\"" | "__show_tables_expanded" | "tables") => Ok(()),
-            "SUMMARY" => {
-                self.summaries += 1;
-                let query = &node["query"];
-                let plain = query["from_table"]["type"] == "BASE_TABLE"
-                    && query["select_list"].as_array().is_some_and(|l| l.len() == 1 && l[0]["class"] == "STAR")
-                    && query["select_list"][0]["replace_list"].as_array().is_some_and(Vec::is_empty)
-                    && query["select_list"][0]["expr"].is_null();
-                if plain { Ok(()) } else { Err(SqlError::refused("SUMMARIZE takes the name of a table", at)) }
-            }
             other => Err(SqlError::refused(format!("this form of {other} is not allowed"), at)),
         }
     }
@@ -206,6 +208,18 @@ fn column_reference(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     }
     if parts.iter().any(|part| part.as_str().is_none_or(|part| part.len() > MAX_NAME)) {
         return Err(SqlError::refused(format!("a name of more than {MAX_NAME} bytes"), at));
+    }
+    Ok(())
+}
+
+/// `x > ANY (...)`. With a list, struct or map on the left it can end the instance (2.0.0).
+fn quantified(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
+    let made = ["list_value", "array_value", "struct_pack", "row", "map"];
+    if node["child"]["function_name"].as_str().is_some_and(|name| made.contains(&name)) {
+        let equal = matches!(node["comparison_type"].as_str(), Some("COMPARE_EQUAL" | "COMPARE_NOTEQUAL"));
+        if !equal {
+            return Err(SqlError::refused("ANY and ALL take a plain value on their left", at));
+        }
     }
     Ok(())
 }
@@ -250,7 +264,21 @@ fn table_name(node: &Value, at: Option<usize>) -> Result<(), SqlError> {
     for part in path.iter().filter_map(Value::as_str).filter(|part| !part.is_empty()) {
         named(part, at)?;
     }
-    named(node["table_name"].as_str().unwrap_or_default(), at)
+    let table = node["table_name"].as_str().unwrap_or_default();
+    named(table, at)?;
+    let lower = table.to_ascii_lowercase();
+    let schema = node["schema_name"].as_str().unwrap_or_default();
+    let of_standard = lower == "views" && schema.eq_ignore_ascii_case("information_schema");
+    if of_standard || REVEALING.contains(&lower.as_str()) {
+        let why =
+            format!("{table} tells paths of this machine: SHOW TABLES and information_schema.tables list the tables");
+        return Err(SqlError::refused(why, at));
+    }
+    // A table that is not there is taken for the file `x.csv`, however its name is taken apart.
+    if !schema.is_empty() && !SCHEMAS.iter().any(|known| schema.eq_ignore_ascii_case(known)) {
+        return Err(SqlError::refused(format!("there is no schema {schema}"), at));
+    }
+    Ok(())
 }
 
 fn named(name: &str, at: Option<usize>) -> Result<(), SqlError> {

@@ -26,6 +26,7 @@
 use serde_json::Value;
 
 use self::names::Names;
+use super::Print;
 use super::node::{arguments, call, case, column_at, function_name, items, literal, select_from, text};
 use crate::store::sql::SqlError;
 
@@ -40,9 +41,6 @@ mod tests;
 
 /// What is written around an attribute repeats it, so each level multiplies the statement.
 const MAX_LEVELS: usize = 4;
-
-/// Gives the text of an expression, as DuckDB writes it: the name of its column.
-pub type Print<'a> = &'a dyn Fn(&Value) -> Result<String, SqlError>;
 
 /// Rewrites a statement: one item of `statements` in DuckDB's serialized form.
 ///

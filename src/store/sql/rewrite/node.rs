@@ -78,6 +78,14 @@ pub fn case(when: Value, then: Value, otherwise: Value) -> Value {
     })
 }
 
+/// A column by the parts of its name.
+pub fn column(parts: &[Value]) -> Value {
+    json!({
+        "class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "",
+        "query_location": NOWHERE, "query_location_length": 0, "column_names": parts,
+    })
+}
+
 /// The column at `place` (from 1) of what FROM gives.
 pub fn column_at(place: usize) -> Value {
     json!({
