@@ -2,6 +2,7 @@
 //! starts it again.
 
 use std::io::Read;
+use std::num::NonZero;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Settings, supervisor};
+use crate::durable;
+use crate::store::engine::confinement::{self, Confined};
 use crate::store::engine::{self, Engine, EngineError};
 use crate::store::sql;
 use crate::telemetry::process::Usage;
@@ -21,12 +24,35 @@ const SPOILT: i32 = 70;
 /// Runs the engine until it is told to stop or its parent is gone.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     engine::panics::end_the_process();
+    let mut settings = settings;
+    // Asked for while it can be.
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    settings.config.store.threads.get_or_insert(u32::try_from(processors).unwrap_or(1));
+    confine(&settings)?;
     end_with_parent();
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors)
         .enable_all()
         .build()
         .context("cannot start the threads for network work")?;
     runtime.block_on(serve(settings))
+}
+
+/// Before any other thread is there: the kernel confines only those that start afterwards.
+fn confine(settings: &Settings) -> anyhow::Result<()> {
+    let store = settings.config.store.dir(&settings.data_dir);
+    let sockets = settings.config.store.socket_dir(&settings.data_dir);
+    for folder in [&store, &sockets] {
+        durable::create_dir(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let threads = Usage::own().threads;
+    anyhow::ensure!(threads == 1, "{threads} threads run before the engine is confined");
+    match confinement::confine(&store, &sockets)? {
+        Confined::Fully => tracing::debug!("the kernel confines the engine to its folder"),
+        Confined::Partly => tracing::info!("this kernel's Landlock is old: it confines the engine in part"),
+        Confined::Not => tracing::warn!("this kernel has no Landlock: it does not confine the engine to its folder"),
+    }
+    Ok(())
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {

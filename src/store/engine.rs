@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`store_dir`] | the store's folder: lock, version, what a crash left |
+//! | [`confinement`] | what the kernel keeps the process from |
 //! | [`instance`] | opening DuckDB |
 //! | [`generation`] | hot tables, and the views over them and the sealed files |
 //! | [`ingest_server`] | the server of `ingest.sock` |
@@ -53,6 +54,7 @@ use crate::signal::Signal;
 use crate::store::Config;
 use crate::store::catalog::{Catalog, CatalogError, File};
 
+pub mod confinement;
 pub mod crash_records;
 pub mod decode;
 pub mod failpoint;

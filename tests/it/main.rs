@@ -7,6 +7,7 @@ mod access_clients;
 mod access_rotation;
 mod after_a_restart;
 mod cli;
+mod confinement;
 mod connections;
 mod dead_letters;
 mod delivery;
