@@ -19,6 +19,7 @@ mod ledger;
 mod lifecycle;
 mod log_folder;
 mod many_keys;
+mod memory;
 mod receivers;
 mod receivers_bad_input;
 mod refusals;
