@@ -144,6 +144,7 @@ struct Inner {
     invalid_ids: Family<ReceiverLabels, Counter>,
     refused_others: Family<OtherLabels, Counter>,
     refusals: refusals::Refusals,
+    replaced_text: Family<ReceiverLabels, Counter>,
 }
 
 impl Default for Telemetry {
@@ -188,6 +189,12 @@ impl Telemetry {
             "Refused requests that were for no signal: an unknown path, a wrong method or port, a preflight",
             refused_others.clone(),
         );
+        let replaced_text = Family::<ReceiverLabels, Counter>::default();
+        registry.register(
+            "strings_repaired",
+            "Strings that were taken with U+FFFD in the place of bytes that are no UTF-8, or of lone surrogates",
+            replaced_text.clone(),
+        );
         Telemetry {
             inner: Arc::new(Inner {
                 registry: parking_lot::Mutex::new(root),
@@ -205,6 +212,7 @@ impl Telemetry {
                 invalid_ids,
                 refused_others,
                 refusals: refusals::Refusals::default(),
+                replaced_text,
             }),
         }
     }
@@ -293,6 +301,12 @@ impl Telemetry {
     pub fn invalid_ids(&self, receiver: &'static str, spans: u64) {
         let labels = ReceiverLabels { receiver, signal: Signal::Traces.name() };
         self.inner.invalid_ids.get_or_create(&labels).inc_by(spans);
+    }
+
+    /// In so many strings U+FFFD stands for what was not UTF-8.
+    pub fn replaced_text(&self, receiver: &'static str, signal: Signal, strings: u64) {
+        let labels = ReceiverLabels { receiver, signal: signal.name() };
+        self.inner.replaced_text.get_or_create(&labels).inc_by(strings);
     }
 
     /// This much is sent again.

@@ -1,8 +1,8 @@
 //! Walking encoded payloads without decoding them.
 //!
 //! A gateway's time goes into decoding and encoding again. Here a payload is walked once: is it
-//! well formed, and how many items does it hold. What the walk accepts is exactly what prost's
-//! decode accepts (property tests hold the two against each other), so that everything that comes
+//! well formed, and how many items does it hold. What the walk accepts is what prost's decode
+//! accepts once damaged strings are repaired (property tests hold the two against each other), so that everything that comes
 //! after may rely on it; it costs a fraction of a decode (`benches/wire.rs`) and allocates nothing.
 //!
 //! Being well formed is all that OTLP is asked for: ids that are zero or of another length, times
@@ -13,6 +13,8 @@
 //! |---|---|
 //! | `descriptor`, `otlp` | the messages, as tables |
 //! | `walk`, `path`, `primitive` | the walk, the path of a fault, varints and UTF-8 |
+//! | `repair` | U+FFFD in strings that are not UTF-8 |
+//! | `likely` | which other request a body looks like |
 //! | `remote_write`, `pprof`, `push` | what these formats ask beyond being well formed |
 //! | `split` | splitting a payload that a destination refuses |
 //! | `downgrade` | remote write 2.0 as 1.0 |
@@ -26,12 +28,14 @@ mod downgrade;
 mod error;
 mod fields;
 mod ids;
+mod likely;
 mod otlp;
 mod path;
 mod pprof;
 mod primitive;
 mod push;
 mod remote_write;
+mod repair;
 mod split;
 mod walk;
 
@@ -51,9 +55,11 @@ use descriptor::Counter;
 pub use downgrade::remote_write_v2_to_v1;
 pub use error::{Reason, WireError};
 pub use ids::spans_with_invalid_ids;
+pub use likely::{likely_otlp, likely_remote_write};
 pub use pprof::check_pprof;
 pub use push::check_push_request;
 pub use remote_write::{RemoteWriteSummary, check_remote_write_v1, check_remote_write_v2};
+pub use repair::{repair_otlp, repair_pprof, repair_push_request, repair_remote_write_v1, repair_remote_write_v2};
 pub use split::split;
 
 /// What a payload may not exceed.
@@ -96,14 +102,29 @@ pub struct Summary {
     pub items: u64,
     /// Bytes that a full decode would take, roughly: the structs, the strings, the numbers.
     pub decoded_cost: u64,
+    /// Strings that are not UTF-8. Decoders refuse the payload until they are repaired.
+    pub damaged_strings: u64,
+    /// Fields that no message of the format has.
+    pub unknown_fields: u64,
+}
+
+impl Summary {
+    fn new(counts: &walk::Counts) -> Self {
+        Summary {
+            items: counts.of(Counter::Items),
+            decoded_cost: counts.cost,
+            damaged_strings: counts.of(Counter::DamagedStrings),
+            unknown_fields: counts.of(Counter::UnknownFields),
+        }
+    }
 }
 
 /// Checks an OTLP export request of this signal and counts its items: spans, data points of all
 /// kinds, log records, profiles.
 ///
 /// # Errors
-/// When prost would not decode it, or when it would grow beyond [`Limits`] if decoded.
+/// When prost would not decode it once repaired, or when it would grow beyond [`Limits`] if decoded.
 pub fn check_otlp(signal: Signal, payload: &[u8]) -> Result<Summary, WireError> {
     let counts = walk::walk(otlp::request(signal), payload)?;
-    Ok(Summary { items: counts.of(Counter::Items), decoded_cost: counts.cost })
+    Ok(Summary::new(&counts))
 }

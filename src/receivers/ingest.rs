@@ -146,8 +146,24 @@ pub(crate) struct Checked {
     pub(crate) translated: Option<Bytes>,
     /// Spans whose trace or span id is not what OTLP asks for. They are kept all the same.
     pub(crate) invalid_ids: u64,
+    /// Strings in which U+FFFD stands for what was not UTF-8.
+    pub(crate) replaced: u64,
     /// Samples, histograms and exemplars, for the reply to a remote write.
     pub(crate) written: [u64; 3],
+}
+
+impl Checked {
+    /// Keeps `payload` in place of the body.
+    pub(crate) fn translate(&mut self, payload: Vec<u8>, limit: usize, room: &mut Reservation) -> Result<(), Refusal> {
+        if payload.len() > limit {
+            return Err(Refusal::TooLarge { limit });
+        }
+        if !room.grow(payload.len()) {
+            return Err(Refusal::Busy("memory"));
+        }
+        self.translated = Some(Bytes::from(payload));
+        Ok(())
+    }
 }
 
 /// Looks at a decompressed body. The reservation is for what it has to keep meanwhile.
@@ -236,6 +252,9 @@ pub(crate) async fn take(
     };
     if checked.invalid_ids > 0 {
         pipeline.telemetry.invalid_ids(tally.receiver, checked.invalid_ids);
+    }
+    if checked.replaced > 0 {
+        pipeline.telemetry.replaced_text(tally.receiver, signal, checked.replaced);
     }
     append(pipeline, batch, room, deadline, tally).await?;
     Ok(checked)

@@ -2,20 +2,66 @@
 
 use bytes::Bytes;
 
+use super::admission::Reservation;
 use super::ingest::{Check, Checked};
 use super::refusal::Refusal;
 use crate::signal::Signal;
 use crate::wire;
 
 /// The walk over a protobuf payload.
-pub(super) fn check(signal: Signal) -> Check {
-    Box::new(move |decoded, _| walk(signal, decoded))
+pub(super) fn check(signal: Signal, limit: usize) -> Check {
+    Box::new(move |decoded, room| walk(signal, decoded, limit, room))
 }
 
-fn walk(signal: Signal, payload: &[u8]) -> Result<Checked, Refusal> {
-    let summary = wire::check_otlp(signal, payload)?;
-    let invalid_ids = if signal == Signal::Traces { wire::spans_with_invalid_ids(payload) } else { 0 };
-    Ok(Checked { items: summary.items, empty: summary.items == 0, invalid_ids, ..Checked::default() })
+fn walk(signal: Signal, payload: &[u8], limit: usize, room: &mut Reservation) -> Result<Checked, Refusal> {
+    let summary = wire::check_otlp(signal, payload).map_err(|error| refused(signal, payload, error.to_string()))?;
+    if summary.items == 0 && summary.unknown_fields > 0 {
+        let nothing = format!("the body holds no {} and fields that are not known", items(signal));
+        return Err(refused(signal, payload, nothing));
+    }
+    let mut checked = Checked {
+        items: summary.items,
+        empty: summary.items == 0,
+        replaced: summary.damaged_strings,
+        ..Checked::default()
+    };
+    if summary.damaged_strings > 0 {
+        // Bytes of another signal's numbers where this one has text.
+        if wire::likely_otlp(signal, payload).is_some() {
+            return Err(refused(signal, payload, "strings are not valid UTF-8".to_owned()));
+        }
+        checked.translate(wire::repair_otlp(signal, payload), limit, room)?;
+    }
+    if signal == Signal::Traces {
+        checked.invalid_ids = wire::spans_with_invalid_ids(payload);
+    }
+    Ok(checked)
+}
+
+/// A refusal that also names the likely mistake: the body is a request of another signal.
+fn refused(signal: Signal, payload: &[u8], why: String) -> Refusal {
+    Refusal::Malformed(match wire::likely_otlp(signal, payload) {
+        Some(other) => format!("{why}; it is a valid request for {other}, which go to {}", path(other)),
+        None => why,
+    })
+}
+
+fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/v1/traces",
+        Signal::Metrics => "/v1/metrics",
+        Signal::Logs => "/v1/logs",
+        Signal::Profiles => "/v1development/profiles",
+    }
+}
+
+fn items(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "spans",
+        Signal::Metrics => "data points",
+        Signal::Logs => "log records",
+        Signal::Profiles => "profiles",
+    }
 }
 
 /// Translates JSON to protobuf, which is what is kept.
@@ -28,15 +74,36 @@ pub(super) fn translate(signal: Signal, limit: usize) -> Check {
         if !room.grow(most) {
             return Err(Refusal::Busy("memory"));
         }
-        let payload = wire::json::translate(signal, decoded).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let translated =
+            wire::json::translate(signal, decoded).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let payload = translated.payload;
         if payload.len() > limit {
             return Err(Refusal::TooLarge { limit });
         }
         room.shrink(most.saturating_sub(payload.len()));
-        let mut checked = walk(signal, &payload)?;
+        let mut checked = walk(signal, &payload, limit, room)?;
+        if let (0, Some(unknown)) = (checked.items, translated.unknown) {
+            return Err(Refusal::Malformed(nothing_known(signal, &unknown)));
+        }
+        checked.replaced += translated.replaced;
         checked.translated = Some(Bytes::from(payload));
         Ok(checked)
     })
+}
+
+/// Says of a JSON request without items what `unknown` may have been meant as.
+fn nothing_known(signal: Signal, unknown: &str) -> String {
+    let mut message = format!("the body holds no {}; {unknown:?} is not a known field", items(signal));
+    let (roots, name) = (["resourceSpans", "resourceMetrics", "resourceLogs", "resourceProfiles"], unknown);
+    for (root, other) in roots.into_iter().zip(Signal::ALL) {
+        if name.replace('_', "").eq_ignore_ascii_case(root) {
+            message += &match other == signal {
+                true => format!(", {root:?} is"),
+                false => format!(": {other} go to {}", path(other)),
+            };
+        }
+    }
+    message
 }
 
 /// No translation is longer than this. Protobuf is shorter than JSON, but for numbers in lists:

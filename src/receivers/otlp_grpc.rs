@@ -181,7 +181,7 @@ async fn export(
         compression,
         limit: ingest::limit(pipeline),
         meta: Meta::default(),
-        check: otlp::check(signal),
+        check: otlp::check(signal, ingest::limit(pipeline)),
     };
     ingest::take(pipeline, received, ingest, deadline, tally).await.map(|_| ())
 }

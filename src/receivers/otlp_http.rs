@@ -203,7 +203,7 @@ async fn export(
         return tally.settle(Err(Refusal::Malformed(why.to_owned())));
     }
     let check = match encoding {
-        Encoding::Protobuf => otlp::check(signal),
+        Encoding::Protobuf => otlp::check(signal, limit),
         Encoding::Json => otlp::translate(signal, limit),
     };
     let ingest = Ingest { signal, format: Format::Otlp, compression, limit, meta: Meta::default(), check };

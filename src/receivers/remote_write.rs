@@ -155,20 +155,48 @@ impl Version {
         }
     }
 
-    fn check(self) -> Check {
-        Box::new(move |decoded, _| {
-            let summary = match self {
-                Version::V1 => wire::check_remote_write_v1(decoded)?,
-                Version::V2 => wire::check_remote_write_v2(decoded)?,
-            };
-            Ok(Checked {
+    fn name(self) -> &'static str {
+        match self {
+            Version::V1 => "remote write 1.0",
+            Version::V2 => "remote write 2.0",
+        }
+    }
+
+    fn summary(self, payload: &[u8]) -> Result<wire::RemoteWriteSummary, wire::WireError> {
+        match self {
+            Version::V1 => wire::check_remote_write_v1(payload),
+            Version::V2 => wire::check_remote_write_v2(payload),
+        }
+    }
+
+    fn check(self, limit: usize) -> Check {
+        Box::new(move |decoded, room| {
+            let summary = self.summary(decoded)?;
+            // Metadata comes in requests of its own.
+            if summary.series + summary.metadata == 0 && !decoded.is_empty() {
+                let mut message = format!("the body holds no series that {} knows", self.name());
+                if let Some(other) = wire::likely_remote_write(decoded) {
+                    message += &format!("; it is {other}, which the content type has to say");
+                }
+                return Err(Refusal::Malformed(message));
+            }
+            let mut checked = Checked {
                 items: summary.items(),
-                // Metadata comes in requests of its own.
                 empty: decoded.is_empty(),
-                translated: None,
-                invalid_ids: 0,
+                replaced: summary.damaged_strings,
                 written: [summary.samples, summary.histograms, summary.exemplars],
-            })
+                ..Checked::default()
+            };
+            if summary.damaged_strings > 0 {
+                let repaired = match self {
+                    Version::V1 => wire::repair_remote_write_v1(decoded),
+                    Version::V2 => wire::repair_remote_write_v2(decoded),
+                };
+                // Two label names may have become one.
+                self.summary(&repaired)?;
+                checked.translate(repaired, limit, room)?;
+            }
+            Ok(checked)
         })
     }
 }
@@ -190,7 +218,7 @@ async fn write(
         compression: Compression::SnappyBlock,
         limit,
         meta: Meta::default(),
-        check: version.check(),
+        check: version.check(limit),
     };
     ingest::take(pipeline, received, ingest, deadline, tally).await
 }

@@ -150,6 +150,10 @@ pub(crate) enum Counter {
     Metadata = 4,
     /// Series of remote write and of Pyroscope push.
     Series = 5,
+    /// Strings that are not UTF-8.
+    DamagedStrings = 6,
+    /// Fields that the message does not have.
+    UnknownFields = 7,
 }
 
 /// How many counters there are, rounded up to a power of two.

@@ -43,8 +43,6 @@ pub enum Reason {
         /// Bytes that are left.
         left: usize,
     },
-    /// A string that is not UTF-8.
-    InvalidUtf8,
     /// An end-group key that ends no group.
     UnexpectedEndGroup,
     /// Messages nested deeper than [`super::Limits::NESTING`].
@@ -129,7 +127,6 @@ impl fmt::Display for Reason {
             Reason::Overrun { length, left } => {
                 write!(f, "length of {length} bytes runs past the end, {left} bytes are left")
             }
-            Reason::InvalidUtf8 => f.write_str("string is not valid UTF-8"),
             Reason::UnexpectedEndGroup => f.write_str("end of a group that was not begun"),
             Reason::NestingTooDeep => write!(f, "messages nested deeper than {} levels", super::Limits::NESTING),
             Reason::DecodedTooLarge { cost, limit } => {

@@ -15,7 +15,8 @@
 //!   `null` where a double is the value itself (`asDouble`, `doubleValue`, a list of doubles) is
 //!   an error, as in the Collector: it would silently make a point without a value;
 //! * a name that occurs twice: the last one wins, lists are joined (as in the Collector);
-//! * messages nested deeper than 100 levels are refused, as in protobuf.
+//! * messages nested deeper than 100 levels are refused, as in protobuf;
+//! * U+FFFD takes the place of bytes that are no UTF-8 and of lone surrogates (as in the Collector).
 //!
 //! Doubles keep every bit (serde_json's `float_roundtrip`). A result is at most about four times
 //! as long as its JSON (`0,` in a list of doubles); mostly it is a third of it.
@@ -24,6 +25,7 @@ mod field;
 mod id;
 mod message;
 mod output;
+mod repair;
 mod scalar;
 
 use std::fmt;
@@ -56,13 +58,32 @@ impl fmt::Display for JsonError {
     }
 }
 
+/// What came out of a translation.
+#[derive(Debug)]
+pub struct Translated {
+    /// The request in protobuf.
+    pub payload: Vec<u8>,
+    /// Places in which U+FFFD stands for broken text.
+    pub replaced: u64,
+    /// The first name that is no field of its message, with the path to it.
+    pub unknown: Option<String>,
+}
+
 /// Translates an OTLP/JSON export request of this signal into protobuf.
 ///
 /// What comes out is well formed ([`crate::wire::check_otlp`]); it may still decode to too much.
 ///
 /// # Errors
 /// When `body` is not JSON, or a field of it does not hold what it should.
-pub fn translate(signal: Signal, body: &[u8]) -> Result<Vec<u8>, JsonError> {
+pub fn translate(signal: Signal, body: &[u8]) -> Result<Translated, JsonError> {
+    translate_text(signal, body).or_else(|error| {
+        // Broken text is rare: only a body that was refused is searched for it.
+        let (repaired, replaced) = repair::repair(body).ok_or(error)?;
+        translate_text(signal, &repaired).map(|translated| Translated { replaced, ..translated })
+    })
+}
+
+fn translate_text(signal: Signal, body: &[u8]) -> Result<Translated, JsonError> {
     let mut translation = Translation::new(body.len());
     let mut json = serde_json::Deserializer::from_slice(body);
     // The translation has its own limit, which counts as protobuf does. What it does not know it
@@ -70,7 +91,10 @@ pub fn translate(signal: Signal, body: &[u8]) -> Result<Vec<u8>, JsonError> {
     json.disable_recursion_limit();
     let result = Root { message: otlp::request(signal), to: &mut translation }.deserialize(&mut json);
     match result.and_then(|()| json.end()) {
-        Ok(()) => Ok(translation.into_output()),
+        Ok(()) => {
+            let (payload, unknown) = translation.into_output();
+            Ok(Translated { payload, replaced: 0, unknown })
+        }
         Err(error) => Err(JsonError::new(&error, translation.path())),
     }
 }

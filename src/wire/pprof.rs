@@ -9,10 +9,8 @@ mod messages;
 mod references;
 
 use super::Summary;
-use super::descriptor::Counter;
 use super::error::WireError;
 use super::walk::walk;
-#[cfg(test)]
 pub(super) use messages::PROFILE;
 
 /// Checks a pprof profile, decompressed; it counts as one item.
@@ -24,7 +22,7 @@ pub(super) use messages::PROFILE;
 pub fn check_pprof(payload: &[u8]) -> Result<Summary, WireError> {
     let counts = walk(&messages::PROFILE, payload)?;
     references::check(payload)?;
-    Ok(Summary { items: counts.of(Counter::Items), decoded_cost: counts.cost })
+    Ok(Summary::new(&counts))
 }
 
 #[cfg(test)]

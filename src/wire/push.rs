@@ -4,7 +4,7 @@
 //! [`super::check_pprof`].
 
 use super::Summary;
-use super::descriptor::{Counter, Kind, many, message, one};
+use super::descriptor::{Kind, many, message, one};
 use super::error::{Reason, WireError};
 use super::fields::{Fields, error};
 use super::pushpb;
@@ -51,7 +51,7 @@ pub fn check_push_request(payload: &[u8]) -> Result<Summary, WireError> {
             return missing(format!("series[{index}]"), "label");
         }
     }
-    Ok(Summary { items: counts.of(Counter::Items), decoded_cost: counts.cost })
+    Ok(Summary::new(&counts))
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use super::error::WireError;
 use super::fields::{Fields, error};
 use super::walk::{Counts, walk};
 use labels::Names;
-#[cfg(test)]
 pub(super) use messages::{V1_REQUEST, V2_REQUEST};
 
 /// What a remote-write request holds.
@@ -34,6 +33,8 @@ pub struct RemoteWriteSummary {
     pub metadata: u64,
     /// Bytes that a full decode would take, roughly.
     pub decoded_cost: u64,
+    /// Strings that are not UTF-8.
+    pub damaged_strings: u64,
 }
 
 impl RemoteWriteSummary {
@@ -45,6 +46,7 @@ impl RemoteWriteSummary {
             exemplars: counts.of(Counter::Exemplars),
             metadata: counts.of(Counter::Metadata),
             decoded_cost: counts.cost,
+            damaged_strings: counts.of(Counter::DamagedStrings),
         }
     }
 

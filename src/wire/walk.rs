@@ -1,8 +1,9 @@
-//! The walk: one pass over an encoded message that accepts exactly what prost's decode accepts,
+//! The walk: one pass over an encoded message that accepts what prost's decode accepts,
 //! and counts what is in it, without allocating.
 //!
-//! The rules are prost's, quirks included: unknown fields are skipped, but not at the very bottom
-//! of the nesting limit; a number may come packed or not; setting another member of a oneof
+//! The rules are prost's, quirks included, with one exception: a string that is not UTF-8 is
+//! accepted and counted ([`super::repair`] mends it). Unknown fields are skipped and counted, but not
+//! at the very bottom of the nesting limit; a number may come packed or not; setting another member of a oneof
 //! throws away what the first one held, items included. Native recursion is bounded by the
 //! nesting limit of 100.
 //!
@@ -151,11 +152,11 @@ impl<T: Trace> Walk<T> {
         }
     }
 
+    /// Counts a string that is not UTF-8.
     #[cold]
     #[inline(never)]
-    fn fail_utf8(&mut self, content: &[u8], tag: u32) -> bool {
-        let valid = std::str::from_utf8(content).map_or_else(|e| e.valid_up_to(), |_| 0);
-        self.fail(&content[valid..], tag, Reason::InvalidUtf8)
+    fn damaged_string(&mut self) {
+        self.counts[Counter::DamagedStrings as usize] += 1;
     }
 
     /// Walks one message; `left` is how many levels may still open below it. False on a fault.
@@ -253,7 +254,10 @@ impl<T: Trace> Walk<T> {
                     self.trace.element(tag);
                     self.cost += size_of::<String>() as u64;
                 }
-                is_utf8(content) || self.fail_utf8(content, tag)
+                if !is_utf8(content) {
+                    self.damaged_string();
+                }
+                true
             }
             _ => self.packed(action, tag, content),
         }
@@ -301,6 +305,7 @@ impl<T: Trace> Walk<T> {
             self.fail(at, tag, Reason::UnexpectedWireType { actual: wire, expected });
             return None;
         }
+        self.counts[Counter::UnknownFields as usize] += 1;
         self.skip(at, tag, wire, body, left)
     }
 

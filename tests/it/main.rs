@@ -22,6 +22,7 @@ mod many_keys;
 mod memory;
 mod receivers;
 mod receivers_bad_input;
+mod receivers_text;
 mod refusals;
 mod reload;
 mod rules;

@@ -76,7 +76,7 @@ async fn accept(
         let payload = translate(decoded)?;
         room.shrink((2 * decoded.len()).saturating_sub(payload.len()));
         let mut checked = check(&payload, limit, room)?;
-        checked.translated = Some(payload);
+        checked.translated.get_or_insert(payload);
         Ok(checked)
     });
     let meta = Meta::default();
@@ -86,7 +86,17 @@ async fn accept(
 
 /// Checks a request and every profile in it.
 fn check(payload: &[u8], limit: usize, room: &mut Reservation) -> Result<Checked, Refusal> {
-    let items = wire::check_push_request(payload)?.items;
+    let summary = wire::check_push_request(payload)?;
+    let mut checked = Checked {
+        items: summary.items,
+        empty: summary.items == 0,
+        replaced: summary.damaged_strings,
+        ..Checked::default()
+    };
+    if summary.damaged_strings > 0 {
+        checked.translate(wire::repair_push_request(payload), limit, room)?;
+    }
+    let payload = checked.translated.as_deref().unwrap_or(payload);
     // Cheap, once checked: the profiles are slices of a copy of the payload.
     if !room.grow(payload.len()) {
         return Err(Refusal::Busy("memory"));
@@ -103,7 +113,7 @@ fn check(payload: &[u8], limit: usize, room: &mut Reservation) -> Result<Checked
     }
     drop(request);
     room.shrink(payload.len());
-    Ok(Checked { items, empty: items == 0, ..Checked::default() })
+    Ok(checked)
 }
 
 /// The JSON mapping of the request (protobuf's JSON: both spellings of a field, null for absent).

@@ -17,6 +17,8 @@ pub(super) struct Translation {
     path: Vec<Step>,
     /// How many messages may still open.
     left: u32,
+    /// The first name that is no field of its message, with the path to it.
+    unknown: Option<String>,
 }
 
 /// A step of the path.
@@ -28,11 +30,17 @@ pub(super) enum Step {
 
 impl Translation {
     pub(super) fn new(json: usize) -> Self {
-        Translation { out: Output::with_capacity(json / 2), path: Vec::with_capacity(16), left: Limits::NESTING }
+        Translation {
+            out: Output::with_capacity(json / 2),
+            path: Vec::with_capacity(16),
+            left: Limits::NESTING,
+            unknown: None,
+        }
     }
 
-    pub(super) fn into_output(self) -> Vec<u8> {
-        self.out.into_bytes()
+    /// The protobuf, and the first unknown name.
+    pub(super) fn into_output(self) -> (Vec<u8>, Option<String>) {
+        (self.out.into_bytes(), self.unknown)
     }
 
     pub(super) fn enter(&mut self, step: Step) {
@@ -73,9 +81,17 @@ impl Translation {
 
     fn fields<'de, A: MapAccess<'de>>(&mut self, message: &'static Message, mut map: A) -> Result<(), A::Error> {
         while let Some(field) = map.next_key_seed(Name(message))? {
-            let Some(field) = field else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+            let field = match field {
+                Ok(field) => field,
+                Err(name) => {
+                    if self.unknown.is_none() {
+                        let path = self.path();
+                        let dot = if path.is_empty() { "" } else { "." };
+                        self.unknown = Some(format!("{path}{dot}{name}"));
+                    }
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
             };
             self.enter(Step::Field(field));
             map.next_value_seed(FieldSeed { field, to: self })?;
@@ -124,11 +140,11 @@ impl<'de> Visitor<'de> for Root<'_> {
     }
 }
 
-/// The name of a field of this message; `None` for one that it does not have.
+/// The name of a field of this message; the beginning of the name where it has none such.
 struct Name(&'static Message);
 
 impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Option<&'static Field>;
+    type Value = Result<&'static Field, String>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
@@ -136,7 +152,7 @@ impl<'de> DeserializeSeed<'de> for Name {
 }
 
 impl Visitor<'_> for Name {
-    type Value = Option<&'static Field>;
+    type Value = Result<&'static Field, String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field name")
@@ -144,7 +160,7 @@ impl Visitor<'_> for Name {
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         let is = |field: &&Field| name == field.name || name.chars().eq(camel(field.name));
-        Ok(self.0.fields.iter().find(is))
+        Ok(self.0.fields.iter().find(is).ok_or_else(|| name.chars().take(64).collect()))
     }
 }
 

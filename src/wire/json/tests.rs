@@ -13,9 +13,14 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
-use super::translate;
+use super::JsonError;
 use crate::signal::Signal;
 use crate::wire::check_otlp;
+
+/// The protobuf of a translation.
+fn translate(signal: Signal, json: &[u8]) -> Result<Vec<u8>, JsonError> {
+    super::translate(signal, json).map(|translated| translated.payload)
+}
 
 /// Translates, checks that the result is well formed, and decodes it.
 fn decode<M: Message + Default>(signal: Signal, json: &str) -> M {
@@ -122,4 +127,34 @@ fn profiles() {
     assert_eq!((dictionary.link_table.len(), &dictionary.link_table[1].trace_id[..]), (2, &[0xff][..]));
     assert_eq!(dictionary.location_table[0].address, u64::MAX);
     assert_eq!(dictionary.location_table[0].lines[0].line, -1);
+}
+
+#[test]
+fn broken_text_is_replaced_wherever_it_is() {
+    for (text, read) in [
+        (r"ok \ud83d\ude00", "ok \u{1f600}"),
+        (r"cut \ud83d", "cut \u{fffd}"),
+        (r"\ude00 cut", "\u{fffd} cut"),
+        (r"\ud83dA", "\u{fffd}A"),
+        (r"\ud83d\n", "\u{fffd}\n"),
+    ] {
+        assert_eq!(span(&format!(r#""name":"{text}""#)).name, read);
+    }
+    let key = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"key":"a\ud83d"}],"other":"\ud83d"}]}]}]}"#;
+    let translated = super::translate(Signal::Traces, key.as_bytes()).expect("taken");
+    assert_eq!(translated.replaced, 2);
+    let request = ExportTraceServiceRequest::decode(&translated.payload[..]).expect("valid");
+    assert_eq!(request.resource_spans[0].scope_spans[0].spans[0].attributes[0].key, "a\u{fffd}");
+    let raw = b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\"}]}";
+    let translated = super::translate(Signal::Traces, raw).expect("taken");
+    assert_eq!((translated.replaced, translated.unknown), (1, None));
+}
+
+#[test]
+fn the_first_unknown_name_is_told_with_its_place() {
+    let unknown = |json: &str| super::translate(Signal::Traces, json.as_bytes()).expect("taken").unknown;
+    assert_eq!(unknown(r#"{"resourceLogs":[],"x":1}"#).as_deref(), Some("resourceLogs"));
+    let nested = r#"{"resourceSpans":[{},{"scopespans":[{"spans":[{}]}]}]}"#;
+    assert_eq!(unknown(nested).as_deref(), Some("resourceSpans[1].scopespans"));
+    assert_eq!(unknown(r#"{"resourceSpans":[]}"#), None);
 }

@@ -51,16 +51,14 @@ fn v1_labels_that_prometheus_would_drop_are_refused() {
 }
 
 #[test]
-fn v1_invalid_utf8_is_refused() {
+fn v1_invalid_utf8_is_taken_and_repaired() {
     let mut payload =
         v1::WriteRequest { timeseries: vec![v1_series(&[("__name__", "upup")])], metadata: vec![] }.encode_to_vec();
     let at = payload.windows(4).position(|w| w == b"upup").expect("is there");
     payload[at + 1] = 0xff;
-    let error = check_remote_write_v1(&payload).expect_err("refused");
-    assert_eq!(
-        error.to_string(),
-        format!("timeseries[0].labels[0].value: string is not valid UTF-8, at byte {}", at + 1)
-    );
+    assert_eq!(check_remote_write_v1(&payload).map(|summary| summary.damaged_strings), Ok(1));
+    let repaired = v1::WriteRequest::decode(&crate::wire::repair_remote_write_v1(&payload)[..]).expect("valid");
+    assert_eq!(repaired.timeseries[0].labels[0].value, "u\u{fffd}up");
 }
 
 fn v2_request() -> v2::Request {

@@ -13,6 +13,7 @@ use crate::store::ingest::proto::ProtoError;
 use crate::store::ingest::remote_write::unhex;
 use crate::store::ingest::variant::{Encoder, Value};
 use crate::wire::pprof_proto as proto;
+use crate::wire::repair_pprof;
 
 /// A pprof, gzipped (as they are mostly) or not.
 pub(super) fn unpack(bytes: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, ProtoError> {
@@ -31,7 +32,9 @@ pub(super) struct Pprof {
 
 impl Pprof {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
-        let profile = proto::Profile::decode(bytes).map_err(|_| ProtoError::Meaning("malformed pprof"))?;
+        // Symbols are not always UTF-8. The bytes that go on to Pyroscope stay as they came.
+        let decoded = proto::Profile::decode(bytes).or_else(|_| proto::Profile::decode(&repair_pprof(bytes)[..]));
+        let profile = decoded.map_err(|_| ProtoError::Meaning("malformed pprof"))?;
         Ok(Pprof {
             functions: profile.function.iter().enumerate().map(|(i, function)| (function.id, i)).collect(),
             mappings: profile.mapping.iter().enumerate().map(|(i, mapping)| (mapping.id, i)).collect(),
