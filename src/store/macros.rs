@@ -3,7 +3,7 @@
 //! | name | rows |
 //! |---|---|
 //! | `traces` | one a trace: root span, duration, spans, errors, services |
-//! | `trace(id)` | the spans of one trace, parents before children, with depth and offset |
+//! | `trace(id)` | the spans of one trace by time, but parents before children, with depth and offset |
 //! | `red(from, to)` | rate, errors and durations of what services were asked, by route |
 //! | `service_graph(from, to)` | who calls whom, how often, how slowly, with how many errors |
 //! | `flame(service, profile_type, from, to)` | a flame graph: nodes depth first, as Grafana's panel takes them |
@@ -54,6 +54,7 @@ mod tests {
         }
         create(&db).expect("macros");
         db.execute_batch(include_str!("macros/test.sql")).expect("rows");
+        db.execute_batch(include_str!("macros/odd.sql")).expect("rows");
         db
     }
 
@@ -85,8 +86,11 @@ mod tests {
 
     #[test]
     fn a_ring_of_parents_and_repeated_ids_end() {
-        // Two spans that are each other's parent, and one id four times.
-        assert_eq!(ask("SELECT depth FROM trace('ff')").len(), 2 + 4);
+        // Two spans that are each other's parent, and one span that came four times.
+        assert_eq!(
+            ask("SELECT name, depth FROM trace('ff') ORDER BY name"),
+            [r#"{"name":"01","depth":null}"#, r#"{"name":"02","depth":null}"#, r#"{"name":"03","depth":0}"#]
+        );
     }
 
     #[test]
@@ -102,6 +106,68 @@ mod tests {
         );
         assert!(ask("FROM red(now() - INTERVAL 1 HOUR, now())").is_empty());
         assert!(ask("FROM red(ago(INTERVAL 1 HOUR), now())").is_empty());
+    }
+
+    /// Spans as foreign senders write them, see `macros/odd.sql`; in February.
+    const FEBRUARY: &str = "'2026-02-01', '2026-03-01'";
+
+    #[test]
+    fn a_span_id_shared_by_client_and_server_is_two_levels() {
+        assert_eq!(
+            ask("SELECT depth, service_name, name FROM trace('14')"),
+            [
+                r#"{"depth":0,"service_name":"front","name":"get"}"#,
+                r#"{"depth":1,"service_name":"back","name":"get /"}"#,
+                r#"{"depth":2,"service_name":"back","name":"query"}"#,
+            ]
+        );
+        // The server's half took 400 ms, the client's 1 s.
+        assert_eq!(
+            ask(&format!("SELECT client, server, calls, mean_ms FROM service_graph({FEBRUARY}) WHERE client = 'front'")),
+            [r#"{"client":"front","server":"back","calls":1,"mean_ms":400.0}"#]
+        );
+    }
+
+    #[test]
+    fn a_span_that_arrives_twice_counts_once() {
+        assert_eq!(
+            ask("SELECT span_count, error_count, root_name FROM traces WHERE trace_id = '15'"),
+            [r#"{"span_count":2,"error_count":1,"root_name":"ask"}"#]
+        );
+        assert_eq!(ask("FROM trace('15')").len(), 2);
+        let red = format!("SELECT requests, errors FROM red({FEBRUARY}) WHERE service_name = 'twice-b'");
+        assert_eq!(ask(&red), [r#"{"requests":1,"errors":1}"#]);
+        let graph = format!("SELECT calls, errors FROM service_graph({FEBRUARY}) WHERE client = 'twice-a'");
+        assert_eq!(ask(&graph), [r#"{"calls":1,"errors":1}"#]);
+        // Spans without an id are not taken for each other.
+        assert_eq!(ask("SELECT span_count FROM traces WHERE trace_id = '17'"), [r#"{"span_count":2}"#]);
+    }
+
+    #[test]
+    fn parents_come_first_whatever_the_clocks_say() {
+        assert_eq!(
+            ask("SELECT depth, name, offset_ns FROM trace('16')"),
+            [
+                r#"{"depth":0,"name":"root","offset_ns":5000000000}"#,
+                r#"{"depth":1,"name":"early","offset_ns":0}"#,
+                r#"{"depth":2,"name":"no time","offset_ns":null}"#,
+                r#"{"depth":2,"name":"endless","offset_ns":6000000000}"#,
+            ]
+        );
+        // The end in 2262 is none: 6 s from the first start to the last end that can be.
+        assert_eq!(
+            ask("SELECT root_name, duration_ns, span_count FROM traces WHERE trace_id = '16'"),
+            [r#"{"root_name":"root","duration_ns":6000000000,"span_count":4}"#]
+        );
+        assert_eq!(ask("SELECT root_name FROM traces WHERE trace_id = '18'"), [r#"{"root_name":"timeless"}"#]);
+    }
+
+    #[test]
+    fn a_trace_may_be_thousands_of_levels_deep() {
+        assert_eq!(
+            ask("SELECT count(*) AS n, count(DISTINCT depth) AS depths, max(depth) AS deepest FROM trace('19')"),
+            [r#"{"n":3000,"depths":3000,"deepest":2999}"#]
+        );
     }
 
     #[test]

@@ -1,39 +1,109 @@
 -- Views and table macros over the schema `stored`; see macros.rs for what each is for.
 
+-- Rows of `spans` with the same value are the same span: a sender that tries again sends it as it
+-- was. The client's and the server's half of a call, to which Zipkin gives one span id, differ in
+-- kind. Spans without an id are all different.
+CREATE MACRO stored.same_span(trace_id, span_id, kind, start_time) AS
+    CASE WHEN span_id IS NULL THEN hash(uuid()) ELSE hash(trace_id, span_id, kind, start_time) END;
+
+-- The duration, or NULL if a span that has begun is said to end in the future: that is no time but a
+-- clock that jumped. A day is left for clocks that differ.
+CREATE MACRO stored.plausible(start_time, duration_ns) AS
+    CASE
+        WHEN epoch_ns(start_time) + duration_ns <= epoch_ns(now()) + 86400000000000
+            OR epoch_ns(start_time) > epoch_ns(now()) + 86400000000000
+        THEN duration_ns
+    END;
+
+-- The root is the first span without a parent, or the first of all where the root has not come.
 CREATE VIEW main.traces AS
 SELECT
     lower(hex(trace_id)) AS trace_id,
-    min(start_time) AS start_time,
-    (max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)))::BIGINT AS duration_ns,
-    coalesce(
-        arg_min(service_name, start_time) FILTER (WHERE parent_span_id IS NULL),
-        arg_min(service_name, start_time)
-    ) AS root_service,
-    coalesce(arg_min(name, start_time) FILTER (WHERE parent_span_id IS NULL), arg_min(name, start_time)) AS root_name,
-    count(*) AS span_count,
-    count(*) FILTER (WHERE status_code = 'error') AS error_count,
-    list_sort(list(DISTINCT service_name)) AS services
-FROM stored.spans
-GROUP BY stored.spans.trace_id;
+    start_time,
+    (last_ns - epoch_ns(start_time))::BIGINT AS duration_ns,
+    root.service_name AS root_service,
+    root.name AS root_name,
+    span_count,
+    error_count,
+    services
+FROM (
+    SELECT
+        trace_id,
+        min(start_time) AS start_time,
+        max(epoch_ns(start_time) + coalesce(stored.plausible(start_time, duration_ns), 0)) AS last_ns,
+        coalesce(
+            arg_min({'service_name': service_name, 'name': name}, coalesce(epoch_ns(start_time), 9223372036854775807))
+                FILTER (WHERE parent_span_id IS NULL),
+            arg_min({'service_name': service_name, 'name': name}, coalesce(epoch_ns(start_time), 9223372036854775807))
+        ) AS root,
+        count(*) AS span_count,
+        count(*) FILTER (WHERE status_code = 'error') AS error_count,
+        list_sort(list(DISTINCT service_name)) AS services
+    FROM (
+        SELECT
+            any_value(trace_id) AS trace_id,
+            any_value(parent_span_id) AS parent_span_id,
+            any_value(name) AS name,
+            any_value(start_time) AS start_time,
+            any_value(duration_ns) AS duration_ns,
+            any_value(status_code) AS status_code,
+            any_value(service_name) AS service_name
+        FROM stored.spans
+        GROUP BY stored.same_span(stored.spans.trace_id, span_id, kind, stored.spans.start_time)
+    ) AS once
+    GROUP BY trace_id
+) AS grouped;
 
--- Span ids may repeat and parents may form a ring (foreign data): the walk takes each id once and
--- starts from spans without a parent here, so it always ends.
+-- Each span id is a node; where a client and a server share one, the server's half stands one level
+-- below the client's and above the children. What is above a node is found by doubling: each round
+-- reaches twice as far up, so that a trace of any depth takes few rounds. Nodes that never reach a
+-- root are in a ring of parents (foreign data) and have no depth. The order is that of time, but a
+-- span never comes before its parent, whatever their clocks say.
 CREATE MACRO main.trace(id) AS TABLE
 WITH RECURSIVE of_trace AS MATERIALIZED (
-    SELECT * FROM stored.spans WHERE trace_id = unhex(id)
+    SELECT DISTINCT ON (stored.same_span(trace_id, span_id, kind, start_time)) *
+    FROM stored.spans
+    WHERE trace_id = unhex(id)
 ),
 ids AS MATERIALIZED (
-    SELECT span_id, any_value(parent_span_id) AS parent FROM of_trace GROUP BY span_id
+    SELECT
+        span_id,
+        min(parent_span_id) FILTER (WHERE parent_span_id != span_id) AS parent,
+        min(epoch_ns(start_time)) AS start,
+        bool_or(kind IN ('client', 'producer')) AND bool_or(kind IN ('server', 'consumer')) AS shared
+    FROM of_trace
+    WHERE span_id IS NOT NULL
+    GROUP BY span_id
 ),
-tree AS (
-    SELECT span_id, 0 AS depth
+climb AS (
+    SELECT
+        ids.span_id,
+        above.span_id AS above,
+        coalesce(1 + above.shared::INTEGER, 0) AS depth,
+        ids.start AS latest_start,
+        ids.shared,
+        0 AS round
     FROM ids
-    WHERE parent IS NULL OR parent NOT IN (SELECT span_id FROM ids WHERE span_id IS NOT NULL)
+    LEFT JOIN ids AS above ON above.span_id = ids.parent
     UNION ALL
-    SELECT ids.span_id, tree.depth + 1 FROM ids JOIN tree ON ids.parent = tree.span_id WHERE tree.depth < 1000
+    SELECT
+        near.span_id,
+        far.above,
+        near.depth + coalesce(far.depth, 0),
+        greatest(near.latest_start, far.latest_start),
+        near.shared,
+        near.round + 1
+    FROM (SELECT *, bool_or(above IS NOT NULL) OVER () AS unfinished FROM climb) AS near
+    LEFT JOIN climb AS far ON far.span_id = near.above
+    WHERE near.unfinished AND near.round < 20
+),
+tree AS MATERIALIZED (
+    SELECT span_id, CASE WHEN above IS NULL THEN depth END AS depth, latest_start, shared
+    FROM climb
+    WHERE round = (SELECT max(round) FROM climb)
 )
 SELECT
-    tree.depth,
+    (tree.depth + (tree.shared AND of_trace.kind IN ('server', 'consumer'))::INTEGER)::INTEGER AS depth,
     of_trace.service_name,
     of_trace.name,
     of_trace.kind,
@@ -48,14 +118,14 @@ SELECT
     of_trace.events
 FROM of_trace
 LEFT JOIN tree ON tree.span_id = of_trace.span_id
-ORDER BY of_trace.start_time, tree.depth;
+ORDER BY coalesce(tree.latest_start, epoch_ns(of_trace.start_time)), 1, of_trace.start_time;
 
 -- What a service was asked: its server and consumer spans. The route is what OpenTelemetry calls
 -- so, else the span's name, which is of low cardinality by convention.
 CREATE MACRO main.red(from_time, to_time) AS TABLE
 SELECT
     service_name,
-    coalesce(attributes."http.route"::VARCHAR, name) AS route,
+    route,
     count(*) AS requests,
     count(*) / any_value(seconds) AS per_second,
     count(*) FILTER (WHERE status_code = 'error') AS errors,
@@ -64,38 +134,76 @@ SELECT
     quantile_cont(duration_ns, 0.95) / 1e6 AS p95_ms,
     quantile_cont(duration_ns, 0.99) / 1e6 AS p99_ms,
     max(duration_ns) / 1e6 AS max_ms
-FROM stored.spans
+FROM (
+    SELECT
+        any_value(service_name) AS service_name,
+        any_value(coalesce(attributes."http.route"::VARCHAR, name)) AS route,
+        any_value(status_code) AS status_code,
+        any_value(stored.plausible(start_time, duration_ns)) AS duration_ns
+    FROM stored.spans
+    WHERE kind IN ('server', 'consumer')
+        AND start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
+        AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
+    GROUP BY stored.same_span(trace_id, span_id, kind, start_time)
+) AS asked
 CROSS JOIN (SELECT greatest(epoch(to_time::TIMESTAMP) - epoch(from_time::TIMESTAMP), 1e-9) AS seconds) AS span
-WHERE kind IN ('server', 'consumer')
-    AND start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
-    AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
 GROUP BY 1, 2
 ORDER BY requests DESC;
 
--- A span whose parent is of another service is a call from that one. The parent may have started
--- an hour before the range.
+-- A span whose parent is of another service is a call from that one; so is the server's half of a
+-- call that shares its span id with the client's. The parent may have started an hour before the
+-- range. Of the two halves the server's is the parent of what it calls.
 CREATE MACRO main.service_graph(from_time, to_time) AS TABLE
-SELECT
-    caller.service_name AS client,
-    called.service_name AS server,
-    count(*) AS calls,
-    count(*) FILTER (WHERE called.status_code = 'error') AS errors,
-    avg(called.duration_ns) / 1e6 AS mean_ms,
-    quantile_cont(called.duration_ns, 0.95) / 1e6 AS p95_ms
-FROM (
-    SELECT trace_id, parent_span_id, service_name, status_code, duration_ns
+WITH called AS (
+    SELECT trace_id, span_id, parent_span_id, kind, service_name, start_time, status_code,
+        stored.plausible(start_time, duration_ns) AS duration_ns
     FROM stored.spans
-    WHERE parent_span_id IS NOT NULL
-        AND start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
+    WHERE start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
         AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
-) AS called
-JOIN (
-    SELECT trace_id, span_id, service_name
+),
+callers AS (
+    SELECT trace_id, span_id, kind, service_name
     FROM stored.spans
     WHERE start_time >= (from_time::TIMESTAMP - INTERVAL 1 HOUR)::TIMESTAMP_NS
         AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
-) AS caller ON caller.trace_id = called.trace_id AND caller.span_id = called.parent_span_id
-WHERE caller.service_name IS DISTINCT FROM called.service_name
+),
+across AS MATERIALIZED (
+    SELECT called.*, caller.service_name AS client, FALSE AS shared
+    FROM (FROM called WHERE parent_span_id IS NOT NULL AND parent_span_id != span_id) AS called
+    JOIN callers AS caller ON caller.trace_id = called.trace_id AND caller.span_id = called.parent_span_id
+    WHERE caller.service_name IS DISTINCT FROM called.service_name
+    UNION ALL
+    SELECT called.*, caller.service_name AS client, TRUE AS shared
+    FROM (FROM called WHERE kind IN ('server', 'consumer')) AS called
+    JOIN (FROM callers WHERE kind IN ('client', 'producer')) AS caller
+        ON caller.trace_id = called.trace_id AND caller.span_id = called.span_id
+    WHERE caller.service_name IS DISTINCT FROM called.service_name
+),
+calls AS (
+    SELECT
+        arg_max(client, shared) AS client,
+        any_value(service_name) AS server,
+        any_value(status_code) AS status_code,
+        any_value(duration_ns) AS duration_ns
+    FROM across
+    WHERE shared
+        OR NOT EXISTS (
+            SELECT 1
+            FROM callers
+            WHERE callers.trace_id = across.trace_id
+                AND callers.span_id = across.parent_span_id
+                AND callers.service_name IS NOT DISTINCT FROM across.service_name
+        )
+    GROUP BY stored.same_span(trace_id, span_id, kind, start_time)
+)
+SELECT
+    client,
+    server,
+    count(*) AS calls,
+    count(*) FILTER (WHERE status_code = 'error') AS errors,
+    avg(duration_ns) / 1e6 AS mean_ms,
+    quantile_cont(duration_ns, 0.95) / 1e6 AS p95_ms
+FROM calls
 GROUP BY 1, 2
 ORDER BY calls DESC;
 
