@@ -27,10 +27,13 @@ pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
         Table::Stacks => return dictionary(table, &["frame_ids"], &source(table)),
         Table::Frames => return dictionary(table, &["function", "file", "line", "mapping"], &source(table)),
         Table::MetricMetadata => {
-            // Metadata may change: the latest wins.
+            // Metadata may change, and senders may disagree: the latest wins as a whole, what it
+            // leaves out too, and other units are told.
             return format!(
-                "SELECT metric, arg_max(type, time) AS type, arg_max(unit, time) AS unit, \
-                 arg_max(description, time) AS description FROM {} GROUP BY metric",
+                "SELECT metric, latest.type AS type, latest.unit AS unit, latest.description AS description, \
+                 nullif(list_filter(units, lambda u: u IS DISTINCT FROM latest.unit), []) AS other_units FROM (\
+                 SELECT metric, arg_max({{'type': type, 'unit': unit, 'description': description}}, time) AS latest, \
+                 list_sort(list(DISTINCT unit) FILTER (WHERE unit IS NOT NULL)) AS units FROM {} GROUP BY metric)",
                 source(table)
             );
         }

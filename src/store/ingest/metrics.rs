@@ -1,10 +1,13 @@
 //! OTLP metrics: `ExportMetricsServiceRequest` to rows of `metric_points`, `series`, `exemplars`
 //! and `metric_metadata`.
 
+use std::borrow::Cow;
+
+use crate::store::ingest::any::key_value;
 use crate::store::ingest::points::{Buckets, Distribution, Kind, Number, Points};
 use crate::store::ingest::proto::{Field, ProtoError, fields};
 use crate::store::ingest::resource::{Resource, Resources, Scope, blocks};
-use crate::store::ingest::series::Identity;
+use crate::store::ingest::series::{Identity, Stream};
 use crate::store::ingest::time;
 use crate::store::ingest::variant::{Encoder, Value};
 
@@ -21,15 +24,30 @@ pub(crate) fn decode(
         let mut resource = Resource::of_block(block, encoder)?;
         blocks(block, 2, |block| {
             let scope = Scope::of_block(block)?;
+            let scope_labels = scope_labels(&scope)?;
+            let scope_labels: Vec<&[u8]> = scope_labels.iter().map(Vec::as_slice).collect();
             blocks(block, 2, |bytes| {
                 let metric = Metric::read(bytes)?;
                 metric.describe(points, now);
-                count += metric.push(&scope, &mut resource, points, resources, encoder)?;
+                count += metric.push(&scope, &scope_labels, &mut resource, points, resources, encoder)?;
                 Ok(())
             })
         })
     })?;
     Ok(count)
+}
+
+/// A scope's attributes as labels, named as OpenTelemetry's Prometheus compatibility specification
+/// names them: `otel_scope_` and the key. They identify a stream as its own labels do.
+fn scope_labels(scope: &Scope<'_>) -> Result<Vec<Vec<u8>>, ProtoError> {
+    let label = |attribute: &&[u8]| {
+        let (key, value) = key_value(attribute)?;
+        let mut label = Vec::with_capacity(attribute.len() + 16);
+        prost::encoding::string::encode(1, &format!("otel_scope_{key}"), &mut label);
+        prost::encoding::bytes::encode(2, &value.to_vec(), &mut label);
+        Ok(label)
+    };
+    scope.attributes.iter().map(label).collect()
 }
 
 /// A metric, its points still encoded.
@@ -89,9 +107,11 @@ impl<'a> Metric<'a> {
         points.describe(self.name, self.kind(), self.unit, self.description, now);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a row is made of comes from three levels of the message")]
     fn push(
         &self,
         scope: &Scope<'_>,
+        scope_labels: &[&[u8]],
         resource: &mut Resource,
         points: &mut Points,
         resources: &mut Resources,
@@ -123,6 +143,7 @@ impl<'a> Metric<'a> {
             resource_id: Some(resource.id),
             scope_name: scope.name,
             scope_version: scope.version,
+            stream: Some(Stream { unit: kind.unit, kind: kind.name, temporality, monotonic: kind.monotonic }),
         };
         let seed = identity.seed();
         let mut count = 0;
@@ -133,12 +154,16 @@ impl<'a> Metric<'a> {
                 point.read(bytes, self.kind)?;
                 let times = (time::stored(point.start), time::stored(point.time));
                 resource.used(times.1, resources);
-                let attributes = &point.attributes;
+                // The point's own labels come later and win.
+                let labels: Cow<'_, [&[u8]]> = match scope_labels {
+                    [] => Cow::Borrowed(&point.attributes),
+                    _ => Cow::Owned([scope_labels, &point.attributes].concat()),
+                };
                 let id = points.series.id(
                     &identity,
                     seed,
-                    attributes.iter().copied(),
-                    || Value::Attributes(attributes),
+                    labels.iter().copied(),
+                    || Value::Attributes(&labels),
                     times.1,
                     encoder,
                 )?;

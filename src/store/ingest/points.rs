@@ -1,6 +1,7 @@
 //! Rows of `metric_points` and what goes with them, whatever protocol they came by.
 
-use xxhash_rust::xxh3::Xxh3;
+use hashbrown::HashMap;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::store::ingest::dictionary::Emitted;
 use crate::store::ingest::rows::{Blob, Bool, F64, F64List, I32, I64, Rows, Text, Time, U32, rows};
@@ -10,6 +11,9 @@ use crate::store::schema::Table;
 
 /// OTLP's `DataPointFlags.FLAG_NO_RECORDED_VALUE_MASK`.
 pub(crate) const NO_RECORDED_VALUE: u32 = 1;
+
+/// Metrics whose latest description is remembered.
+const MAX_DESCRIBED: usize = 1 << 17;
 
 rows! {
     /// Rows of `metric_points`.
@@ -91,6 +95,8 @@ pub(crate) struct Points {
     pub(crate) series: Series,
     pub(crate) metadata: MetadataRows,
     metadata_emitted: Emitted,
+    /// Hash of a metric's name to that of its latest description.
+    described: HashMap<u64, i64>,
 }
 
 /// What the points of one metric have in common.
@@ -240,14 +246,22 @@ impl Points {
         rows.row_done();
     }
 
-    /// Notes what a metric is; once in a generation and day for the same text.
+    /// Notes what a metric is: once in a generation and day for the same text, and when it has
+    /// changed (at most once a minute, for two senders may disagree for ever).
     pub(crate) fn describe(&mut self, metric: &str, kind: &str, unit: &str, description: &str, now: i64) {
         let mut hash = Xxh3::new();
         for part in [metric, kind, unit, description] {
             hash.update(part.as_bytes());
             hash.update(&[0xff]);
         }
-        if self.metadata_emitted.first(hash.digest().cast_signed(), time::day(Some(now))) {
+        let (id, of) = (hash.digest().cast_signed(), xxh3_64(metric.as_bytes()));
+        let changed = self.described.insert(of, id).is_some_and(|before| before != id);
+        if self.described.len() > MAX_DESCRIBED {
+            self.described.clear();
+        }
+        let first = self.metadata_emitted.first(id, time::day(Some(now)));
+        // Days are far below minutes: the two cannot be taken for each other.
+        if first | (changed && self.metadata_emitted.first(id, time::minute(now))) {
             self.metadata.metric.push(Some(metric));
             self.metadata.time.push(Some(now));
             self.metadata.r#type.push(Some(kind));

@@ -137,7 +137,7 @@ impl<'a> SeriesWriter<'a> {
         let metric = find("__name__").unwrap_or_default();
         let service_name = find("service_name").or_else(|| find("job"));
         let (kind, unit) = family.unwrap_or((FamilyKind::Unknown, ""));
-        let identity = Identity { metric, service_name, resource_id: None, scope_name: "", scope_version: "" };
+        let identity = Identity { metric, service_name, ..Identity::default() };
         SeriesWriter { metric, unit, kind, service_name, labels, parts, identity, seed: identity.seed() }
     }
 

@@ -86,11 +86,13 @@ impl Resource {
     }
 }
 
-/// Name and version of an instrumentation scope; empty where there is none.
-#[derive(Debug, Clone, Copy, Default)]
+/// An instrumentation scope. Name and version are empty where there is none.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Scope<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
+    /// Its attributes, encoded `KeyValue`s.
+    pub(crate) attributes: Vec<&'a [u8]>,
 }
 
 impl<'a> Scope<'a> {
@@ -105,6 +107,7 @@ impl<'a> Scope<'a> {
                     match number {
                         1 => scope.name = field.text()?,
                         2 => scope.version = field.text()?,
+                        3 => scope.attributes.push(field.bytes()?),
                         _ => {}
                     }
                 }

@@ -1,5 +1,6 @@
 //! Series: what the points of one metric with one set of labels have in common, found again by
-//! `series_id`. The id is a hash of metric, labels, resource and scope, the same in every process.
+//! `series_id`. The id is a hash of what OTLP's data model says identifies a stream (metric, unit,
+//! type, temporality, labels, resource, scope), the same in every process.
 //!
 //! Points come with their labels encoded, mostly byte for byte as the time before. So the encoded
 //! bytes are hashed first and looked up; only what is not known is sorted and hashed for its id.
@@ -32,7 +33,7 @@ rows! {
 }
 
 /// What a series has besides its labels.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Identity<'a> {
     pub(crate) metric: &'a str,
     pub(crate) service_name: Option<&'a str>,
@@ -40,14 +41,29 @@ pub(crate) struct Identity<'a> {
     pub(crate) resource_id: Option<i64>,
     pub(crate) scope_name: &'a str,
     pub(crate) scope_version: &'a str,
+    /// What else tells streams apart. Remote write has labels only: a type that is learnt later
+    /// must not make another series.
+    pub(crate) stream: Option<Stream<'a>>,
+}
+
+/// What tells streams of one name and scope apart (OTLP metrics data model, "Timeseries Model").
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stream<'a> {
+    pub(crate) unit: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) temporality: Option<&'a str>,
+    pub(crate) monotonic: Option<bool>,
 }
 
 impl Identity<'_> {
     /// A hash of all of it. Start of the hashes of its series.
     pub(crate) fn seed(&self) -> u64 {
-        let parts = [self.metric, self.scope_name, self.scope_version];
+        let hash = |seed, part: &str| xxh3_64_with_seed(part.as_bytes(), seed);
         let start = self.resource_id.unwrap_or_default().cast_unsigned();
-        parts.iter().fold(start, |seed, part| xxh3_64_with_seed(part.as_bytes(), seed))
+        let seed = [self.metric, self.scope_name, self.scope_version].into_iter().fold(start, hash);
+        let Some(stream) = self.stream else { return seed };
+        let monotonic = if stream.monotonic == Some(true) { "monotonic" } else { "" };
+        [stream.unit, stream.kind, stream.temporality.unwrap_or_default(), monotonic].into_iter().fold(seed, hash)
     }
 }
 

@@ -31,3 +31,9 @@ pub(crate) fn day(time: Option<i64>) -> i32 {
     // At most 106,751 days either way.
     time.map_or(i32::MIN, |time| i32::try_from(time.div_euclid(NANOS_A_DAY)).unwrap_or(i32::MIN))
 }
+
+/// Which minute a time belongs to.
+pub(crate) fn minute(time: i64) -> i32 {
+    // 2262 has the minute 153,722,867.
+    i32::try_from(time.div_euclid(60_000_000_000)).unwrap_or(i32::MAX)
+}

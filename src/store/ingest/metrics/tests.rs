@@ -1,3 +1,5 @@
+mod identity;
+
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -105,7 +107,7 @@ fn gauges_and_sums_come_back() {
         exemplar,
         some(&["2026-01-01 00:00:00.000000007", "0.25", &"02".repeat(16), &"01".repeat(8), "v", "requests"])
     );
-    let metadata = store.rows("SELECT * FROM metric_metadata ORDER BY ALL");
+    let metadata = store.rows("SELECT metric, type, unit, description FROM metric_metadata ORDER BY ALL");
     assert_eq!(metadata[0], some(&["requests", "sum", "ms", "about"]));
     assert_eq!(metadata[1], some(&["temperature", "gauge", "ms", "about"]));
     for table in [Table::MetricPoints, Table::Series, Table::Exemplars, Table::MetricMetadata] {
