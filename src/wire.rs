@@ -16,7 +16,7 @@
 //! | `repair` | U+FFFD in strings that are not UTF-8 |
 //! | `likely` | which other request a body looks like |
 //! | `remote_write`, `pprof`, `push` | what these formats ask beyond being well formed |
-//! | `split` | splitting a payload that a destination refuses |
+//! | `split`, `select` | splitting a payload that a destination refuses; some of its items |
 //! | `downgrade` | remote write 2.0 as 1.0 |
 //! | `ids` | spans with ids that are kept, but counted |
 //! | [`ingest`] | the query and the body of Pyroscope's `/ingest` |
@@ -36,6 +36,7 @@ mod primitive;
 mod push;
 mod remote_write;
 mod repair;
+mod select;
 mod split;
 mod walk;
 
@@ -60,6 +61,7 @@ pub use pprof::check_pprof;
 pub use push::check_push_request;
 pub use remote_write::{RemoteWriteSummary, check_remote_write_v1, check_remote_write_v2};
 pub use repair::{repair_otlp, repair_pprof, repair_push_request, repair_remote_write_v1, repair_remote_write_v2};
+pub use select::select;
 pub use split::split;
 
 /// What a payload may not exceed.

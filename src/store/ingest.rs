@@ -1,5 +1,9 @@
 //! From records of the log to rows of the store: decompress, decode, build columns.
 //!
+//! A record is decoded item by item. An item that cannot be stored costs itself alone: it is given
+//! out as [`Rejected`], its neighbours become rows. What is malformed as a message, which the
+//! receivers let nobody send, costs the record.
+//!
 //! The decoder collects the rows of many records, because DuckDB takes 20,000 rows at once for
 //! half of what it asks for ten times 2,000, and gives them out as [`Chunk`]s, each of which is
 //! inserted by one statement.
@@ -19,6 +23,7 @@ mod metrics;
 mod points;
 mod profiles;
 mod proto;
+mod rejects;
 mod remote_write;
 mod resource;
 mod rows;
@@ -31,10 +36,12 @@ mod variant;
 
 pub use chunk::Chunk;
 pub(crate) use inflate::inflate;
+pub use rejects::Rejected;
 
 use logs::LogRows;
 use points::Points;
 use profiles::Profiles;
+use rejects::Rejects;
 use remote_write::Families;
 use resource::Resources;
 use rows::Rows;
@@ -87,7 +94,7 @@ pub struct Counts {
     pub items: u64,
     /// Records skipped whole.
     pub undecodable_records: u64,
-    /// Items in them, as the log has counted.
+    /// Items in them, as the log has counted, and items rejected out of other records.
     pub undecodable_items: u64,
 }
 
@@ -129,17 +136,24 @@ impl Decoder {
         chunk::register(connection)
     }
 
-    /// Adds the rows of a record, or counts it as undecodable and adds none.
-    pub fn push(&mut self, record: &Record) -> Result<(), DecodeError> {
+    /// Adds the rows of a record, and gives out the items of it that cannot be stored; or counts it
+    /// as undecodable and adds none.
+    ///
+    /// # Errors
+    /// When the record as a whole cannot be decoded.
+    pub fn push(&mut self, record: &Record) -> Result<Option<Rejected>, DecodeError> {
         let before = self.marks();
         match self.decode(record) {
-            Ok(items) => {
+            Ok((items, rejected)) => {
                 self.resources.emitted.keep();
                 self.points.keep();
                 self.profiles.keep();
                 self.counts.items += items;
                 self.pending = self.marks().0.iter().sum();
-                Ok(())
+                if let Some(rejected) = &rejected {
+                    self.counts.undecodable_items += u64::from(rejected.batch.items);
+                }
+                Ok(rejected)
             }
             Err(error) => {
                 self.each_rows(&mut Truncate { marks: before, next: 0 });
@@ -153,29 +167,36 @@ impl Decoder {
         }
     }
 
-    fn decode(&mut self, record: &Record) -> Result<u64, DecodeError> {
+    fn decode(&mut self, record: &Record) -> Result<(u64, Option<Rejected>), DecodeError> {
         let batch = &record.batch;
+        let mut rejects = Rejects::default();
+        let no = &mut rejects;
         let payload = inflate::inflate(&batch.payload, batch.compression, self.limits.max_decoded_size)?;
         // A clock beyond 2262 is no use to anybody.
         let now = i64::try_from(batch.received).unwrap_or(TIME_MAX).min(TIME_MAX);
         let (resources, profiles, encoder) = (&mut self.resources, &mut self.profiles, &mut self.encoder);
         let decoded = match (batch.format, batch.signal) {
-            (Format::Otlp, Signal::Traces) => traces::decode(&payload, &mut self.spans, resources, encoder),
-            (Format::Otlp, Signal::Metrics) => metrics::decode(&payload, now, &mut self.points, resources, encoder),
-            (Format::Otlp, Signal::Logs) => logs::decode(&payload, now, &mut self.logs, resources, encoder),
+            (Format::Otlp, Signal::Traces) => traces::decode(&payload, &mut self.spans, resources, no, encoder),
+            (Format::Otlp, Signal::Metrics) => metrics::decode(&payload, now, &mut self.points, resources, no, encoder),
+            (Format::Otlp, Signal::Logs) => logs::decode(&payload, now, &mut self.logs, resources, no, encoder),
             (Format::RemoteWriteV1, _) => {
-                remote_write::decode_v1(&payload, now, &mut self.points, &mut self.families, encoder)
+                remote_write::decode_v1(&payload, now, &mut self.points, &mut self.families, no, encoder)
             }
-            (Format::RemoteWriteV2, _) => remote_write::decode_v2(&payload, now, &mut self.points, encoder),
-            (Format::Otlp, Signal::Profiles) => profiles::decode_otlp(record, &payload, profiles, encoder),
+            (Format::RemoteWriteV2, _) => remote_write::decode_v2(&payload, now, &mut self.points, no, encoder),
+            (Format::Otlp, Signal::Profiles) => profiles::decode_otlp(record, &payload, profiles, no, encoder),
             (Format::PyroscopePush, _) => {
-                profiles::decode_push(record, &payload, self.limits.max_decoded_size, profiles, encoder)
+                profiles::decode_push(record, &payload, self.limits.max_decoded_size, profiles, no, encoder)
             }
             (Format::PyroscopeIngest, _) => {
                 profiles::decode_ingest(record, &payload, self.limits.max_decoded_size, profiles, encoder)
             }
         };
-        decoded.map_err(|error| DecodeError::Malformed { format: batch.format.name(), reason: error.to_string() })
+        let malformed = |error: proto::ProtoError| DecodeError::Malformed {
+            format: batch.format.name(),
+            reason: error.to_string(),
+        };
+        let items = decoded.map_err(malformed)?;
+        Ok((items - rejects.len(), rejects.into_rejected(batch, &payload)))
     }
 
     /// Every table that is being filled, with what is to be done with it.

@@ -123,7 +123,9 @@ mod tests {
         );
         // The server's half took 400 ms, the client's 1 s.
         assert_eq!(
-            ask(&format!("SELECT client, server, calls, mean_ms FROM service_graph({FEBRUARY}) WHERE client = 'front'")),
+            ask(&format!(
+                "SELECT client, server, calls, mean_ms FROM service_graph({FEBRUARY}) WHERE client = 'front'"
+            )),
             [r#"{"client":"front","server":"back","calls":1,"mean_ms":400.0}"#]
         );
     }

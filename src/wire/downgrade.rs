@@ -57,7 +57,7 @@ pub fn remote_write_v2_to_v1(payload: &[u8]) -> Result<Vec<u8>, prost::DecodeErr
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::wire::prompb::HistogramCount;
+    use crate::wire::prompb::{BucketSpan, HistogramCount};
 
     #[test]
     fn everything_that_1_0_knows_is_kept() {
@@ -66,6 +66,7 @@ mod tests {
             count: Some(HistogramCount::CountInt(3)),
             sum: 1.5,
             schema: 2,
+            positive_spans: vec![BucketSpan { offset: 0, length: 2 }],
             positive_deltas: vec![1, -1],
             timestamp: 7,
             start_timestamp: 5,

@@ -67,6 +67,8 @@ pub enum Reason {
     },
     /// Remote write 2.0: a series with both samples and histograms.
     SamplesAndHistograms,
+    /// Remote write: a native histogram whose buckets do not fit together.
+    Histogram(&'static str),
     /// Remote write: a label with an empty name.
     EmptyLabelName,
     /// Remote write: the same label name twice in a series.
@@ -138,6 +140,7 @@ impl fmt::Display for Reason {
                 write!(f, "reference {reference} is out of range, there are {symbols} symbols")
             }
             Reason::SamplesAndHistograms => f.write_str("series has both samples and histograms"),
+            Reason::Histogram(what) => f.write_str(what),
             Reason::EmptyLabelName => f.write_str("label name is empty"),
             Reason::DuplicateLabel(name) => write!(f, "label name {name:?} occurs twice"),
             Reason::NoMetricName => f.write_str("series has no metric name (label __name__)"),

@@ -5,8 +5,10 @@
 //! word. So what Prometheus 3.5 does not store is refused by the receiver with a 400 that names the
 //! series: an empty or repeated label name, a series without a name (1.0: Prometheus answers 204
 //! and drops it; 2.0: 400), references out of range or odd (Prometheus panics). Labels need not be
-//! sorted: receivers sort them. Histograms are kept whatever they hold; only the store looks in.
+//! sorted: receivers sort them. So are native histograms whose buckets do not fit together, to which
+//! Prometheus answers 500.
 
+mod histograms;
 mod labels;
 mod messages;
 mod v2;
@@ -60,7 +62,7 @@ impl RemoteWriteSummary {
 ///
 /// # Errors
 /// When prost would not decode it, when it would grow beyond [`super::Limits`] if decoded, or when
-/// Prometheus would drop a series of it for its labels.
+/// Prometheus would drop a series of it for its labels or refuse a histogram for its buckets.
 pub fn check_remote_write_v1(payload: &[u8]) -> Result<RemoteWriteSummary, WireError> {
     let counts = walk(&messages::V1_REQUEST, payload)?;
     let mut names = Names::default();
@@ -86,6 +88,9 @@ pub fn check_remote_write_v1(payload: &[u8]) -> Result<RemoteWriteSummary, WireE
             error(payload, series, path, reason)
         })?;
     }
+    if counts.of(Counter::Histograms) > 0 {
+        histograms::check(payload, 1, 4)?;
+    }
     Ok(RemoteWriteSummary::new(&counts))
 }
 
@@ -98,6 +103,9 @@ pub fn check_remote_write_v1(payload: &[u8]) -> Result<RemoteWriteSummary, WireE
 pub fn check_remote_write_v2(payload: &[u8]) -> Result<RemoteWriteSummary, WireError> {
     let counts = walk(&messages::V2_REQUEST, payload)?;
     v2::check(payload)?;
+    if counts.of(Counter::Histograms) > 0 {
+        histograms::check(payload, 5, 3)?;
+    }
     Ok(RemoteWriteSummary::new(&counts))
 }
 

@@ -7,7 +7,7 @@ use crate::signal::{Format, Signal};
 
 /// Where the items are in a message: the fields that hold them, and what is inside of those;
 /// nothing if the field is an item itself.
-struct Level(&'static [(u32, Option<&'static Level>)]);
+pub(super) struct Level(pub(super) &'static [(u32, Option<&'static Level>)]);
 
 static ITEMS: Level = Level(&[(2, None)]);
 static IN_SCOPES: Level = Level(&[(2, Some(&ITEMS))]);
@@ -23,13 +23,13 @@ static METRIC_RESOURCE: Level = Level(&[(2, Some(&IN_METRIC_SCOPES))]);
 static METRICS: Level = Level(&[(1, Some(&METRIC_RESOURCE))]);
 
 /// Samples and histograms; metadata are items of their own.
-static V1_SERIES: Level = Level(&[(2, None), (4, None)]);
+pub(super) static V1_SERIES: Level = Level(&[(2, None), (4, None)]);
 static V1: Level = Level(&[(1, Some(&V1_SERIES)), (3, None)]);
 static V2_SERIES: Level = Level(&[(2, None), (3, None)]);
 static V2: Level = Level(&[(5, Some(&V2_SERIES))]);
 static PUSH: Level = Level(&[(1, Some(&ITEMS))]);
 
-fn level(signal: Signal, format: Format) -> Option<&'static Level> {
+pub(super) fn level(signal: Signal, format: Format) -> Option<&'static Level> {
     Some(match (format, signal) {
         (Format::Otlp, Signal::Metrics) => &METRICS,
         (Format::Otlp, _) => &RESOURCES,
@@ -54,7 +54,7 @@ pub fn split(signal: Signal, format: Format, payload: &[u8]) -> Option<[Vec<u8>;
 }
 
 impl Level {
-    fn of(&self, tag: u32) -> Option<&Option<&'static Level>> {
+    pub(super) fn of(&self, tag: u32) -> Option<&Option<&'static Level>> {
         self.0.iter().find(|(of, _)| *of == tag).map(|(_, below)| below)
     }
 
@@ -109,17 +109,17 @@ impl Level {
 }
 
 /// One field of a message.
-struct Field<'a> {
-    tag: u32,
+pub(super) struct Field<'a> {
+    pub(super) tag: u32,
     /// Key, length and content.
-    whole: &'a [u8],
+    pub(super) whole: &'a [u8],
     key: u64,
     /// The content of a length-delimited one.
-    content: Option<&'a [u8]>,
+    pub(super) content: Option<&'a [u8]>,
 }
 
 impl<'a> Field<'a> {
-    fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (key, body) = varint(bytes)?;
         let mut content = None;
         let rest = match key & 7 {
@@ -139,7 +139,7 @@ impl<'a> Field<'a> {
     }
 
     /// The same field with another content.
-    fn put(&self, content: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn put(&self, content: &[u8], out: &mut Vec<u8>) {
         prost::encoding::encode_varint(self.key, out);
         prost::encoding::encode_varint(content.len() as u64, out);
         out.extend_from_slice(content);

@@ -35,5 +35,6 @@ mod stopping;
 mod store;
 mod store_crash;
 mod store_damage;
+mod store_items;
 mod store_rebuild;
 mod wal_crash;

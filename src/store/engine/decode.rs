@@ -36,13 +36,15 @@ pub fn run(signal: Signal, records: &IngestQueue, writer: &Arc<WriterQueue>, mut
 }
 
 fn decode(decoder: &mut Decoder, signal: Signal, generation: u64, log: Uuid, records: Vec<Record>) -> Rows {
-    let mut undecodable = Vec::new();
+    let (mut undecodable, mut rejected) = (Vec::new(), Vec::new());
     let mut panicked: Option<Position> = None;
     'again: loop {
+        rejected.clear();
         let chosen = records.iter().filter(|r| !undecodable.iter().any(|(p, _)| *p == r.position));
         for record in chosen.collect::<Vec<_>>() {
             match panics::catch(|| decoder.push(record)) {
-                Ok(Ok(())) => {}
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(items))) => rejected.push((record.position, items)),
                 Ok(Err(e)) => undecodable.push((record.position, e.to_string())),
                 // No record may end the engine. What the decoder had is in doubt: begin anew
                 // without this record.
@@ -60,5 +62,5 @@ fn decode(decoder: &mut Decoder, signal: Signal, generation: u64, log: Uuid, rec
         tracing::error!(%signal, position = position.0, "the decoder panicked on a record");
     }
     let upto = records.last().map_or(Position(0), |r| Position(r.position.0 + 1));
-    Rows { generation, log, signal, upto, chunks: decoder.take(), records, undecodable }
+    Rows { generation, log, signal, upto, chunks: decoder.take(), records, undecodable, rejected }
 }

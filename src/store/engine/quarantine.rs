@@ -80,8 +80,18 @@ impl Folder {
     /// Keeps a record of a log, if there is room: on disk for good before the log hears that it is
     /// done. The collector, which is told of it, makes a dead letter of it.
     pub fn keep(&self, log: Uuid, record: &Record, reason: &str) {
+        self.keep_as("record", log, record, reason);
+    }
+
+    /// Keeps items out of a record of which the rest is stored, if there is room. The collector is
+    /// not told: a dead letter of the whole record would bring the rest a second time.
+    pub fn keep_items(&self, log: Uuid, items: &Record, reason: &str) {
+        self.keep_as("items", log, items, reason);
+    }
+
+    fn keep_as(&self, what: &str, log: Uuid, record: &Record, reason: &str) {
         let size = record.batch.payload.len() as u64;
-        let path = self.dir.join(format!("{}-{}.record", record.batch.signal, record.position.0));
+        let path = self.dir.join(format!("{}-{}.{what}", record.batch.signal, record.position.0));
         let mut extent = self.extent.lock();
         if extent.0 >= MAX_FILES || extent.1 + size > MAX_BYTES || path.exists() {
             return;

@@ -196,6 +196,14 @@ impl Counters {
         }
     }
 
+    /// Items out of a record that is stored otherwise will never be stored.
+    pub fn rejected(&self, signal: Signal, items: u64, reason: &str) {
+        if let Some(of) = self.stats.lock().signals.get_mut(signal as usize) {
+            of.undecodable_items += items;
+            of.last_undecodable = Some(reason.to_owned());
+        }
+    }
+
     /// The catalog took a transaction.
     pub fn catalog_committed(&self, took: Duration) {
         self.stats.lock().catalog_commits.add(took);

@@ -22,7 +22,7 @@ use super::{EXIT_INSERT, EXIT_MEMORY};
 use crate::signal::Signal;
 use crate::store::ingest::{Chunk, Decoder, Limits};
 use crate::store::schema::Table;
-use crate::wal::Position;
+use crate::wal::{Position, Record};
 
 /// How long the writer sleeps at most when nothing comes.
 const TICK: Duration = Duration::from_millis(500);
@@ -276,6 +276,18 @@ impl Writer {
     ) {
         let all: u64 = rows.records.iter().map(|r| u64::from(r.batch.items)).sum();
         let (mut records, mut items) = (rows.records.len() as u64, all);
+        for (position, rejected) in &rows.rejected {
+            // The rest of a record that was refused whole is set aside with it.
+            if refused.iter().any(|(refused, _)| refused == position) {
+                continue;
+            }
+            let (lost, reason) = (u64::from(rejected.batch.items), &rejected.reason);
+            let only = Record { position: *position, batch: rejected.batch.clone() };
+            self.shared.quarantine.keep_items(rows.log, &only, reason);
+            items = items.saturating_sub(lost);
+            tracing::warn!(signal = %rows.signal, position = position.0, items = lost, reason, "items set aside");
+            self.shared.counters.rejected(rows.signal, lost, reason);
+        }
         for (position, reason) in refused {
             let record = rows.records.iter().find(|r| r.position == position);
             let lost = record.map_or(0, |r| u64::from(r.batch.items));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::crash_records::Range;
 use crate::signal::Signal;
 use crate::store::catalog::Positions;
-use crate::store::ingest::Chunk;
+use crate::store::ingest::{Chunk, Rejected};
 use crate::wal::{Position, Record};
 
 /// Batches of decoded rows that may wait for the writer: one, since the decoders hold another each,
@@ -34,6 +34,8 @@ pub struct Rows {
     pub chunks: Vec<Chunk>,
     /// Those among them that cannot be decoded, and why.
     pub undecodable: Vec<(Position, String)>,
+    /// Items of others among them that cannot be stored.
+    pub rejected: Vec<(Position, Rejected)>,
 }
 
 impl Rows {

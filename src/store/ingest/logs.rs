@@ -2,6 +2,7 @@
 
 use crate::store::ingest::any::AnyValue;
 use crate::store::ingest::proto::{ProtoError, fields};
+use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::resource::{Resource, Resources, Scope, blocks};
 use crate::store::ingest::rows::{Blob, I32, I64, Rows, Text, Time, rows};
 use crate::store::ingest::time;
@@ -27,12 +28,13 @@ rows! {
     }
 }
 
-/// Decodes a request received at `now`. Returns the number of log records.
+/// Decodes a request received at `now`. Returns the number of log records, rejected ones included.
 pub(crate) fn decode(
     message: &[u8],
     now: i64,
     rows: &mut LogRows,
     resources: &mut Resources,
+    rejects: &mut Rejects,
     encoder: &mut Encoder,
 ) -> Result<u64, ProtoError> {
     let mut count = 0;
@@ -43,8 +45,12 @@ pub(crate) fn decode(
             let scope = Scope::of_block(block)?;
             blocks(block, 2, |bytes| {
                 attributes.clear();
-                let record = LogRecord::read(bytes, &mut attributes)?;
-                record.push(&attributes, now, &scope, &mut resource, rows, resources, encoder)?;
+                let stored = LogRecord::read(bytes, &mut attributes)
+                    .and_then(|record| record.push(&attributes, now, &scope, &mut resource, rows, resources, encoder));
+                if let Err(error) = stored {
+                    rows.truncate(rows.len());
+                    rejects.add(count, error);
+                }
                 count += 1;
                 Ok(())
             })

@@ -6,17 +6,19 @@ use std::borrow::Cow;
 use crate::store::ingest::any::key_value;
 use crate::store::ingest::points::{Buckets, Distribution, Kind, Number, Points};
 use crate::store::ingest::proto::{Field, ProtoError, fields};
+use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::resource::{Resource, Resources, Scope, blocks};
 use crate::store::ingest::series::{Identity, Stream};
 use crate::store::ingest::time;
 use crate::store::ingest::variant::{Encoder, Value};
 
-/// Decodes a request received at `now`. Returns the number of points.
+/// Decodes a request received at `now`. Returns the number of points, rejected ones included.
 pub(crate) fn decode(
     message: &[u8],
     now: i64,
     points: &mut Points,
     resources: &mut Resources,
+    rejects: &mut Rejects,
     encoder: &mut Encoder,
 ) -> Result<u64, ProtoError> {
     let mut count = 0;
@@ -29,8 +31,15 @@ pub(crate) fn decode(
             blocks(block, 2, |bytes| {
                 let metric = Metric::read(bytes)?;
                 metric.describe(points, now);
-                count += metric.push(&scope, &scope_labels, &mut resource, points, resources, encoder)?;
-                Ok(())
+                metric.push(
+                    &scope,
+                    &scope_labels,
+                    &mut resource,
+                    points,
+                    resources,
+                    (&mut count, &mut *rejects),
+                    encoder,
+                )
             })
         })
     })?;
@@ -115,8 +124,9 @@ impl<'a> Metric<'a> {
         resource: &mut Resource,
         points: &mut Points,
         resources: &mut Resources,
+        (count, rejects): (&mut u64, &mut Rejects),
         encoder: &mut Encoder,
-    ) -> Result<u64, ProtoError> {
+    ) -> Result<(), ProtoError> {
         let (mut temporality, mut monotonic) = (None, None);
         for data in &self.data {
             let mut message = fields(data);
@@ -146,11 +156,9 @@ impl<'a> Metric<'a> {
             stream: Some(Stream { unit: kind.unit, kind: kind.name, temporality, monotonic: kind.monotonic }),
         };
         let seed = identity.seed();
-        let mut count = 0;
         let mut point = Point::default();
         for data in &self.data {
-            blocks(data, 1, |bytes| {
-                count += 1;
+            let mut push = |bytes| {
                 point.read(bytes, self.kind)?;
                 let times = (time::stored(point.start), time::stored(point.time));
                 resource.used(times.1, resources);
@@ -175,9 +183,16 @@ impl<'a> Metric<'a> {
                     push_exemplar(exemplar, id, points, encoder)?;
                 }
                 Ok(())
+            };
+            blocks(data, 1, |bytes| {
+                if let Err(error) = push(bytes) {
+                    rejects.add(*count, error);
+                }
+                *count += 1;
+                Ok(())
             })?;
         }
-        Ok(count)
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use duckdb::Connection;
 
 use crate::signal::{Batch, Compression, Format, Meta, Signal};
 use crate::store::engine::shredding::Shredding;
-use crate::store::ingest::{DecodeError, Decoder, Limits};
+use crate::store::ingest::{DecodeError, Decoder, Limits, Rejected};
 use crate::store::schema::Table;
 use crate::store::views;
 use crate::wal::{Position, Record};
@@ -17,6 +17,8 @@ pub(crate) const RECEIVED: u64 = 1_767_225_600_000_000_000;
 pub(crate) struct TestStore {
     pub(crate) db: Connection,
     pub(crate) decoder: Decoder,
+    /// What was rejected out of the records so far.
+    pub(crate) rejected: Vec<Rejected>,
 }
 
 impl TestStore {
@@ -34,7 +36,7 @@ impl TestStore {
             let view = views::select(table, |table| format!("stored.{}", table.name()));
             db.execute_batch(&format!("CREATE VIEW {} AS {view}", table.name())).expect("view");
         }
-        TestStore { db, decoder: Decoder::new(Limits::default()) }
+        TestStore { db, decoder: Decoder::new(Limits::default()), rejected: Vec::new() }
     }
 
     /// Decodes and inserts one record.
@@ -44,7 +46,8 @@ impl TestStore {
             let rows = chunk.insert(&self.db, &format!("hot.{}", chunk.table().name())).expect("insert");
             assert_eq!(rows, chunk.rows());
         }
-        result
+        self.rejected.extend(result?);
+        Ok(())
     }
 
     /// Decodes and inserts an OTLP request.

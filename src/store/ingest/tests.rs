@@ -241,7 +241,14 @@ fn what_is_nested_too_deeply_becomes_json() {
     }
     assert_eq!(store.seal(Table::Spans), 12);
     let too_deep = KeyValue { key: "deep".to_owned(), value: Some(nested(2000, true)), ..KeyValue::default() };
-    store.otlp(Signal::Traces, &request(vec![span(vec![too_deep])])).expect_err("beyond what receivers let through");
+    // Beyond what receivers let through: it costs itself alone.
+    store.otlp(Signal::Traces, &request(vec![span(vec![too_deep]), span(Vec::new())])).expect("decode");
+    assert_eq!((store.count("spans"), store.rejected.len()), (13, 1));
+    let [rejected] = &store.rejected[..] else { unreachable!() };
+    assert_eq!(
+        (rejected.batch.items, &rejected.reason[..]),
+        (1, "1 of 1 items cannot be stored: item 0: nested too deeply")
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! OTLP traces: `ExportTraceServiceRequest` to rows of `spans`.
 
 use crate::store::ingest::proto::{ProtoError, fields};
+use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::resource::{Resource, Resources, Scope, blocks};
 use crate::store::ingest::rows::{Blob, I64, Rows, Text, Time, rows};
 use crate::store::ingest::time;
@@ -48,11 +49,12 @@ struct Span<'a> {
     links: Vec<&'a [u8]>,
 }
 
-/// Decodes a request. Returns the number of spans.
+/// Decodes a request. Returns the number of spans, rejected ones included.
 pub(crate) fn decode(
     message: &[u8],
     rows: &mut SpanRows,
     resources: &mut Resources,
+    rejects: &mut Rejects,
     encoder: &mut Encoder,
 ) -> Result<u64, ProtoError> {
     let mut count = 0;
@@ -62,8 +64,11 @@ pub(crate) fn decode(
         blocks(block, 2, |block| {
             let scope = Scope::of_block(block)?;
             blocks(block, 2, |bytes| {
-                span.read(bytes)?;
-                span.push(&scope, &mut resource, rows, resources, encoder)?;
+                let stored = span.read(bytes).and_then(|()| span.push(&scope, &mut resource, rows, resources, encoder));
+                if let Err(error) = stored {
+                    rows.truncate(rows.len());
+                    rejects.add(count, error);
+                }
                 count += 1;
                 Ok(())
             })

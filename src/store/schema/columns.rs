@@ -77,6 +77,8 @@ pub(super) const METRIC_DISTRIBUTIONS: &[Column] = &[
     column("sum", "DOUBLE"),
     column("min", "DOUBLE"),
     column("max", "DOUBLE"),
+    // Of a histogram with listed bounds, and of an exponential one whose buckets lie far apart: that
+    // one is stored sparsely, without offsets. Without bounds where the sender left them out.
     column("bucket_counts", "DOUBLE[]"),
     column("explicit_bounds", "DOUBLE[]"),
     column("scale", "INTEGER"),
@@ -98,6 +100,7 @@ pub(super) const SERIES: &[Column] = &[
     column("time", "TIMESTAMP_NS"),
     column("metric", "VARCHAR"),
     column("service_name", "VARCHAR"),
+    // The points' attributes; those of the scope as otel_scope_KEY.
     column("labels", "VARIANT"),
     // NULL for remote write, which has labels only.
     column("resource_id", "BIGINT"),

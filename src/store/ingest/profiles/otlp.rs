@@ -11,15 +11,17 @@ use crate::store::ingest::profiles::{
     Frame, Header, Profiles, SampleKey, SampleType, Samples, UNKNOWN_SERVICE, name, profile_id, unsymbolized,
 };
 use crate::store::ingest::proto::ProtoError;
+use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::time;
 use crate::store::ingest::variant::Encoder;
 use crate::wal::Record;
 
-/// Decodes a request. Returns the number of profiles.
+/// Decodes a request. Returns the number of profiles, rejected ones included.
 pub(crate) fn decode(
     record: &Record,
     message: &[u8],
     profiles: &mut Profiles,
+    rejects: &mut Rejects,
     encoder: &mut Encoder,
 ) -> Result<u64, ProtoError> {
     let request =
@@ -29,10 +31,15 @@ pub(crate) fn decode(
     let mut count = 0;
     for block in &request.resource_profiles {
         let resource: &[KeyValue] = block.resource.as_ref().map_or(&[], |resource| &resource.attributes);
-        let resource =
-            resource.iter().map(|attribute| dictionary.key_value(attribute)).collect::<Result<Vec<_>, _>>()?;
+        let resource = resource.iter().map(|attribute| dictionary.key_value(attribute)).collect::<Result<Vec<_>, _>>();
         for profile in block.scope_profiles.iter().flat_map(|scope| &scope.profiles) {
-            push(record, count, profile, &resource, &dictionary, profiles, encoder)?;
+            let stored = match &resource {
+                Ok(resource) => push(record, count, profile, resource, &dictionary, profiles, encoder),
+                Err(error) => Err(error.clone()),
+            };
+            if let Err(error) = stored {
+                rejects.add(count as u64, error);
+            }
             count += 1;
         }
     }

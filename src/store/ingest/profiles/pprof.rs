@@ -127,12 +127,18 @@ impl Pprof {
             None if location.mapping_id == 0 => "",
             None => return Err(ProtoError::Meaning("pprof: no such mapping")),
         };
+        let address = unsymbolized(mapping, location.address);
         if location.line.is_empty() {
-            let address = unsymbolized(mapping, location.address);
             return Ok(vec![profiles.frame(&Frame { function: &address, mapping, ..Frame::default() }, time)]);
         }
         let mut frames = Vec::with_capacity(location.line.len());
         for line in location.line.iter().rev() {
+            // Code without symbols (stripped, JIT) is known by its address alone.
+            if line.function_id == 0 {
+                let frame = Frame { function: &address, line: line.line, mapping, ..Frame::default() };
+                frames.push(profiles.frame(&frame, time));
+                continue;
+            }
             let function = self.functions.get(&line.function_id).and_then(|i| self.profile.function.get(*i));
             let function = function.ok_or(ProtoError::Meaning("pprof: no such function"))?;
             let frame = Frame {

@@ -6,6 +6,7 @@ use crate::store::ingest::profiles::name::DisplayNames;
 use crate::store::ingest::profiles::pprof::{Pprof, unpack};
 use crate::store::ingest::profiles::{Header, Profiles, UNKNOWN_SERVICE, folded, jfr, name, profile_id, speedscope};
 use crate::store::ingest::proto::ProtoError;
+use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::time;
 use crate::store::ingest::variant::{Encoder, Value};
 use crate::wal::Record;
@@ -180,12 +181,13 @@ fn push_folded(
     profiles.profile(&header, &[sample_type], &samples)
 }
 
-/// Decodes a `push.v1.PushRequest`. Returns the number of profiles.
+/// Decodes a `push.v1.PushRequest`. Returns the number of profiles, rejected ones included.
 pub(crate) fn decode_push(
     record: &Record,
     message: &[u8],
     limit: u64,
     profiles: &mut Profiles,
+    rejects: &mut Rejects,
     encoder: &mut Encoder,
 ) -> Result<u64, ProtoError> {
     let request = PushRequest::decode(message).map_err(|_| ProtoError::Meaning("malformed push request"))?;
@@ -207,7 +209,10 @@ pub(crate) fn decode_push(
                 labels: labels.clone(),
                 ..Header::default()
             };
-            push_pprof(record, &sample.raw_profile, limit, &DisplayNames::default(), header, profiles, encoder)?;
+            let names = DisplayNames::default();
+            if let Err(error) = push_pprof(record, &sample.raw_profile, limit, &names, header, profiles, encoder) {
+                rejects.add(count as u64, error);
+            }
             count += 1;
         }
     }

@@ -536,8 +536,17 @@ fn otlp_profiles_come_back() {
     store.otlp(Signal::Profiles, &odd).expect("decode");
     assert_eq!(store.count("profiles WHERE service_name = '7'"), 1);
 
+    // A profile with an index out of its table costs itself alone.
     let mut dangling = request.clone();
-    dangling.resource_profiles[0].scope_profiles[0].profiles[0].samples[0].stack_index = 7;
-    store.otlp(Signal::Profiles, &dangling).expect_err("refused");
-    assert_eq!(store.count("profiles"), 4);
+    let profiles = &mut dangling.resource_profiles[0].scope_profiles[0].profiles;
+    let good = profiles[0].clone();
+    profiles[0].samples[0].stack_index = 7;
+    profiles.push(otlp::Profile { profile_id: vec![0xaa; 16], ..good });
+    store.otlp(Signal::Profiles, &dangling).expect("decode");
+    assert_eq!(store.count("profiles WHERE profile_id = repeat('aa', 16)"), 1);
+    assert_eq!(store.count("profiles"), 5);
+    let kept = ExportProfilesServiceRequest::decode(&store.rejected[0].batch.payload[..]).expect("valid");
+    assert_eq!(kept.resource_profiles[0].scope_profiles[0].profiles.len(), 1);
+    assert_eq!(kept.resource_profiles[0].scope_profiles[0].profiles[0].samples[0].stack_index, 7);
+    assert!(store.rejected[0].reason.contains("item 0: profiles: no such stack"), "{}", store.rejected[0].reason);
 }

@@ -128,7 +128,10 @@ fn version_2_brings_metadata_and_start_times() {
     let rows = store.rows("SELECT epoch_ns(start_time), epoch_ns(time), type, unit, monotonic FROM metric_points");
     assert_eq!(rows[0], some(&["10000000", "20000000", "sum", "s", "true"]));
     assert_eq!(rows[1], some(&["25000000", "30000000", "sum", "s", "true"]));
-    assert_eq!(store.row("SELECT metric, type, unit, description FROM metric_metadata"), some(&["requests", "counter", "s", "the help"]));
+    assert_eq!(
+        store.row("SELECT metric, type, unit, description FROM metric_metadata"),
+        some(&["requests", "counter", "s", "the help"])
+    );
 }
 
 #[test]
@@ -213,17 +216,74 @@ fn native_histograms_become_dense() {
 }
 
 #[test]
-fn histograms_that_would_not_fit_are_refused() {
-    let mut store = TestStore::new();
+fn histograms_of_odd_shape_cost_themselves_alone() {
     let spans = |spans: &[(i32, u32)]| v1::Histogram {
         positive_spans: spans.iter().map(|(offset, length)| BucketSpan { offset: *offset, length: *length }).collect(),
         ..histogram()
     };
-    for bad in [spans(&[(0, u32::MAX)]), spans(&[(0, 1), (i32::MAX, 1)]), spans(&[(0, 1), (-1, 1)]), spans(&[(0, 9)])] {
-        push_histogram(&mut store, bad).expect_err("refused");
-    }
     let outside = v1::Histogram { schema: -53, custom_values: vec![1.0], ..histogram() };
-    push_histogram(&mut store, outside).expect_err("refused");
+    for (odd, reason) in [
+        (spans(&[(0, u32::MAX)]), "fewer buckets than spans say"),
+        (spans(&[(0, 9)]), "fewer buckets than spans say"),
+        (spans(&[(0, 2)]), "more buckets than spans say"),
+        (spans(&[(0, 1), (-1, 2)]), "negative gap between buckets"),
+        (outside, "bucket after the last bound"),
+    ] {
+        let mut store = TestStore::new();
+        let with = v1::TimeSeries { histograms: vec![odd.clone()], ..series("odd", &[]) };
+        let timeseries = vec![series("before", &[1.0, 2.0]), with, series("after", &[3.0])];
+        push_v1(&mut store, &v1::WriteRequest { timeseries, metadata: vec![metadata(1, "odd")] }).expect("decode");
+        assert_eq!(
+            store.value("SELECT string_agg(metric, ' ' ORDER BY value) FROM metric_points").as_deref(),
+            Some("before before after")
+        );
+        let [rejected] = &store.rejected[..] else { panic!("{reason}: {:?}", store.rejected) };
+        assert!(rejected.reason.ends_with(&format!("item 2: {reason}")), "{}", rejected.reason);
+        let kept = v1::WriteRequest::decode(&rejected.batch.payload[..]).expect("valid");
+        assert_eq!((kept.timeseries.len(), &kept.timeseries[0].histograms), (1, &vec![odd]));
+        assert_eq!(kept.timeseries[0].labels[0], label("__name__", "odd"));
+    }
+    let mut store = TestStore::new();
     push_histogram(&mut store, spans(&[(i32::MIN, 3)])).expect("an offset at the edge");
-    assert_eq!(store.count("metric_points"), 1);
+    assert_eq!((store.count("metric_points"), store.rejected.len()), (1, 0));
+}
+
+#[test]
+fn wide_histograms_are_stored_sparsely() {
+    let mut store = TestStore::new();
+    // Buckets 4 and 200,005 of base 2^(1/256), and one below zero.
+    let wide = v1::Histogram {
+        schema: 8,
+        positive_spans: vec![BucketSpan { offset: 4, length: 1 }, BucketSpan { offset: 200_000, length: 1 }],
+        positive_deltas: vec![2, 1],
+        negative_spans: vec![BucketSpan { offset: 256, length: 1 }],
+        negative_counts: vec![0.5],
+        ..histogram()
+    };
+    push_histogram(&mut store, wide).expect("decode");
+    assert_eq!(store.rejected.len(), 0);
+    let row = store.row(
+        "SELECT bucket_counts, len(explicit_bounds), round(explicit_bounds[2], 6), round(log2(explicit_bounds[4]) * 256),
+         round(log2(explicit_bounds[6]) * 256), scale, positive_offset, positive_counts, negative_counts FROM metric_points",
+    );
+    let counts = "[0.0, 0.5, 0.0, 2.0, 0.0, 3.0, 0.0]";
+    assert_eq!(row[..1], some(&[counts]));
+    assert_eq!(row[1..], some(&["6", "-1.994592", "4.0", "200005.0", "8", "NULL", "NULL", "NULL"])[..]);
+    assert_eq!(store.seal(Table::MetricDistributions), 1);
+}
+
+#[test]
+fn custom_buckets_without_bounds_keep_their_counts() {
+    let mut store = TestStore::new();
+    let bare = v1::Histogram {
+        schema: -53,
+        positive_spans: vec![BucketSpan { offset: 1, length: 3 }],
+        positive_deltas: vec![3, 1, -1],
+        negative_spans: Vec::new(),
+        negative_counts: Vec::new(),
+        ..histogram()
+    };
+    push_histogram(&mut store, bare).expect("decode");
+    let row = store.row("SELECT type, count, bucket_counts, explicit_bounds FROM metric_points");
+    assert_eq!(row, some(&["histogram", "12.0", "[0.0, 3.0, 4.0, 3.0]", "NULL"]));
 }

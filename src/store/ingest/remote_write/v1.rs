@@ -2,15 +2,18 @@
 
 use crate::store::ingest::points::Points;
 use crate::store::ingest::proto::{Field, ProtoError, fields};
+use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::remote_write::{Families, Family, FamilyKind, SeriesWriter};
 use crate::store::ingest::variant::Encoder;
 
-/// Decodes a request received at `now`. Returns the number of samples and histograms.
+/// Decodes a request received at `now`. Returns the number of samples and histograms, rejected ones
+/// included.
 pub(crate) fn decode(
     message: &[u8],
     now: i64,
     points: &mut Points,
     families: &mut Families,
+    rejects: &mut Rejects,
     encoder: &mut Encoder,
 ) -> Result<u64, ProtoError> {
     // Metadata first: it may be about the series before it.
@@ -24,7 +27,7 @@ pub(crate) fn decode(
     let mut request = fields(message);
     while let Some((number, field)) = request.next()? {
         if number == 1 {
-            count += series(field.bytes()?, points, families, encoder)?;
+            series(field.bytes()?, points, families, (&mut count, &mut *rejects), encoder)?;
         }
     }
     Ok(count)
@@ -48,7 +51,13 @@ fn learn(bytes: &[u8], now: i64, points: &mut Points, families: &mut Families) -
     Ok(())
 }
 
-fn series(bytes: &[u8], points: &mut Points, families: &Families, encoder: &mut Encoder) -> Result<u64, ProtoError> {
+fn series(
+    bytes: &[u8],
+    points: &mut Points,
+    families: &Families,
+    (count, rejects): (&mut u64, &mut Rejects),
+    encoder: &mut Encoder,
+) -> Result<(), ProtoError> {
     let (mut labels, mut parts) = (Vec::with_capacity(16), Vec::with_capacity(16));
     let mut message = fields(bytes);
     while let Some((number, field)) = message.next()? {
@@ -62,14 +71,13 @@ fn series(bytes: &[u8], points: &mut Points, families: &Families, encoder: &mut 
     let family = families.of_metric(metric).map(|family| (family.kind, family.unit.as_str()));
     let writer = SeriesWriter::new(labels, parts, family);
 
-    let mut count = 0;
     let mut message = fields(bytes);
     while let Some((number, field)) = message.next()? {
         match number {
             2 => {
                 let (value, time) = value_and_time(field.bytes()?, [1, 2])?;
                 writer.sample((value, time, 0), points, encoder)?;
-                count += 1;
+                *count += 1;
             }
             3 => {
                 let bytes = field.bytes()?;
@@ -83,13 +91,15 @@ fn series(bytes: &[u8], points: &mut Points, families: &Families, encoder: &mut 
                 writer.exemplar(&labels, value_and_time(bytes, [2, 3])?, points, encoder)?;
             }
             4 => {
-                writer.histogram(field.bytes()?, points, encoder)?;
-                count += 1;
+                if let Err(error) = writer.histogram(field.bytes()?, points, encoder) {
+                    rejects.add(*count, error);
+                }
+                *count += 1;
             }
             _ => {}
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 fn label(bytes: &[u8]) -> Result<(&str, &str), ProtoError> {

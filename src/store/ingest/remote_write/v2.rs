@@ -3,12 +3,20 @@
 
 use crate::store::ingest::points::Points;
 use crate::store::ingest::proto::{ProtoError, fields};
+use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::remote_write::v1::value_and_time;
 use crate::store::ingest::remote_write::{FamilyKind, SeriesWriter};
 use crate::store::ingest::variant::Encoder;
 
-/// Decodes a request received at `now`. Returns the number of samples and histograms.
-pub(crate) fn decode(message: &[u8], now: i64, points: &mut Points, encoder: &mut Encoder) -> Result<u64, ProtoError> {
+/// Decodes a request received at `now`. Returns the number of samples and histograms, rejected ones
+/// included.
+pub(crate) fn decode(
+    message: &[u8],
+    now: i64,
+    points: &mut Points,
+    rejects: &mut Rejects,
+    encoder: &mut Encoder,
+) -> Result<u64, ProtoError> {
     let mut symbols = Vec::new();
     let mut request = fields(message);
     while let Some((number, field)) = request.next()? {
@@ -20,7 +28,7 @@ pub(crate) fn decode(message: &[u8], now: i64, points: &mut Points, encoder: &mu
     let mut request = fields(message);
     while let Some((number, field)) = request.next()? {
         if number == 5 {
-            count += series(field.bytes()?, &symbols, now, points, encoder)?;
+            series(field.bytes()?, &symbols, now, points, (&mut count, &mut *rejects), encoder)?;
         }
     }
     Ok(count)
@@ -45,8 +53,9 @@ fn series(
     symbols: &[&str],
     now: i64,
     points: &mut Points,
+    (count, rejects): (&mut u64, &mut Rejects),
     encoder: &mut Encoder,
-) -> Result<u64, ProtoError> {
+) -> Result<(), ProtoError> {
     let mut references = Vec::with_capacity(32);
     let (mut kind, mut help, mut unit, mut created) = (FamilyKind::Unknown, "", "", 0);
     let mut message = fields(bytes);
@@ -75,7 +84,6 @@ fn series(
         points.describe(writer.metric, kind.name(), unit, help, now);
     }
 
-    let mut count = 0;
     let mut message = fields(bytes);
     while let Some((number, field)) = message.next()? {
         match number {
@@ -90,11 +98,13 @@ fn series(
                     }
                 }
                 writer.sample((value, time, start), points, encoder)?;
-                count += 1;
+                *count += 1;
             }
             3 => {
-                writer.histogram(field.bytes()?, points, encoder)?;
-                count += 1;
+                if let Err(error) = writer.histogram(field.bytes()?, points, encoder) {
+                    rejects.add(*count, error);
+                }
+                *count += 1;
             }
             4 => {
                 let bytes = field.bytes()?;
@@ -111,5 +121,5 @@ fn series(
             _ => {}
         }
     }
-    Ok(count)
+    Ok(())
 }

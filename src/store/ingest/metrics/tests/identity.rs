@@ -55,7 +55,7 @@ fn scopes_tell_series_apart_by_their_attributes_too() {
 #[test]
 fn the_latest_unit_wins_and_the_others_are_told() {
     let mut store = TestStore::new();
-    let mut send = |store: &mut TestStore, unit: &str, minutes: u64| {
+    let send = |store: &mut TestStore, unit: &str, minutes: u64| {
         let mut record = record(
             Signal::Metrics,
             Format::Otlp,
