@@ -358,11 +358,9 @@ fn form(fields: &[(&str, &[u8])]) -> Vec<u8> {
 
 const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=xyz");
 
+/// A flight recording of a few events: `shop` of src/wire/jfr/testing.rs.
 fn recording() -> Vec<u8> {
-    let mut chunk = b"FLR\0\0\x02\0\0".to_vec();
-    chunk.extend(200u64.to_be_bytes());
-    chunk.resize(200, 1);
-    chunk
+    include_bytes!("fixtures/shop.jfr").to_vec()
 }
 
 #[tokio::test]
@@ -377,7 +375,7 @@ async fn pyroscope_ingest_takes_what_its_clients_send() {
         ("&format=pprof", vec![FORM], form(&[("profile", &pprof), ("sample_type_config", b"{\"cpu\":{}}")])),
         ("&format=pprof", vec![], gzipped),
         ("&format=pprof", vec![], pprof),
-        ("&format=jfr", vec![FORM], form(&[("jfr", &compress(Compression::Gzip, &recording())), ("labels", b"x")])),
+        ("&format=jfr", vec![FORM], form(&[("jfr", &compress(Compression::Gzip, &recording())), ("labels", b"")])),
         ("&format=jfr", vec![], recording()),
         ("&format=groups", vec![], b"main;run 12\nmain 3\n".to_vec()),
         ("", vec![], b"main;run 12\n".to_vec()),
@@ -413,6 +411,7 @@ async fn pyroscope_ingest_names_what_it_refuses() {
         ("name=a&format=pprof", vec![], b"\x1f\x8bgarbage".to_vec(), 422, "gzip"),
         ("name=a&format=pprof", vec![], b"garbage".to_vec(), 422, "pprof"),
         ("name=a&format=jfr", vec![], b"PK".to_vec(), 422, "jfr"),
+        ("name=a&format=jfr", vec![FORM], form(&[("jfr", &recording()), ("labels", b"x")]), 422, "field labels"),
         ("name=a", vec![], b"main;run\n".to_vec(), 422, "line 1"),
         ("name=a&format=pprof", vec![], vec![], 422, "empty"),
     ] {
@@ -422,7 +421,7 @@ async fn pyroscope_ingest_names_what_it_refuses() {
         assert_eq!(json["code"], "invalid_argument");
         assert!(json["message"].as_str().unwrap().contains(says), "{says}: {json}");
     }
-    rig.assert_ledger(13);
+    rig.assert_ledger(14);
     assert!(rig.logged(Signal::Profiles).await.is_empty());
 }
 

@@ -39,7 +39,14 @@ pub(super) fn check(
             pprof(required(&parts, "profile")?, limit, room)
         }
         ProfileFormat::Pprof => pprof(body, limit, room),
-        ProfileFormat::Jfr if form => jfr(required(&parts(content_type, body)?, "jfr")?, limit, room),
+        ProfileFormat::Jfr if form => {
+            let parts = parts(content_type, body)?;
+            plain(find(&parts, "labels").unwrap_or_default(), limit, room, |labels| {
+                let labels = wire::jfr::labels::LabelsSnapshot::parse(labels);
+                labels.map(drop).map_err(|error| malformed(&format!("field labels: {error}")))
+            })?;
+            jfr(required(&parts, "jfr")?, limit, room)
+        }
         ProfileFormat::Jfr => jfr(body, limit, room),
         ProfileFormat::Groups => folded(body, true),
         ProfileFormat::Lines => folded(body, false),

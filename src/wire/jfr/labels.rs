@@ -23,6 +23,14 @@ pub struct LabelsSnapshot {
 }
 
 impl LabelsSnapshot {
+    /// Reads the encoded labels.
+    ///
+    /// # Errors
+    /// What prost says of bytes that are no such message.
+    pub fn parse(bytes: &[u8]) -> Result<Self, prost::DecodeError> {
+        prost::Message::decode(bytes)
+    }
+
     /// The labels of a context, by name; those whose texts are missing are left out.
     pub fn of(&self, context: u64) -> Vec<(&str, &str)> {
         let context = self.contexts.get(&context.cast_signed());

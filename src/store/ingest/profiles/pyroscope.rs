@@ -69,7 +69,7 @@ pub(crate) fn decode_ingest(
                     let parts = parts(&meta.content_type, body)?;
                     let snapshot = unpack(part(&parts, "labels").unwrap_or_default(), limit)?;
                     let snapshot =
-                        LabelsSnapshot::decode(&*snapshot).map_err(|_| ProtoError::Meaning("jfr: malformed labels"))?;
+                        LabelsSnapshot::parse(&snapshot).map_err(|_| ProtoError::Meaning("jfr: malformed labels"))?;
                     (required(&parts, "jfr")?, snapshot)
                 }
             };
