@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+mod blob;
 pub mod catalog;
 pub mod engine;
 pub mod front;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::store::blob;
 use crate::store::ingest::proto::{Field, ProtoError, fields};
 
 /// How many `AnyValue`s may be nested before the record counts as malformed. The receivers refuse
@@ -59,22 +60,15 @@ impl<'a> AnyValue<'a> {
         }
     }
 
-    /// The value as text: strings as they are, bytes in hex, everything else as JSON.
+    /// The value as text: strings as they are, bytes as [`blob`] spells them, everything else as JSON.
     pub(crate) fn to_text(self) -> Result<String, ProtoError> {
         let mut out = String::new();
         match self {
             AnyValue::Text(text) => out.push_str(text),
-            AnyValue::Bytes(bytes) => write_hex(bytes, &mut out),
+            AnyValue::Bytes(bytes) => blob::write(&mut out, bytes),
             other => write_json(other, &mut out, 0)?,
         }
         Ok(out)
-    }
-}
-
-fn write_hex(bytes: &[u8], out: &mut String) {
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
     }
 }
 
@@ -107,7 +101,7 @@ pub(crate) fn key_value(bytes: &[u8]) -> Result<(&str, &[u8]), ProtoError> {
     Ok((key, value))
 }
 
-/// Appends the value as JSON, as answers of the store spell it: bytes are lower-case hex, numbers that
+/// Appends the value as JSON, as answers of the store spell it: bytes are texts of [`blob`], numbers that
 /// JSON does not have are the strings `NaN`, `Infinity`, `-Infinity`.
 pub(crate) fn write_json(value: AnyValue<'_>, json: &mut String, depth: u32) -> Result<(), ProtoError> {
     if depth > MAX_NESTING {
@@ -123,9 +117,9 @@ pub(crate) fn write_json(value: AnyValue<'_>, json: &mut String, depth: u32) -> 
         AnyValue::Double(value) if value.is_nan() => json.push_str("\"NaN\""),
         AnyValue::Double(value) => json.push_str(if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" }),
         AnyValue::Bytes(bytes) => {
-            json.push('"');
-            write_hex(bytes, json);
-            json.push('"');
+            let mut text = String::new();
+            blob::write(&mut text, bytes);
+            write_json_string(&text, json);
         }
         AnyValue::Array(bytes) => {
             let open = json.len();

@@ -6,7 +6,7 @@
 //! | FLOAT, DOUBLE | a number; `"NaN"`, `"Infinity"`, `"-Infinity"` |
 //! | TIMESTAMP of any kind | `"2026-01-02T03:04:05.123456789Z"`, UTC, as many digits as the type has |
 //! | DATE, TIME | `"2026-01-02"`, `"03:04:05.123456"` |
-//! | BLOB | a string of lower-case hex |
+//! | BLOB | a string as of a cast to VARCHAR: `a\xFF` ([`crate::store::blob`]) |
 //! | LIST, STRUCT, MAP | an array; an object; an object by the keys as text |
 //! | JSON | as it is |
 //! | VARIANT | by the type that the value has ([`super::variant`]) |
@@ -22,6 +22,7 @@ use arrow::datatypes::{
 use arrow::util::display::array_value_to_string;
 
 use super::variant::Variant;
+use crate::store::blob;
 
 /// The largest integer up to which every integer is a double.
 pub(super) const MAX_EXACT: i128 = 1 << 53;
@@ -113,10 +114,10 @@ pub fn write_text(out: &mut String, array: &dyn Array, row: usize) {
         DataType::Utf8 => out.push_str(array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => out.push_str(array.as_string::<i64>().value(row)),
         DataType::Utf8View => out.push_str(array.as_string_view().value(row)),
-        DataType::Binary => write_hex(out, array.as_binary::<i32>().value(row)),
-        DataType::LargeBinary => write_hex(out, array.as_binary::<i64>().value(row)),
-        DataType::BinaryView => write_hex(out, array.as_binary_view().value(row)),
-        DataType::FixedSizeBinary(_) => write_hex(out, array.as_fixed_size_binary().value(row)),
+        DataType::Binary => blob::write(out, array.as_binary::<i32>().value(row)),
+        DataType::LargeBinary => blob::write(out, array.as_binary::<i64>().value(row)),
+        DataType::BinaryView => blob::write(out, array.as_binary_view().value(row)),
+        DataType::FixedSizeBinary(_) => blob::write(out, array.as_fixed_size_binary().value(row)),
         DataType::Date32 => write_date(out, i64::from(array.as_primitive::<Date32Type>().value(row))),
         DataType::Time64(TimeUnit::Microsecond) => {
             write_time(out, array.as_primitive::<Time64MicrosecondType>().value(row), 6);
@@ -258,13 +259,6 @@ pub(super) fn write_decimal(out: &mut String, n: i128, scale: i8) {
     }
 }
 
-/// Writes bytes: the one spelling of them.
-pub(super) fn write_hex(out: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-}
-
 /// Writes a time since 1970 in UTC; `digits` is the power of ten of its unit.
 pub(super) fn write_timestamp(out: &mut String, value: i64, digits: u32) {
     // DuckDB's infinities.
@@ -352,8 +346,8 @@ mod tests {
     }
 
     #[test]
-    fn text_is_escaped_and_blobs_are_hex() {
+    fn text_is_escaped_and_blobs_are_as_duckdb_casts_them() {
         assert_eq!(json(Arc::new(StringArray::from(vec!["a\"\\\n\u{1}é"]))), "\"a\\\"\\\\\\n\\u0001é\"");
-        assert_eq!(json(Arc::new(BinaryArray::from(vec![&[0u8, 255][..]]))), "\"00ff\"");
+        assert_eq!(json(Arc::new(BinaryArray::from(vec![&[0u8, 255][..]]))), "\"\\\\x00\\\\xFF\"");
     }
 }

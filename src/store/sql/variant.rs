@@ -7,9 +7,8 @@
 
 use std::fmt::Write;
 
-use super::value::{
-    MAX_EXACT, write_date, write_decimal, write_double, write_hex, write_string, write_time, write_timestamp,
-};
+use super::value::{MAX_EXACT, write_date, write_decimal, write_double, write_string, write_time, write_timestamp};
+use crate::store::blob;
 
 /// What stands for a value whose encoding cannot be read.
 const UNREADABLE: &str = "unreadable";
@@ -177,7 +176,7 @@ impl Scalar<'_> {
             Scalar::Float(n) => write_double(out, f64::from(*n)),
             Scalar::Decimal(n, scale) => write_decimal(out, *n, *scale),
             Scalar::Text(text) => out.push_str(text),
-            Scalar::Bytes(bytes) => write_hex(out, bytes),
+            Scalar::Bytes(bytes) => blob::write(out, bytes),
             Scalar::Date(days) => write_date(out, i64::from(*days)),
             Scalar::Timestamp(value, digits) => write_timestamp(out, *value, *digits),
             Scalar::Time(value) => write_time(out, *value, 6),
@@ -268,7 +267,7 @@ mod tests {
             ("1.50::DECIMAL(9,2)", "1.50", "1.50"),
             ("'a\"b'", "\"a\\\"b\"", "a\"b"),
             ("repeat('x', 100)", &format!("\"{}\"", "x".repeat(100)), &"x".repeat(100)),
-            ("'\\x01\\xFF'::BLOB", "\"01ff\"", "01ff"),
+            ("'\\x01\\xFF'::BLOB", r#""\\x01\\xFF""#, "\\x01\\xFF"),
             (
                 "make_timestamp_ns(1767225600123456789)",
                 "\"2026-01-01T00:00:00.123456789Z\"",
@@ -285,8 +284,8 @@ mod tests {
             ("[1, NULL, 3]", "[1,null,3]", "[1,null,3]"),
             (
                 "{'n': 1, 'hot': 'Infinity'::DOUBLE, 'b': '\\x01\\x02'::BLOB, 'l': [{'t': 'x'}]}",
-                "{\"n\":1,\"hot\":\"Infinity\",\"b\":\"0102\",\"l\":[{\"t\":\"x\"}]}",
-                "{\"n\":1,\"hot\":\"Infinity\",\"b\":\"0102\",\"l\":[{\"t\":\"x\"}]}",
+                "{\"n\":1,\"hot\":\"Infinity\",\"b\":\"\\\\x01\\\\x02\",\"l\":[{\"t\":\"x\"}]}",
+                "{\"n\":1,\"hot\":\"Infinity\",\"b\":\"\\\\x01\\\\x02\",\"l\":[{\"t\":\"x\"}]}",
             ),
         ] {
             assert_eq!(shown(expression), (json.to_owned(), text.to_owned()), "{expression}");

@@ -103,16 +103,16 @@ fn structured_bodies_become_json() {
             text("t", "x\"y"),
         ],
     };
-    let same = Any::StringValue(r#"{"a\u0001":[1,"NaN","0102",null],"e":{},"t":"x\"y"}"#.to_owned());
+    let same = Any::StringValue(r#"{"a\u0001":[1,"NaN","\\x01\\x02",null],"e":{},"t":"x\"y"}"#.to_owned());
     let logs =
         [Any::KvlistValue(map), Any::BoolValue(true), Any::DoubleValue(1.0), same, Any::BytesValue(vec![1, 255])]
             .map(|body| LogRecord { body: Some(any(body)), ..LogRecord::default() });
     store.otlp(Signal::Logs, &request(logs.to_vec())).expect("decode");
     let rows = store.rows("SELECT body, json_valid(body) FROM logs");
-    assert_eq!(rows[0], some(&[r#"{"a\u0001":[1,"NaN","0102",null],"e":{},"t":"x\"y"}"#, "true"]));
+    assert_eq!(rows[0], some(&[r#"{"a\u0001":[1,"NaN","\\x01\\x02",null],"e":{},"t":"x\"y"}"#, "true"]));
     assert_eq!(rows[1], some(&["true", "true"]));
     assert_eq!(rows[2], some(&["1.0", "true"]));
-    assert_eq!(rows[4][0].as_deref(), Some("01ff"));
+    assert_eq!(rows[4][0].as_deref(), Some("\\x01\\xFF"));
     // A map is told from the text that looks like it.
     assert_eq!(rows[0], rows[3]);
     let types = store.rows("SELECT string_agg(body_type, ' ') FROM logs");
