@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::store::ingest::any::key_value;
-use crate::store::ingest::points::{Buckets, Distribution, Kind, Number, Points};
+use crate::store::ingest::points::{Buckets, Distribution, Kind, MAX_BUCKETS, Number, Points};
 use crate::store::ingest::proto::{Field, ProtoError, fields};
 use crate::store::ingest::rejects::Rejects;
 use crate::store::ingest::resource::{Resource, Resources, Scope, blocks};
@@ -227,7 +227,8 @@ impl<'a> Point<'a> {
             HISTOGRAM => self.read_histogram(bytes),
             EXPONENTIAL_HISTOGRAM => self.read_exponential(bytes),
             _ => self.read_summary(bytes),
-        }
+        }?;
+        self.distribution.check_buckets()
     }
 
     fn read_number(&mut self, bytes: &'a [u8]) -> Result<(), ProtoError> {
@@ -256,8 +257,8 @@ impl<'a> Point<'a> {
                 3 => self.time = field.fixed64()?,
                 4 => point.count = Some(count(field.fixed64()?)),
                 5 => point.sum = Some(field.double()?),
-                6 => field.fixed64s(|value| point.bucket_counts.push(count(value)))?,
-                7 => field.doubles(|value| point.explicit_bounds.push(value))?,
+                6 => field.fixed64s(|value| push_bucket(&mut point.bucket_counts, count(value)))?,
+                7 => field.doubles(|value| push_bucket(&mut point.explicit_bounds, value))?,
                 8 => self.exemplars.push(field.bytes()?),
                 9 => self.attributes.push(field.bytes()?),
                 10 => self.flags = flags(field)?,
@@ -321,8 +322,8 @@ impl<'a> Point<'a> {
                             _ => {}
                         }
                     }
-                    point.quantiles.push(quantile);
-                    point.quantile_values.push(value);
+                    push_bucket(&mut point.quantiles, quantile);
+                    push_bucket(&mut point.quantile_values, value);
                 }
                 7 => self.attributes.push(field.bytes()?),
                 8 => self.flags = flags(field)?,
@@ -349,12 +350,20 @@ fn flags(field: Field<'_>) -> Result<u32, ProtoError> {
     Ok(field.int32()?.cast_unsigned())
 }
 
+/// Adds to a list of a point. One element beyond the bound is kept, which
+/// [`Distribution::check_buckets`] finds: a few bytes of gzip can hold millions.
+fn push_bucket(list: &mut Vec<f64>, value: f64) {
+    if list.len() <= MAX_BUCKETS {
+        list.push(value);
+    }
+}
+
 fn read_buckets(bytes: &[u8], buckets: &mut Buckets) -> Result<(), ProtoError> {
     let mut message = fields(bytes);
     while let Some((number, field)) = message.next()? {
         match number {
             1 => buckets.offset = field.sint32()?,
-            2 => field.varints(|value| buckets.counts.push(count(value)))?,
+            2 => field.varints(|value| push_bucket(&mut buckets.counts, count(value)))?,
             _ => {}
         }
     }

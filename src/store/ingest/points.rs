@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::store::ingest::dictionary::Emitted;
+use crate::store::ingest::proto::ProtoError;
 use crate::store::ingest::rows::{Blob, Bool, F64, F64List, I32, I64, Rows, Text, Time, U32, rows};
 use crate::store::ingest::series::Series;
 use crate::store::ingest::time;
@@ -11,6 +12,10 @@ use crate::store::schema::Table;
 
 /// OTLP's `DataPointFlags.FLAG_NO_RECORDED_VALUE_MASK`.
 pub(crate) const NO_RECORDED_VALUE: u32 = 1;
+
+/// Buckets, bounds or quantiles of one point. Prometheus' own limit is far below; a list of millions
+/// takes gigabytes on its way through DuckDB.
+pub(crate) const MAX_BUCKETS: usize = 1 << 16;
 
 /// Metrics whose latest description is remembered.
 const MAX_DESCRIBED: usize = 1 << 17;
@@ -154,6 +159,21 @@ pub(crate) struct Distribution {
     pub(crate) negative: Option<Buckets>,
     pub(crate) quantiles: Vec<f64>,
     pub(crate) quantile_values: Vec<f64>,
+}
+
+impl Distribution {
+    /// Whether no list is longer than [`MAX_BUCKETS`].
+    ///
+    /// # Errors
+    /// [`ProtoError::Meaning`] if one is.
+    pub(crate) fn check_buckets(&self) -> Result<(), ProtoError> {
+        let sides = [&self.positive, &self.negative].into_iter().flatten().map(|side| &side.counts);
+        let mut lists = [&self.bucket_counts, &self.explicit_bounds, &self.quantiles].into_iter().chain(sides);
+        if lists.any(|list| list.len() > MAX_BUCKETS) {
+            return Err(ProtoError::Meaning("more than 65,536 buckets in one point"));
+        }
+        Ok(())
+    }
 }
 
 /// Buckets of an exponential histogram, as OTLP counts them.

@@ -328,3 +328,32 @@ fn a_malformed_record_leaves_nothing_behind() {
     let counts = ["metric_points", "series", "metric_metadata", "resources"].map(|table| store.count(table));
     assert_eq!(counts, [1; 4]);
 }
+
+#[test]
+fn a_point_of_endless_buckets_costs_itself_alone() {
+    let bounds = |n: usize| (0..n).map(|i| i as f64).collect::<Vec<_>>();
+    let plain = |buckets: usize| HistogramDataPoint {
+        time_unix_nano: RECEIVED,
+        bucket_counts: vec![0; buckets],
+        explicit_bounds: bounds(buckets.saturating_sub(1)),
+        ..HistogramDataPoint::default()
+    };
+    let exponential = |buckets: usize| ExponentialHistogramDataPoint {
+        time_unix_nano: RECEIVED,
+        positive: Some(Buckets { offset: 0, bucket_counts: vec![0; buckets] }),
+        ..ExponentialHistogramDataPoint::default()
+    };
+    let histogram = Histogram { data_points: vec![plain(9), plain(65_537), plain(65_536)], aggregation_temporality: 2 };
+    let sparse =
+        ExponentialHistogram { data_points: vec![exponential(1 << 20), exponential(9)], aggregation_temporality: 2 };
+    let mut store = TestStore::new();
+    let metrics =
+        vec![metric("plain", Data::Histogram(histogram)), metric("sparse", Data::ExponentialHistogram(sparse))];
+    store.otlp(Signal::Metrics, &request(metrics)).expect("decode");
+    let kept = store.rows("SELECT metric, count(*) FROM metric_points GROUP BY ALL ORDER BY ALL");
+    assert_eq!(kept, [some(&["plain", "2"]), some(&["sparse", "1"])]);
+    let reasons: Vec<&str> = store.rejected.iter().map(|rejected| rejected.reason.as_str()).collect();
+    assert!(reasons.iter().all(|reason| reason.contains("more than 65,536 buckets in one point")), "{reasons:?}");
+    let kept: u32 = store.rejected.iter().map(|rejected| rejected.batch.items).sum();
+    assert_eq!(kept, 2);
+}

@@ -8,7 +8,7 @@
 use prost::Message;
 
 use crate::store::ingest::metrics::count;
-use crate::store::ingest::points::{Buckets, Distribution};
+use crate::store::ingest::points::{Buckets, Distribution, MAX_BUCKETS};
 use crate::store::ingest::proto::ProtoError;
 use crate::wire::prompb::{BucketSpan, HistogramCount, HistogramZeroCount, v2};
 
@@ -18,9 +18,6 @@ const EMPTY: i64 = 160;
 
 /// Empty buckets for each one that has a count, beyond which the list is no longer dense.
 const EMPTY_RATIO: i64 = 4;
-
-/// Buckets without bounds. Prometheus' own limit is far below.
-const MAX_UNBOUNDED: usize = 1 << 16;
 
 /// The schema of a histogram whose bounds are listed.
 const CUSTOM_BUCKETS: i32 = -53;
@@ -45,6 +42,11 @@ impl Histogram {
     /// Reads an encoded histogram of either version: 2.0 added a field.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, ProtoError> {
         let raw = v2::Histogram::decode(bytes).map_err(|_| ProtoError::Meaning("malformed histogram"))?;
+        let lists = [raw.positive_deltas.len(), raw.negative_deltas.len(), raw.positive_counts.len()];
+        let lists = lists.into_iter().chain([raw.negative_counts.len(), raw.custom_values.len()]);
+        if lists.max().is_some_and(|longest| longest > MAX_BUCKETS) {
+            return Err(ProtoError::Meaning("more than 65,536 buckets in one point"));
+        }
         let custom = raw.schema == CUSTOM_BUCKETS;
         let mut point = Distribution {
             count: Some(match raw.count {
@@ -153,7 +155,7 @@ impl Runs {
             return Err(ProtoError::Meaning("bucket before the first bound"));
         }
         let end = usize::try_from(end).unwrap_or(usize::MAX);
-        if end > buckets.unwrap_or(MAX_UNBOUNDED) {
+        if end > buckets.unwrap_or(MAX_BUCKETS) {
             return Err(ProtoError::Meaning("bucket after the last bound"));
         }
         let mut all = vec![0.0; buckets.unwrap_or(end)];

@@ -222,12 +222,14 @@ fn histograms_of_odd_shape_cost_themselves_alone() {
         ..histogram()
     };
     let outside = v1::Histogram { schema: -53, custom_values: vec![1.0], ..histogram() };
+    let many = v1::Histogram { positive_deltas: vec![0; 65_537], ..spans(&[(0, 65_537)]) };
     for (odd, reason) in [
         (spans(&[(0, u32::MAX)]), "fewer buckets than spans say"),
         (spans(&[(0, 9)]), "fewer buckets than spans say"),
         (spans(&[(0, 2)]), "more buckets than spans say"),
         (spans(&[(0, 1), (-1, 2)]), "negative gap between buckets"),
         (outside, "bucket after the last bound"),
+        (many, "more than 65,536 buckets in one point"),
     ] {
         let mut store = TestStore::new();
         let with = v1::TimeSeries { histograms: vec![odd.clone()], ..series("odd", &[]) };
