@@ -32,7 +32,9 @@ impl Chance {
 
     /// How often a request has to fail in a row before that is no chance.
     pub(super) fn strikes(&self) -> u32 {
-        let chance = (self.failed + 0.5) / (self.accepted + self.failed + ASSUMED);
+        // What was seen is few requests: by two standard deviations there may be more failures.
+        let failed = self.failed + 2.0 * self.failed.sqrt() + 0.5;
+        let chance = failed / (self.accepted + self.failed + ASSUMED);
         // The logarithms are of less than one, both.
         let needed = (RISK.ln() / chance.ln()).ceil();
         STRIKES.max(needed as u32)
