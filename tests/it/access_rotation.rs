@@ -245,7 +245,10 @@ async fn secrets_are_shown_nowhere() {
     assert!(ports.contains("bearer_tokens_file"), "{ports}");
     vispyr.stop().await;
     let log = vispyr.log();
-    assert!(log.contains("TRACE") && log.contains("request refused"), "the log has what it can have");
+    assert!(
+        log.contains("TRACE") && log.contains("requests are refused for their credentials"),
+        "the log has what it can have"
+    );
     for (place, text) in [("log", log), ("metrics", metrics), ("status", status), ("page", page), ("ports", ports)] {
         for secret in secrets {
             assert!(!text.contains(secret), "{secret} in the {place}");

@@ -197,11 +197,15 @@ async fn a_bad_config_is_refused_with_all_its_mistakes_and_the_old_one_goes_on()
 async fn limits_change_and_what_cannot_is_named_once() {
     let vispyr = Vispyr::start(collector("")).await;
     let url = vispyr.url("otlp_http", "/v1/traces");
-    // An empty field of 2 MiB: nothing in it, but of that size.
+    // One span with a name of 2 MiB: each message within the other, with its length.
     let large = || {
-        let mut body = vec![0x7a, 0x80, 0x80, 0x80, 0x01];
-        body.resize(5 + (2 << 20), 0);
-        body
+        let within = |tag: u8, inner: Vec<u8>| {
+            let mut body = vec![tag << 3 | 2];
+            prost::encoding::encode_varint(inner.len() as u64, &mut body);
+            body.extend(inner);
+            body
+        };
+        within(1, within(2, within(2, within(5, vec![b'n'; 2 << 20]))))
     };
     assert_eq!(post(&url, "application/x-protobuf", large()).await.unwrap().status, 200);
     write(

@@ -88,7 +88,7 @@ async fn json_says_columns_rows_time_and_whether_it_is_all() {
 
     let (_, exact) =
         server.json("SELECT 9007199254740993, 1::HUGEINT, 0.1::DECIMAL(3,1), 'nan'::DOUBLE, '\\xAB'::BLOB").await;
-    assert_eq!(exact["rows"], json!([["9007199254740993", 1, 0.1, "NaN", "ab"]]));
+    assert_eq!(exact["rows"], json!([["9007199254740993", 1, 0.1, "NaN", "\\xAB"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
