@@ -31,7 +31,7 @@ pub(super) struct DeliveryLog {
 #[derive(Debug)]
 struct Failing {
     since: Instant,
-    said: Option<Instant>,
+    said: Option<(Instant, Trouble)>,
 }
 
 /// Why nothing is accepted.
@@ -147,12 +147,16 @@ impl DeliveryLog {
         let now = Instant::now();
         let failing = self.failing.get_or_insert(Failing { since: now, said: None });
         let patience = if trouble == Trouble::Passing { PATIENCE } else { Duration::ZERO };
-        let due = failing.said.is_none_or(|said| said.elapsed() >= AGAIN);
+        // That the config is to blame is said at once, whatever was said before: a wrong certificate may
+        // look like a broken connection at first.
+        let due = failing.said.is_none_or(|(said, as_what)| {
+            said.elapsed() >= AGAIN || (trouble != Trouble::Passing && as_what == Trouble::Passing)
+        });
         if !due || failing.since.elapsed() < patience {
             tracing::debug!(destination, %signal, reason, "not accepted, trying again");
             return;
         }
-        failing.said = Some(now);
+        failing.said = Some((now, trouble));
         match trouble {
             Trouble::Passing => {
                 tracing::warn!(destination, %signal, reason, "destination takes no data, records wait in the log");
