@@ -73,20 +73,22 @@ impl Sequential {
         Step::Send(common.ticket(unit, now))
     }
 
-    /// Which one is tried in doubt: the first, or one that was not refused yet, or, if there is
-    /// none, each of the others in turn.
+    /// Which one is tried in doubt: the first; or one that was not refused yet and, every second time,
+    /// each of the others in turn, since what the server fails over is never refused.
     fn in_doubt(&mut self, common: &mut Common, turn: Turn) -> usize {
         if turn != Turn::Other {
             return 0;
         }
         self.others += 1;
         let is_new = |line: &VecDeque<SendUnit>| line.iter().skip(1).position(|unit| !unit.refused).map(|n| n + 1);
-        is_new(&self.line)
-            .or_else(|| {
-                self.line.extend(common.batcher.take());
-                is_new(&self.line)
-            })
-            .unwrap_or_else(|| self.others % self.line.len().max(1))
+        if !self.others.is_multiple_of(2)
+            && let Some(new) = is_new(&self.line)
+        {
+            return new;
+        }
+        self.line.extend(common.batcher.take());
+        let others = self.line.len().saturating_sub(1);
+        if others == 0 { 0 } else { 1 + self.others / 2 % others }
     }
 
     pub(super) fn answered(&mut self, common: &mut Common, outcome: &Outcome, now: Instant) {
