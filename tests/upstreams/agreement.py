@@ -30,6 +30,18 @@ class Agreement:
         self.results.check(name, size(found) if found == expected else difference, size(expected))
         return found
 
+    @staticmethod
+    def steady(ask, seconds=20):
+        """The answer once it is the same twice: what was acknowledged last may take a second to be seen."""
+        deadline = time.monotonic() + seconds
+        answer = ask()
+        while time.monotonic() < deadline:
+            time.sleep(2)
+            before, answer = answer, ask()
+            if before == answer:
+                break
+        return answer
+
     def check(self, account=None):
         """All signals. `account`: what the shop sent, where nothing else did."""
         if account:
@@ -92,7 +104,7 @@ class Agreement:
             apart = self.store.deltas() if self.at_least_once else set()
             strict = lambda samples: {name: number for name, number in samples.items() if name not in apart}
             everything = lambda: holdings.prometheus_samples(prometheus, self.begin, time.time() + 5)
-            expected = self.store.samples()
+            expected = self.steady(self.store.samples)
             self.settle("prometheus: samples by metric as in the store", lambda: strict(everything()), strict(expected))
             found = everything()
             for name in sorted(apart & expected.keys()):
