@@ -25,6 +25,7 @@ class Results:
 
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.failures = []
         self.lock = threading.Lock()
 
     def say(self, line):
@@ -39,14 +40,17 @@ class Results:
                 self.passed += 1
                 print(f"ok      {name}: {shorten(found)}", flush=True)
             else:
-                self.failed += 1
                 wanted = "something else" if callable(expected) else shorten(expected)
-                print(f"FAILED  {name}: found {shorten(found)}, expected {wanted} {detail}".rstrip(), flush=True)
+                self.failure(f"FAILED  {name}: found {shorten(found)}, expected {wanted} {detail}".rstrip())
 
     def fail(self, name, why):
         with self.lock:
-            self.failed += 1
-            print(f"FAILED  {name}: {why}", flush=True)
+            self.failure(f"FAILED  {name}: {why}")
+
+    def failure(self, line):
+        self.failed += 1
+        self.failures.append(line)
+        print(line, flush=True)
 
     def skip(self, name, why):
         with self.lock:
@@ -54,6 +58,9 @@ class Results:
             print(f"SKIPPED {name}: {why}", flush=True)
 
     def summary(self):
+        """Failures once more, where somebody who reads the end of a long log finds them."""
+        for line in self.failures:
+            self.say(line)
         self.say(f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else ""))
 
 

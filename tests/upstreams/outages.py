@@ -134,6 +134,24 @@ class Trouble:
             if server.process.poll() is not None:
                 self.results.say(f"        {name} did not survive its full disk; started again:\n{server.log()[-300:]}")
                 server.start()
+        if "tempo" in self.folders:
+            self.free_tempo()
+
+    def free_tempo(self):
+        """Tempo may hold on to a file whose write failed, and then writes nothing until it is
+        started again, though its disk has room: somebody who runs it would do that."""
+        tempo = self.site.servers["tempo"]
+        time.sleep(2)  # attempts from before the disk had room
+        seen = tempo.log_file.stat().st_size
+        time.sleep(TEMPO_HOLDS)
+        with open(tempo.log_file, "rb") as log:
+            log.seek(seen)
+            stuck = b"no space left on device" in log.read()
+        if stuck:
+            self.tempo_lost.append(time.time())
+            tempo.kill()
+            tempo.start()
+            self.results.say("        tempo wrote nothing though its disk had room again, and was started again")
 
 
 class OutageAgreement(Agreement):
