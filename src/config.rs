@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use mistake::{Mistake, Mistakes};
 pub use place::{data_dir, run_dir, runtime_dir};
 
-use crate::{exporters, net, receivers, store, telemetry, wal, web};
+use crate::{exporters, net, quarantine, receivers, store, telemetry, wal, web};
 
 /// Everything that the file can say. `Config::default()` is the product without a file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct Config {
     /// The logs.
     pub wal: wal::Config,
     /// What destinations refused for good.
-    pub dead_letters: exporters::dead_letters::Config,
+    pub dead_letters: quarantine::dead_letters::Config,
     /// Where everything goes besides the store, by name.
     pub exporters: exporters::Exporters,
     /// The store.

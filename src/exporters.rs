@@ -12,7 +12,6 @@
 //! | [`otlp`], [`prometheus`], [`pyroscope`] | the protocols |
 //! | `unnameable` | what Prometheus has no name for |
 //! | [`backoff`] | how long to wait |
-//! | [`dead_letters`] | what a destination will never take |
 //! | [`store`] | the store, which has a protocol of its own |
 
 pub mod backoff;
@@ -21,7 +20,6 @@ pub mod chunks;
 pub mod client;
 pub mod config;
 mod credentials;
-pub mod dead_letters;
 pub mod delivery;
 pub mod destination;
 pub mod encoding;

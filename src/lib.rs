@@ -9,6 +9,7 @@
 //! | [`net`] | TLS, authentication and connections of the ports; our own clients |
 //! | [`durable`] | replacing, syncing and locking files and folders |
 //! | [`wal`] | the write-ahead log, one a signal |
+//! | [`quarantine`] | what could not go where it was to go: dead letters |
 //! | [`exporters`] | from the log to the destinations |
 //! | [`store`] | the DuckDB store and its SQL |
 //! | [`web`] | the page, metrics and health of the collector |
@@ -26,6 +27,7 @@ pub mod demo;
 pub mod durable;
 pub mod exporters;
 pub mod net;
+pub mod quarantine;
 pub mod receivers;
 pub mod signal;
 pub mod store;

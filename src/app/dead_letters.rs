@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::view::time;
-use crate::exporters::dead_letters::{DeadLetter, DeadLetterError, DeadLetterId, DeadLetters, Head, Resend, Retried};
+use crate::quarantine::dead_letters::{DeadLetter, DeadLetterError, DeadLetterId, DeadLetters, Head, Resend, Retried};
 use crate::signal::Batch;
 use crate::web::{Answer, DeadLetterApi, Problem, RawDeadLetter};
 

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::exporters::config::{Kind, Tls};
-use crate::exporters::dead_letters::{DeadLetters, Resend, Retried};
 use crate::exporters::delivery::Delivery;
 use crate::exporters::destination::Destination;
 use crate::exporters::outcome::Outcome;
 use crate::exporters::{Config, Exporters, client::BuildError, store};
+use crate::quarantine::dead_letters::{DeadLetters, Resend, Retried};
 use crate::signal::{Batch, Signal};
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;

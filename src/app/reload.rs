@@ -16,8 +16,8 @@ use super::open_ports;
 use super::{Roles, Settings};
 use crate::config::Config;
 use crate::exporters;
-use crate::exporters::dead_letters::DeadLetters;
 use crate::net::Ports;
+use crate::quarantine::dead_letters::DeadLetters;
 use crate::receivers::Admission;
 
 /// What can be changed while it runs.

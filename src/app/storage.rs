@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::Settings;
 use crate::exporters;
-use crate::exporters::dead_letters::DeadLetters;
+use crate::quarantine::dead_letters::DeadLetters;
 use crate::signal::Signal;
 use crate::telemetry::Telemetry;
 use crate::wal::{Log, Logs};

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::ledger::Ledger;
 use self::quarantine::{Aside, Quarantine};
 use self::window::Window;
-use super::dead_letters::DeadLetters;
+use crate::quarantine::dead_letters::DeadLetters;
 use crate::signal::Signal;
 use crate::store::protocol::{self, Frame, LENGTH_BYTES, LogState, Progress, ProtocolError};
 use crate::telemetry::Telemetry;

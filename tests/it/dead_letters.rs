@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use serde_json::Value;
-use vispyr::exporters::dead_letters::DeadLetters;
+use vispyr::quarantine::dead_letters::DeadLetters;
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
 use vispyr::telemetry::Telemetry;
 

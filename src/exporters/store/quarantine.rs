@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::ledger::Ledger;
-use crate::exporters::dead_letters::Writer;
+use crate::quarantine::dead_letters::Writer;
 use crate::signal::Signal;
 use crate::wal::{Logs, Position, Record, WalError};
 
