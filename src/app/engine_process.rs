@@ -84,7 +84,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
 fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
     let failed = |source| EngineError::Io { action: "listen on", what: socket.display().to_string(), source };
-    let listener = engine::bind(socket)?;
+    let listener = engine::socket::bind(socket)?;
     listener.set_nonblocking(true).map_err(failed)?;
     tokio::net::UnixListener::from_std(listener).map_err(failed)
 }

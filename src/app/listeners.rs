@@ -66,7 +66,9 @@ impl Listeners {
         let mut refused = Vec::new();
         for wanted in wanted {
             let result = match take_passed(&mut passed, &wanted) {
-                Some(listener) => TcpListener::from_std(listener),
+                Some(listener) => {
+                    TcpListener::from_std(listener).inspect(|listener| tell_of_difference(&wanted, listener))
+                }
                 None => bind(wanted.address),
             };
             match result.and_then(|listener| Ok((listener.local_addr()?, listener))) {
@@ -91,6 +93,20 @@ impl Listeners {
     /// Where each one is, the port filled in where 0 was asked for.
     pub fn addresses(&self) -> BTreeMap<&'static str, SocketAddr> {
         self.0.iter().map(|(name, (address, _))| (*name, *address)).collect()
+    }
+}
+
+/// systemd's sockets are bound already: what the config says of their addresses does nothing.
+fn tell_of_difference(wanted: &Wanted, listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr()
+        && address != wanted.address
+    {
+        let Wanted { name, key, address: configured } = wanted;
+        tracing::warn!(
+            name,
+            %address,
+            "the address is that of systemd's socket, not the {configured} of {key}; change the socket unit, too"
+        );
     }
 }
 

@@ -93,8 +93,11 @@ impl Services {
     /// Starts everything, in order. An error here is one that a person has to see to.
     pub async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
         let Settings { config, data_dir, .. } = settings;
-        let run_dir = config.store.socket_dir(data_dir);
-        durable::create_dir(&run_dir).with_context(|| format!("cannot make the folder {}", run_dir.display()))?;
+        if roles.store {
+            // The collector connects there when the store has made it: under systemd it is another user.
+            let run_dir = config.store.socket_dir(data_dir);
+            durable::create_dir(&run_dir).with_context(|| format!("cannot make the folder {}", run_dir.display()))?;
+        }
         let with_store = config.store.enabled;
         let mut open = OpenPorts::open(settings, roles)?;
         let (ends, ended) = mpsc::unbounded_channel();

@@ -20,6 +20,7 @@
 //! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
 //! | [`panics`] | a panic in any thread ends the process |
 //! | [`heartbeat`] | whether the writer gets on |
+//! | [`socket`] | who may connect
 //! | [`failpoint`] | where a test can have it die |
 //!
 //! Threads: one decodes for each signal, one inserts, one seals, one compares checksums, two serve
@@ -74,6 +75,7 @@ pub mod sealed_file;
 pub mod sealed_files;
 pub mod shared;
 pub mod shredding;
+pub mod socket;
 pub mod stats;
 pub mod store_dir;
 pub mod transaction;
@@ -251,7 +253,7 @@ impl Engine {
 
     /// Serves the ingest protocol on a unix socket.
     pub fn serve(&self, socket: &Path) -> Result<ingest_server::Server, EngineError> {
-        ingest_server::Server::start(bind(socket)?, self.shared.clone())
+        ingest_server::Server::start(socket::bind(socket)?, self.shared.clone())
     }
 
     /// Waits until everything is visible that was acknowledged before the start, so that a restart
@@ -393,22 +395,6 @@ pub async fn run(
         tracing::info!("ending while a generation is being sealed; its rows come back from the logs");
     }
     Ok(())
-}
-
-/// Listens on a unix socket for this user alone, in place of one that a crash left.
-pub fn bind(socket: &Path) -> Result<std::os::unix::net::UnixListener, EngineError> {
-    let failed = |action, source| EngineError::Io { action, what: socket.display().to_string(), source };
-    if let Some(dir) = socket.parent() {
-        std::fs::create_dir_all(dir).map_err(|e| failed("create the folder of", e))?;
-    }
-    match std::fs::remove_file(socket) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed("replace", e)),
-        _ => {}
-    }
-    let listener = std::os::unix::net::UnixListener::bind(socket).map_err(|e| failed("listen on", e))?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(socket, mode).map_err(|e| failed("restrict", e))?;
-    Ok(listener)
 }
 
 async fn flush_on_signal(engine: Arc<Engine>) {
