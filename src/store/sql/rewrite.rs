@@ -21,9 +21,9 @@ pub type Print<'a> = &'a dyn Fn(&Value) -> Result<String, SqlError>;
 /// # Errors
 /// [`SqlError::Refused`] where a pass finds no right answer.
 pub fn rewrite(statement: &mut Value, print: Print<'_>) -> Result<(), SqlError> {
+    let tables = dotted::tables(statement);
     with_names(statement, print, &|node| {
-        let replaced = dotted::replaced(node).or_else(|| times::replaced(node)).or_else(|| bounds::replaced(node))?;
-        Some(replaced)
+        dotted::replaced(node, &tables).or_else(|| times::replaced(node)).or_else(|| bounds::replaced(node))
     })?;
     attributes::rewrite(statement, print)
 }
