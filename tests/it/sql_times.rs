@@ -63,11 +63,25 @@ async fn the_last_minutes_are_asked_for_in_any_way() {
         ("= '2026-01-01T00:00:00Z'", 1),
         ("= TIMESTAMP_NS '2025-12-31 19:00:00-05:00'", 1),
         ("BETWEEN '2026-01-01 02:00:00+02' AND '2026-01-01 02:00:00+02'", 1),
+        ("IN ('2026-01-01 02:00:00+02', '2026-01-02 02:00:00+02')", 1),
+        ("IS NOT NULL AND date_trunc('second', start_time) = '2026-01-01 02:00:00+02'", 1),
+        ("::TIMESTAMP = '2026-01-01 02:00:00+02'", 1),
+        ("IS NOT NULL AND coalesce(start_time, now()) = '2026-01-01 02:00:00+02'", 1),
+        ("IS NOT NULL AND greatest(start_time, '2026-01-01 01:00:00+02') = start_time", 1),
+        ("IS NOT NULL AND date_diff('hour', start_time, '2026-01-01 02:00:00+02') = 0", 1),
+        ("IS NOT NULL AND (SELECT max(start_time) FROM (SELECT start_time)) <= '2026-01-01 02:00:00+02'", 1),
         ("= '2026-01-01 02:00:00'", 0),
         ("= TIMESTAMPTZ '2026-01-01 00:00:00'", 1),
     ] {
         let sql = format!("SELECT count(*) {at} {offset}");
         assert_eq!(rows(&service, query(&sql)).await, serde_json::json!([[count]]), "{offset}");
+    }
+    for (statement, answer) in [
+        // Under another name; and text that looks like a time stays text.
+        ("SELECT t = '2026-01-01 02:00:00+02' FROM (SELECT make_timestamp_ns(1767225600000000000) AS t)", "true"),
+        ("SELECT name = '2026-01-01 02:00:00+02' FROM (SELECT '2026-01-01 02:00:00+02' AS name)", "true"),
+    ] {
+        assert_eq!(rows(&service, query(statement)).await.to_string(), format!("[[{answer}]]"), "{statement}");
     }
     let params = Query {
         sql: format!("SELECT name {recent} start_time > now() - to_minutes($1) AND start_time < $2"),

@@ -7,8 +7,9 @@
 //! leaves out files.
 //!
 //! `AT TIME ZONE` of such a time still means the wall clock there. A literal with an offset
-//! (`'2026-01-01 00:00:00+02'`) that is cast to or compared with a time counts by its offset, which DuckDB
-//! would skip.
+//! (`'2026-01-01 00:00:00+02'`) that is cast to a time, compared with one or given to a function beside one
+//! counts by its offset, which DuckDB would skip. What has a name that no table has may be a time; if it is
+//! text, DuckDB refuses the comparison.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -18,12 +19,44 @@ use serde_json::Value;
 use super::node::{arguments, call, cast, function_name, items, text};
 use crate::store::schema::Table;
 
-/// Columns that hold a time.
-static TIMES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+/// Columns that hold something else than a time.
+static OTHERS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     let columns = Table::ALL.into_iter().flat_map(Table::columns);
-    let times = columns.filter(|column| column.sql_type.starts_with("TIMESTAMP")).map(|column| column.name);
-    times.chain(["end_time"]).collect()
+    columns.filter(|column| !column.sql_type.starts_with("TIMESTAMP")).map(|column| column.name).collect()
 });
+
+/// Functions of times that take a time as a literal, too, and our own over a range of time.
+const BESIDE_TIMES: &[&str] = &["date_diff", "datediff", "date_sub", "datesub", "age", "greatest", "least", "ifnull"];
+const OVER_RANGES: &[&str] = &["red", "service_graph", "flame", "exemplars_of", "telemetry_volume"];
+
+/// Functions whose result is a time where an argument is one.
+const GIVE_TIMES: &[&str] = &[
+    "+",
+    "-",
+    "any_value",
+    "arbitrary",
+    "arg_max",
+    "arg_min",
+    "date_add",
+    "date_trunc",
+    "datetrunc",
+    "first",
+    "first_value",
+    "greatest",
+    "ifnull",
+    "lag",
+    "last",
+    "last_value",
+    "lead",
+    "least",
+    "max",
+    "max_by",
+    "min",
+    "min_by",
+    "mode",
+    "nth_value",
+    "time_bucket",
+];
 
 /// What comes in the place of `node`; what is in it has been replaced.
 pub fn replaced(node: &Value) -> Option<Value> {
@@ -31,15 +64,11 @@ pub fn replaced(node: &Value) -> Option<Value> {
         "FUNCTION" => of_call(node),
         "COLUMN_REF" => is_current_timestamp(node).then(|| utc(call(&["now"], vec![]))),
         "CAST" => of_cast(node),
-        "COMPARISON" => {
-            let left = by_offset(&node["left"], &[&node["right"]]);
-            let right = by_offset(&node["right"], &[&node["left"]]);
-            with_fields(node, [("left", left), ("right", right)])
-        }
-        "BETWEEN" => {
-            let lower = by_offset(&node["lower"], &[&node["input"]]);
-            let upper = by_offset(&node["upper"], &[&node["input"]]);
-            with_fields(node, [("lower", lower), ("upper", upper)])
+        "COMPARISON" => beside_times(node, &["/left", "/right"]),
+        "BETWEEN" => beside_times(node, &["/input", "/lower", "/upper"]),
+        "OPERATOR" if matches!(text(node, "type"), "COMPARE_IN" | "COMPARE_NOT_IN" | "OPERATOR_COALESCE") => {
+            let places: Vec<String> = (0..items(node, "children").len()).map(|n| format!("/children/{n}")).collect();
+            beside_times(node, &places)
         }
         _ => None,
     }
@@ -69,6 +98,8 @@ fn of_call(node: &Value) -> Option<Value> {
             zoned["arguments"][1]["expression"] = cast(time.clone(), of);
             Some(utc(zoned))
         }
+        name if BESIDE_TIMES.contains(&name) => beside_times(node, &places_of_arguments(node)),
+        name if OVER_RANGES.contains(&name) => by_offset(node, &places_of_arguments(node)),
         _ => None,
     }
 }
@@ -123,13 +154,65 @@ fn is_instant(node: &Value) -> bool {
     }
 }
 
-/// The literal by its offset, if it has one and is compared with a time.
-fn by_offset(literal: &Value, others: &[&Value]) -> Option<Value> {
-    let is_time = |other: &&Value| {
-        let name = items(other, "column_names").last().and_then(Value::as_str);
-        name.is_some_and(|name| TIMES.contains(name.to_ascii_lowercase().as_str()))
-    };
-    (has_offset(literal) && others.iter().any(is_time)).then(|| utc(cast(literal.clone(), "TIMESTAMPTZ")))
+/// The node with the literals at these places by their offset, if any has one and stands beside a time.
+fn beside_times(node: &Value, places: &[impl AsRef<str>]) -> Option<Value> {
+    let is_time = places.iter().any(|place| node.pointer(place.as_ref()).is_some_and(may_be_time));
+    if is_time { by_offset(node, places) } else { None }
+}
+
+/// The node with the literals at these places by their offset; `None` if none has one.
+fn by_offset(node: &Value, places: &[impl AsRef<str>]) -> Option<Value> {
+    let mut replaced = None;
+    for place in places {
+        if let Some(literal) = node.pointer(place.as_ref()).filter(|part| has_offset(part))
+            && let Some(part) = replaced.get_or_insert_with(|| node.clone()).pointer_mut(place.as_ref())
+        {
+            *part = utc(cast(literal.clone(), "TIMESTAMPTZ"));
+        }
+    }
+    replaced
+}
+
+fn places_of_arguments(node: &Value) -> Vec<String> {
+    (0..items(node, "arguments").len()).map(|n| format!("/arguments/{n}/expression")).collect()
+}
+
+/// Whether it is a time, as far as its form tells, or may be one by a name that no table has.
+fn may_be_time(node: &Value) -> bool {
+    match text(node, "class") {
+        "COLUMN_REF" => {
+            let names = items(node, "column_names").iter().filter_map(Value::as_str);
+            !names.map(str::to_ascii_lowercase).any(|name| OTHERS.contains(name.as_str()))
+        }
+        "POSITIONAL_REFERENCE" => true,
+        "CAST" => {
+            let target = text(&node["type_expr"], "type_name").to_ascii_uppercase();
+            target.starts_with("TIMESTAMP") || matches!(target.as_str(), "DATE" | "DATETIME")
+        }
+        "FUNCTION" | "WINDOW" => {
+            let name = function_name(node);
+            let of_window = items(node, "children").iter().any(may_be_time);
+            name.starts_with("make_timestamp")
+                || GIVE_TIMES.contains(&name.as_str()) && (of_window || arguments(node).any(may_be_time))
+        }
+        "OPERATOR" => match text(node, "type") {
+            "OPERATOR_COALESCE" | "OPERATOR_NULLIF" => items(node, "children").iter().any(may_be_time),
+            // The time of an event.
+            "STRUCT_EXTRACT" | "ARRAY_EXTRACT" => {
+                items(node, "children").get(1).is_some_and(|field| text(&field["literal"], "text") == "time")
+            }
+            _ => false,
+        },
+        "CASE" => {
+            items(node, "case_checks").iter().any(|check| may_be_time(&check["then_expr"]))
+                || may_be_time(&node["else_expr"])
+        }
+        "SUBQUERY" => {
+            let query = &node["subquery"]["node"];
+            text(node, "subquery_type") == "SCALAR" && items(query, "select_list").first().is_some_and(may_be_time)
+        }
+        _ => false,
+    }
 }
 
 /// Whether it is a literal such as `2026-01-01 00:00:00+02`.
@@ -146,12 +229,24 @@ fn has_offset(node: &Value) -> bool {
     clock.rfind(['+', '-']).is_some_and(|at| clock[at + 1..].bytes().all(|b| b.is_ascii_digit() || b == b':'))
 }
 
-fn with_fields(node: &Value, fields: [(&str, Option<Value>); 2]) -> Option<Value> {
-    let mut replaced = None;
-    for (field, value) in fields {
-        if let Some(value) = value {
-            replaced.get_or_insert_with(|| node.clone())[field] = value;
+#[cfg(test)]
+mod tests {
+    use crate::store::sql::parse::Parser;
+
+    #[test]
+    fn a_literal_counts_by_its_offset_beside_what_may_be_a_time() {
+        let parser = Parser::new().expect("parser");
+        let offset = "'2026-01-01 02:00:00+02'";
+        let instant = format!("CAST(CAST({offset} AS TIMESTAMPTZ) AS TIMESTAMP)");
+        for (beside, counts) in [
+            ("SELECT 1 FROM red(OFFSET, '2026-01-02')", true),
+            ("SELECT (x > OFFSET)", true),
+            ("SELECT (events[1].time > OFFSET)", true),
+            ("SELECT (service_name > OFFSET)", false),
+            ("SELECT lower(OFFSET)", false),
+        ] {
+            let written = parser.validate(&beside.replace("OFFSET", offset)).expect(beside);
+            assert_eq!(written.contains(&instant), counts, "{written}");
         }
     }
-    replaced
 }
