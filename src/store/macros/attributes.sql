@@ -27,6 +27,19 @@ CASE
         || coalesce(variant_comparator(TRY_CAST(x::VARIANT AS HUGEINT)::VARIANT), ''::BLOB)
 END;
 
+-- For equality: a text is a number only if that number is written so. '1.0', '5e2' and '1.10' are names
+-- and versions at least as often as numbers, and equal no other text. A truth value is no number.
+CREATE MACRO stored.attribute_identity(x) AS
+CASE
+    WHEN variant_typeof(x::VARIANT) IN ('BOOL_TRUE', 'BOOL_FALSE') THEN variant_comparator(x::VARIANT)
+    WHEN variant_typeof(x::VARIANT) <> 'VARCHAR'
+        OR TRY_CAST(x::VARIANT AS HUGEINT)::VARCHAR = CAST(x::VARIANT AS VARCHAR)
+        OR (TRY_CAST(x::VARIANT AS DOUBLE)::VARCHAR = CAST(x::VARIANT AS VARCHAR)
+            AND TRY_CAST(x::VARIANT AS DOUBLE) % 1 <> 0)
+        THEN stored.attribute_key(x)
+    ELSE variant_comparator(x::VARIANT)
+END;
+
 CREATE MACRO stored.attribute_key_of_variant(x VARIANT) AS stored.attribute_key(x), (x) AS x;
 
 CREATE MACRO stored.attribute_number_of_variant(x VARIANT) AS stored.attribute_number(x), (x) AS x;

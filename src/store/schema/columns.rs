@@ -158,7 +158,7 @@ pub(super) const PROFILES: &[Column] = &[
     column("service_name", "VARCHAR"),
     // Labels of the series, or the resource of OTLP.
     column("labels", "VARIANT"),
-    // otlp, pprof, folded; jfr, speedscope, trie, tree are kept as a row without samples.
+    // otlp, pprof, folded, jfr, speedscope; trie, tree are kept as a row without samples.
     column("format", "VARCHAR"),
     column("sample_count", "BIGINT"),
     column("total", "BIGINT"),

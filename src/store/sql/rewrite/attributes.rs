@@ -10,7 +10,7 @@
 //! | compared with a number, or given to a function over numbers | a number: itself, or what its text spells; else NULL |
 //! | compared with text | text; a number as it is written |
 //! | compared with a time | a time |
-//! | compared with an attribute, a parameter or what has no known type | number with number, text with text; else NULL, or not equal |
+//! | compared with an attribute, a parameter or what has no known type | number with number, text with text; else NULL, or not equal. For `=` a text is the number that is written so, and no other: `'1.0'` is not `'1'` |
 //! | ordered, or given to `min`, `max`, `arg_min`, `arg_max` | numbers first, by their value, then text |
 //!
 //! `=` and `IN` with literals become DuckDB's own comparison with each value that spells the literal
@@ -186,8 +186,8 @@ impl Pass<'_> {
             ));
         }
         let mut replaced = node.clone();
-        replaced["child"] = key(&node["child"]);
-        let of_first = call(&["stored", "attribute_key"], vec![column_at(1)]);
+        replaced["child"] = identity(&node["child"]);
+        let of_first = identity(&column_at(1));
         replaced["subquery"]["node"] = select_from(vec![of_first], query.clone());
         Ok(Some(replaced))
     }
@@ -286,7 +286,12 @@ fn time(node: &Value) -> Value {
     call(&["stored", "attribute_time"], vec![node.clone()])
 }
 
-/// What attributes compare and sort by.
+/// What attributes are equal by.
+fn identity(node: &Value) -> Value {
+    call(&["stored", "attribute_identity"], vec![node.clone()])
+}
+
+/// What attributes sort by, and which is the greater.
 fn key(node: &Value) -> Value {
     call(&["stored", "attribute_key"], vec![node.clone()])
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::kind::{Kind, kind_of};
-use super::{Pass, key, number, refused, time};
+use super::{Pass, identity, key, number, refused, time};
 use crate::store::sql::SqlError;
 use crate::store::sql::rewrite::node::{
     all_of, call, case, cast, comparison, function_name, items, literal, operator, text,
@@ -32,8 +32,7 @@ fn compare_with(pass: &Pass<'_>, kind: &str, attribute: &Value, other: &Value) -
     if is_named_as_time(attribute) && !matches!(kind_of(other, pass.names), Kind::Native | Kind::Number) {
         return Ok(Some(comparison(kind, time(attribute), other.clone())));
     }
-    let equality =
-        matches!(kind, "COMPARE_EQUAL" | "COMPARE_NOTEQUAL" | "COMPARE_DISTINCT_FROM" | "COMPARE_NOT_DISTINCT_FROM");
+    let equality = is_equality(kind);
     if equality
         && let Some(spellings) = spellings(other)
         && spellings.len() > 1
@@ -42,7 +41,8 @@ fn compare_with(pass: &Pass<'_>, kind: &str, attribute: &Value, other: &Value) -
     }
     Ok(match kind_of(other, pass.names) {
         Kind::Native => None,
-        Kind::Number if beyond_double(other) => Some(among_attributes(kind, attribute, other)),
+        // A double would round an integer of 64 bits to one of its neighbours.
+        Kind::Number if equality || beyond_double(other) => Some(among_attributes(kind, attribute, other)),
         Kind::Number => Some(comparison(kind, number(attribute), other.clone())),
         Kind::Text => {
             Some(comparison(kind, call(&["stored", "attribute_text"], vec![attribute.clone()]), other.clone()))
@@ -54,12 +54,16 @@ fn compare_with(pass: &Pass<'_>, kind: &str, attribute: &Value, other: &Value) -
 
 /// Both by their keys. Which of a number and a text is greater has no answer: NULL.
 fn among_attributes(kind: &str, left: &Value, right: &Value) -> Value {
-    let compared = comparison(kind, key(left), key(right));
-    if matches!(kind, "COMPARE_EQUAL" | "COMPARE_NOTEQUAL" | "COMPARE_DISTINCT_FROM" | "COMPARE_NOT_DISTINCT_FROM") {
-        return compared;
+    if is_equality(kind) {
+        return comparison(kind, identity(left), identity(right));
     }
-    let is_number = |node: &Value| operator("OPERATOR_IS_NULL", vec![number(node)]);
-    case(comparison("COMPARE_EQUAL", is_number(left), is_number(right)), compared, literal("NULL_LITERAL", ""))
+    let is_text = |node: &Value| operator("OPERATOR_IS_NULL", vec![number(node)]);
+    let compared = comparison(kind, key(left), key(right));
+    case(comparison("COMPARE_EQUAL", is_text(left), is_text(right)), compared, literal("NULL_LITERAL", ""))
+}
+
+fn is_equality(kind: &str) -> bool {
+    matches!(kind, "COMPARE_EQUAL" | "COMPARE_NOTEQUAL" | "COMPARE_DISTINCT_FROM" | "COMPARE_NOT_DISTINCT_FROM")
 }
 
 /// Equality with a literal, as DuckDB compares by type: with each of the values that spell it. Unlike a
@@ -96,7 +100,7 @@ pub fn is_in(pass: &Pass<'_>, node: &Value) -> Result<Option<Value>, SqlError> {
         Some(literals) if pass.names.may_be_variant(attribute) => {
             std::iter::once(attribute.clone()).chain(literals.into_iter().flatten()).collect()
         }
-        _ => children.iter().map(key).collect(),
+        _ => children.iter().map(identity).collect(),
     };
     Ok(Some(replaced))
 }
@@ -122,14 +126,18 @@ fn spellings(node: &Value) -> Option<Vec<Value>> {
     let spelt = text(&node["literal"], "text");
     let variant = |node: Value| cast(node, "VARIANT");
     match text(&node["literal"], "kind") {
-        "INTEGER" => Some(of_number(spelt)),
-        "NUMERIC" => Some(of_number(spelt)),
+        // `1_000` is a number, too.
+        "INTEGER" | "NUMERIC" => Some(of_number(&spelt.replace('_', ""))),
         "STRING" => {
             // Only the text that a number would be written as is that number: `0503` is not 503.
             let number = spelt.parse::<f64>().ok().filter(|n| n.is_finite());
-            let canonical = number
-                .is_some_and(|n| plain(n) == spelt || spelt.parse::<i128>().is_ok_and(|n| n.to_string() == spelt));
-            if canonical {
+            if spelt.parse::<i128>().is_ok_and(|n| n.to_string() == spelt) {
+                Some(of_number(spelt))
+            } else if let Some(number) = number.filter(|n| plain(*n) == spelt) {
+                if number.fract() == 0.0 {
+                    // `1.0` is the double that is written so, but neither the integer 1 nor the text `1`.
+                    return Some(vec![variant(cast(literal("NUMERIC", spelt), "DOUBLE")), variant(node.clone())]);
+                }
                 Some(of_number(spelt))
             } else if matches!(spelt, "true" | "false") {
                 Some(vec![variant(literal("STRING", spelt)), variant(literal("BOOLEAN", spelt))])
@@ -177,7 +185,7 @@ fn plain(number: f64) -> String {
 /// An integer literal that no double holds for certain.
 fn beyond_double(node: &Value) -> bool {
     text(&node["literal"], "kind") == "INTEGER"
-        && text(&node["literal"], "text").parse::<f64>().is_ok_and(|number| number.abs() >= MAX_EXACT)
+        && text(&node["literal"], "text").replace('_', "").parse::<f64>().is_ok_and(|number| number.abs() >= MAX_EXACT)
 }
 
 /// The comparison with its sides exchanged.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Pass, key, key_of_variant};
-use crate::store::sql::rewrite::node::{column_at, columns, items, select_from, star, text};
+use crate::store::sql::rewrite::node::{column_at, columns, function_name, items, select_from, star, text};
 
 /// How one expression of an ORDER BY is written.
 enum Order {
@@ -48,6 +48,9 @@ pub fn query(pass: &Pass<'_>, node: &Value) -> Option<Value> {
 
 fn of_query(pass: &Pass<'_>, node: &Value, expression: &Value) -> Order {
     let list = items(node, "select_list");
+    if let Some(item) = item_of_alias(list, expression) {
+        return if pass.names.may_be_variant(item) { Order::Replaced(key(&unnamed(item))) } else { Order::Kept };
+    }
     match text(expression, "class") {
         // ORDER BY ALL.
         "STAR" => {
@@ -68,11 +71,7 @@ fn of_query(pass: &Pass<'_>, node: &Value, expression: &Value) -> Order {
             let hidden = list.is_empty() || list.iter().take(place).any(|item| text(item, "class") == "STAR");
             match list.get(place - 1) {
                 _ if hidden => Order::Outside(key_of_variant(&column_at(place))),
-                Some(item) if pass.names.may_be_variant(item) => {
-                    let mut item = item.clone();
-                    item["alias"] = Value::String(String::new());
-                    Order::Replaced(key(&item))
-                }
+                Some(item) if pass.names.may_be_variant(item) => Order::Replaced(key(&unnamed(item))),
                 _ => Order::Kept,
             }
         }
@@ -80,6 +79,29 @@ fn of_query(pass: &Pass<'_>, node: &Value, expression: &Value) -> Order {
         _ if pass.names.may_be_variant(expression) => Order::Replaced(key(expression)),
         _ => Order::Kept,
     }
+}
+
+/// The select item that a bare name in ORDER BY stands for: an alias comes before a column of the name
+/// there. Inside of a call it is the other way round, so the name must not be left in one.
+fn item_of_alias<'v>(list: &'v [Value], expression: &Value) -> Option<&'v Value> {
+    let [name] = items(expression, "column_names") else { return None };
+    let name = name.as_str()?;
+    // An UNNEST cannot be repeated. Its alias can stay where no column has the name.
+    list.iter().find(|item| text(item, "alias").eq_ignore_ascii_case(name)).filter(|item| !unnests(item))
+}
+
+fn unnests(node: &Value) -> bool {
+    match node {
+        Value::Array(children) => children.iter().any(unnests),
+        Value::Object(fields) => function_name(node) == "unnest" || fields.values().any(unnests),
+        _ => false,
+    }
+}
+
+fn unnamed(item: &Value) -> Value {
+    let mut item = item.clone();
+    item["alias"] = Value::String(String::new());
+    item
 }
 
 /// `SELECT * FROM (query) ORDER BY orders LIMIT ...`, with the limit that the query had.

@@ -121,6 +121,11 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("attributes.k = '503'", "3 5"),
     ("attributes.k = 'abc'", "9"),
     ("attributes.k = '0503'", ""),
+    ("attributes.k = '503.0'", ""),
+    ("attributes.k = 5_03", "3 5"),
+    ("attributes.k > 9_007_199_254_740_992", "12"),
+    ("attributes.k = 9007199254740992::BIGINT", "11"),
+    ("attributes.k = 500 + duration_ns - 2", "5"),
     ("attributes.k <> 503", "1 2 4 6 7 8 9 11 12"),
     ("attributes.k IS DISTINCT FROM 503", "1 2 4 6 7 8 9 10 11 12"),
     ("attributes.k IS NOT DISTINCT FROM 503", "3 5"),
@@ -188,6 +193,22 @@ const STATEMENTS: &[(&str, &str)] = &[
         "\"1\",\"2\" \"3\",\"5\" \"4\",\"6\"",
     ),
     ("SELECT count(*) FROM spans a JOIN spans b ON a.attributes.k > b.attributes.k WHERE a.name = '9'", "0"),
+    // Texts that spell one number are different texts.
+    (
+        "SELECT a.labels FROM (SELECT unnest(['1.0', '1', '5e2', '500']) AS labels) AS a JOIN (SELECT unnest(['1.00', '1', '500', 'true']) AS labels) AS b ON a.labels = b.labels ORDER BY a.labels",
+        "\"1\" \"500\"",
+    ),
+    ("SELECT '1.0' IN (labels, 'x') AS a, '1' IN (SELECT labels) AS b FROM (SELECT '1.00' AS labels)", "false,false"),
+    ("SELECT labels = links AS e FROM (SELECT true AS labels, 1 AS links)", "false"),
+    // Under the names of columns, which come after aliases in ORDER BY.
+    (
+        "SELECT attributes.k AS status_code, name FROM spans WHERE duration_ns < 9 ORDER BY status_code, name LIMIT 3",
+        "5,\"8\" 7.5,\"7\" 200,\"1\"",
+    ),
+    ("SELECT attributes.k AS name, count(*) AS n FROM spans GROUP BY 1 ORDER BY name LIMIT 2", "5,1 7.5,1"),
+    ("SELECT max(attributes.k) AS name FROM spans WHERE duration_ns < 5 GROUP BY kind ORDER BY name", "\"503\""),
+    ("SELECT duration_ns AS attributes FROM spans WHERE name <> '7' ORDER BY attributes DESC LIMIT 2", "12 11"),
+    ("SELECT unnest([attributes.k, 1]) AS v FROM spans WHERE duration_ns < 2 ORDER BY v", "1 200"),
     // Under other names.
     ("SELECT count(*) FROM (SELECT attributes.k AS v FROM spans) WHERE v > 100", "8"),
     ("SELECT count(*) FROM (SELECT attributes.k FROM spans) WHERE k > 100", "8"),
