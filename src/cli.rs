@@ -78,7 +78,7 @@ impl Arguments {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Place {
     /// Config file; without it, everything has its default
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", env = "VISPYR_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where the data is [default: $STATE_DIRECTORY, else $XDG_DATA_HOME/vispyr, else
     /// ~/.local/share/vispyr]

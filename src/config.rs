@@ -5,6 +5,7 @@
 //! the line it stands on, and [`rules`] then compares the keys that are good with each other.
 
 mod document;
+mod grafana;
 mod mistake;
 mod place;
 mod ports;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use grafana::Grafana;
 pub use mistake::{Mistake, Mistakes};
 pub use place::{data_dir, run_dir, runtime_dir};
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub web: web::Config,
     /// Our own log.
     pub log: telemetry::log::Config,
+    /// The Grafana beside us.
+    pub grafana: Grafana,
 }
 
 impl Config {

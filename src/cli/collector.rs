@@ -9,6 +9,7 @@ use http_body_util::Full;
 
 use super::Place;
 use super::server::{Server, Shown, hint};
+use crate::config::Grafana;
 
 /// What every such command takes.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,16 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its body.
     pub body: Bytes,
+}
+
+impl Asked {
+    /// The Grafana that the config names, unless another machine's collector is asked.
+    pub fn grafana(&self) -> anyhow::Result<Grafana> {
+        match self.address {
+            Some(_) => Ok(Grafana::default()),
+            None => Ok(self.place.config()?.grafana),
+        }
+    }
 }
 
 impl Collector {

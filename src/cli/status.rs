@@ -1,5 +1,6 @@
 //! `vispyr status`: a running collector on one screen.
 
+mod grafana;
 mod screen;
 
 use std::io::Write;
@@ -28,7 +29,7 @@ pub fn run(asked: Asked) -> anyhow::Result<ExitCode> {
     } else {
         let status: Status =
             serde_json::from_slice(&answer.body).context("the answer is of another version of vispyr")?;
-        write!(out, "{}", screen::render(&status))?;
+        write!(out, "{}{}", screen::render(&status), grafana::render(&asked.grafana()?))?;
     }
     Ok(ExitCode::SUCCESS)
 }

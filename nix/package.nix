@@ -1,0 +1,62 @@
+# The program with DuckDB and SQLite compiled in, its units, and the files in config/.
+{
+  lib,
+  rustPlatform,
+  installShellFiles,
+}:
+let
+  manifest = (lib.importTOML ../Cargo.toml).package;
+in
+rustPlatform.buildRustPackage {
+  pname = manifest.name;
+  inherit (manifest) version;
+
+  # What the build reads, so that a change of the documentation compiles nothing.
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions (
+      lib.filter builtins.pathExists [
+        ../Cargo.lock
+        ../Cargo.toml
+        ../build.rs
+        ../benches
+        ../config
+        ../crates
+        ../src
+        ../tests
+      ]
+    );
+  };
+  cargoLock.lockFile = ../Cargo.lock;
+  buildFeatures = [ "bundled" ];
+
+  nativeBuildInputs = [ installShellFiles ];
+
+  env = {
+    # Everything is compiled once, so it may take longer and be smaller.
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS = "1";
+    CARGO_PROFILE_RELEASE_INCREMENTAL = "false";
+    CARGO_PROFILE_RELEASE_LTO = "thin";
+  };
+
+  # The others start programs and want more of the machine than a build has.
+  cargoTestFlags = [
+    "--lib"
+    "--test=layering"
+  ];
+
+  postInstall = ''
+    install -D -m 644 -t $out/lib/systemd/system config/systemd/*.service config/systemd/*.socket
+    substituteInPlace $out/lib/systemd/system/*.service --replace-fail /usr/bin/vispyr $out/bin/vispyr
+    mkdir -p $out/share/vispyr
+    cp -r config/grafana config/prometheus config/pyroscope config/tempo config/vispyr.toml $out/share/vispyr
+  '';
+
+  meta = {
+    inherit (manifest) description;
+    homepage = manifest.repository;
+    license = lib.licenses.asl20;
+    mainProgram = "vispyr";
+    platforms = lib.platforms.linux;
+  };
+}

@@ -1,0 +1,134 @@
+# Prometheus, for metrics: config/prometheus says the same as files.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.vispyr;
+  prometheus = config.services.prometheus;
+  hardening = import ./hardening.nix { inherit lib; };
+  memory = import ./memory.nix { inherit lib cfg; };
+  yaml = pkgs.formats.yaml { };
+
+  # What other modules say in services.prometheus, without what they leave out.
+  said =
+    value:
+    if lib.isAttrs value && !lib.isDerivation value then
+      lib.mapAttrs (_: said) (lib.filterAttrs (name: v: name != "_module" && v != null) value)
+    else if lib.isList value then
+      map said value
+    else
+      value;
+
+  # nixpkgs' module has no options for storage and otlp, so the whole file is written here.
+  settings = {
+    global = said prometheus.globalConfig;
+    rule_files =
+      [ ../config/prometheus/rules.yml ]
+      ++ lib.optional (cfg.alerting.rules != [ ]) (
+        yaml.generate "rules.yml" { groups = cfg.alerting.rules; }
+      )
+      ++ lib.optional (prometheus.rules != [ ]) (
+        pkgs.writeText "prometheus.rules" (lib.concatStringsSep "\n" prometheus.rules)
+      )
+      ++ prometheus.ruleFiles;
+    storage = {
+      # After an outage several senders' points come in one after the other, not by time. Without a
+      # window one late point rolls back its whole request.
+      tsdb.out_of_order_time_window = "30m";
+      exemplars.max_exemplars = 100000;
+    };
+    otlp = {
+      # The names of the original gateway: traces_spanmetrics_duration_milliseconds_bucket.
+      translation_strategy = "UnderscoreEscapingWithSuffixes";
+      # As labels of every series, so that dashboards need no join with target_info.
+      promote_resource_attributes = [
+        "service.name"
+        "service.namespace"
+        "deployment.environment.name"
+      ];
+      keep_identifying_resource_attributes = true;
+    };
+    scrape_configs = said prometheus.scrapeConfigs ++ cfg.prometheus.scrapeConfigs;
+  }
+  // lib.optionalAttrs (prometheus.alertmanagers != [ ]) {
+    alerting.alertmanagers = prometheus.alertmanagers;
+  }
+  // lib.optionalAttrs (prometheus.remoteWrite != [ ]) { remote_write = said prometheus.remoteWrite; }
+  // lib.optionalAttrs (prometheus.remoteRead != [ ]) { remote_read = said prometheus.remoteRead; };
+in
+{
+  config = lib.mkIf (cfg.enable && cfg.prometheus.enable) {
+    services.prometheus = {
+      enable = true;
+      # 9090 is the collector's.
+      port = lib.mkDefault 9091;
+      listenAddress = lib.mkDefault "127.0.0.1";
+      retentionTime = lib.mkDefault cfg.retention.age;
+      globalConfig.scrape_interval = lib.mkDefault "15s";
+      extraFlags = [
+        "--web.enable-otlp-receiver"
+        "--web.enable-remote-write-receiver"
+        "--enable-feature=exemplar-storage,native-histograms,otlp-deltatocumulative"
+      ]
+      ++ lib.optional (cfg.retention.size != null) (
+        # Prometheus' GB is 2^30 bytes.
+        "--storage.tsdb.retention.size=${lib.replaceStrings [ "iB" ] [ "B" ] cfg.retention.size}"
+      );
+      scrapeConfigs = [
+        {
+          job_name = "vispyr";
+          static_configs = [ { targets = [ "127.0.0.1:12345" ]; } ];
+        }
+      ]
+      ++ lib.optional cfg.nodeExporter.enable {
+        job_name = "node";
+        static_configs = [
+          { targets = [ "127.0.0.1:${toString prometheus.exporters.node.port}" ]; }
+        ];
+      };
+      # Written as JSON, which is YAML.
+      configText = builtins.toJSON settings;
+
+      exporters.node = lib.mkIf cfg.nodeExporter.enable {
+        enable = true;
+        listenAddress = lib.mkDefault "127.0.0.1";
+      };
+    };
+
+    services.vispyr.settings.exporters.prometheus = {
+      type = lib.mkDefault "prometheus";
+      url = lib.mkDefault "http://127.0.0.1:${toString prometheus.port}";
+    };
+
+    systemd.services.prometheus = {
+      environment.GOMEMLIMIT = memory.goLimit "prometheus";
+      serviceConfig = lib.mkMerge [
+        (hardening.sandboxed { })
+        hardening.restarted
+        (memory.limits "prometheus")
+      ];
+    };
+    systemd.services.prometheus-node-exporter = lib.mkIf cfg.nodeExporter.enable {
+      serviceConfig = lib.mkMerge [
+        (hardening.sandboxed {
+          # It counts what all processes and the whole machine do.
+          PrivateUsers = false;
+          ProcSubset = "all";
+          ProtectProc = "default";
+          # Its collector of network interfaces asks by netlink.
+          RestrictAddressFamilies = [
+            "AF_INET"
+            "AF_INET6"
+            "AF_NETLINK"
+            "AF_UNIX"
+          ];
+        })
+        hardening.restarted
+        { MemoryMax = "128M"; }
+      ];
+    };
+  };
+}
