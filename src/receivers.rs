@@ -18,6 +18,7 @@
 //! Span and trace ids that are all zero or of the wrong length are taken and kept as they are
 //! (bytes in, bytes out): the OTLP specification lets a server drop such spans, but a sender's bug
 //! is easier to find when its spans can be seen. They are counted (`vispyr_spans_with_invalid_ids`).
+//! Only a request in which all spans are so, and which reads cleanly as one of another signal, is refused.
 //! A destination that refuses them is the business of its exporter.
 
 pub mod admission;

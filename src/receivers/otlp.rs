@@ -35,7 +35,19 @@ fn walk(signal: Signal, payload: &[u8], limit: usize, room: &mut Reservation) ->
     if signal == Signal::Traces {
         checked.invalid_ids = wire::spans_with_invalid_ids(payload);
     }
-    Ok(checked)
+    // A record of another signal can read as an item of this one: a log record that has a body alone is a
+    // span that has a name alone. That no item has what the specification requires is no reason alone.
+    let lacking = match signal {
+        Signal::Traces => Some("no span has a valid trace id and span id"),
+        Signal::Metrics => Some("no metric has a name"),
+        Signal::Logs | Signal::Profiles => None,
+    };
+    match lacking.filter(|_| summary.items > 0 && !wire::has_required(signal, payload)) {
+        Some(lacking) if wire::likely_otlp(signal, payload).is_some() => {
+            Err(refused(signal, payload, lacking.to_owned()))
+        }
+        _ => Ok(checked),
+    }
 }
 
 /// A refusal that also names the likely mistake: the body is a request of another signal.

@@ -3,17 +3,15 @@
 //! The OTLP specification lets a receiver drop such spans ("trace_id", "span_id" in trace.proto).
 //! We keep them as they are, and count them.
 
-use super::fields::Fields;
+use super::likely::{items, last};
 
 /// How many spans of a trace request that the walk has accepted have an invalid trace or span id.
 pub fn spans_with_invalid_ids(payload: &[u8]) -> u64 {
-    let resources = Fields(payload).filter(|(tag, _)| *tag == 1);
-    let scopes = resources.flat_map(|(_, resource)| Fields(resource.bytes()).filter(|(tag, _)| *tag == 2));
-    let spans = scopes.flat_map(|(_, scope)| Fields(scope.bytes()).filter(|(tag, _)| *tag == 2));
-    spans.filter(|(_, span)| !has_valid_ids(span.bytes())).count() as u64
+    items(payload).filter(|span| !has_valid_ids(span)).count() as u64
 }
 
-fn has_valid_ids(span: &[u8]) -> bool {
+/// Whether an encoded span has both ids as OTLP asks for them.
+pub(super) fn has_valid_ids(span: &[u8]) -> bool {
     // As every encoder writes it: both ids first, and no second of the kind after them.
     if let [0x0a, 16, trace @ ..] = span
         && let Some((trace, [0x12, 8, id @ ..])) = trace.split_first_chunk::<16>()
@@ -23,11 +21,8 @@ fn has_valid_ids(span: &[u8]) -> bool {
     {
         return true;
     }
-    // Of a field that occurs twice, the last one counts.
-    let last =
-        |wanted| Fields(span).filter(|(tag, _)| *tag == wanted).last().map_or(&[][..], |(_, value)| value.bytes());
     let valid = |id: &[u8], length| id.len() == length && id.iter().any(|&byte| byte != 0);
-    valid(last(1), 16) && valid(last(2), 8)
+    valid(last(span, 1), 16) && valid(last(span, 2), 8)
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Text that is broken is taken and repaired; bodies that hold nothing known are refused.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::json;
 use tonic::Code;
@@ -118,6 +121,41 @@ async fn a_body_that_holds_nothing_known_is_refused_with_the_likely_mistake() {
         assert!(rig.logged(signal).await.is_empty(), "{signal}");
     }
     rig.assert_ledger(9);
+}
+
+/// A log record with a body alone reads as a span with a name alone, and as a gauge without a name.
+#[tokio::test]
+async fn records_of_another_signal_that_read_as_items_are_refused() {
+    let rig = Rig::start().await;
+    let mut logs = payload::logs(2);
+    for record in &mut logs.resource_logs[0].scope_logs[0].log_records {
+        record.time_unix_nano = 0;
+        record.body = Some(AnyValue { value: Some(Value::StringValue("hi".to_owned())) });
+    }
+    for (path, says) in [("/v1/traces", "no span has a valid trace id"), ("/v1/metrics", "no metric has a name")] {
+        let answer = post(rig.http, path, &[PROTOBUF], logs.encode_to_vec()).await;
+        assert_eq!(answer.status.as_u16(), 400, "{path}");
+        let text = answer.text();
+        assert!(text.contains(says) && text.contains("logs, which go to /v1/logs"), "{path}: {text}");
+    }
+    // The same items of which one is valid, and invalid ones that are nothing else.
+    let mut traces = payload::traces(1);
+    let spans = &mut traces.resource_spans[0].scope_spans[0].spans;
+    spans.push(Span { name: "\n\u{2}hi".to_owned(), ..Span::default() });
+    assert_eq!(post(rig.http, "/v1/traces", &[PROTOBUF], traces.encode_to_vec()).await.status.as_u16(), 200);
+    let attribute = KeyValue { key: "a".to_owned(), value: Some(AnyValue::default()), ..KeyValue::default() };
+    for span in [
+        Span::default(),
+        Span { name: "hi".to_owned(), ..Span::default() },
+        Span { trace_id: b"abc".to_vec(), span_id: b"d".to_vec(), ..Span::default() },
+        Span { attributes: vec![attribute], ..Span::default() },
+    ] {
+        let traces = payload::spans(vec![span]).encode_to_vec();
+        assert_eq!(post(rig.http, "/v1/traces", &[PROTOBUF], traces).await.status.as_u16(), 200);
+    }
+    assert_eq!(rig.logged(Signal::Traces).await.len(), 5);
+    assert!(rig.logged(Signal::Metrics).await.is_empty());
+    rig.assert_ledger(7);
 }
 
 #[tokio::test]
