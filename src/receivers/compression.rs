@@ -15,9 +15,10 @@ const STEP: usize = 256 << 10;
 /// growing by doubling, with the copy that it takes, would need three times the size.
 const COUNTED: usize = 8 << 20;
 
-/// Largest window of a zstd frame that is accepted: 16 MiB. A frame of a few bytes can ask for
-/// gigabytes; RFC 8878 recommends to support 8 MiB.
-const ZSTD_WINDOW_LOG: u32 = 24;
+/// Largest window of a zstd frame that is accepted: 8 MiB, which RFC 9659 sets for bodies over HTTP. A
+/// frame of a few bytes can ask for gigabytes. Each destination that is slow to take a large payload holds
+/// a window, too.
+const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Snappy's longest copy is 64 bytes for 3.
 const SNAPPY_MAX_RATIO: usize = 22;
@@ -120,6 +121,8 @@ impl Output<'_> {
                     if size > self.limit {
                         return Err(Refusal::TooLarge { limit: self.limit });
                     }
+                    // It may hold a window of megabytes.
+                    drop(decoder);
                     // One byte more, for the decoder to say that there is nothing more.
                     self.replace(size + 1)?;
                     decoder = open()?;
