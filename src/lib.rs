@@ -7,6 +7,7 @@
 //! | [`wire`] | walking encoded payloads without decoding them |
 //! | [`receivers`] | the ports: OTLP, remote write, Pyroscope; admission |
 //! | [`net`] | TLS, authentication and connections of the ports; our own clients |
+//! | [`blocking`] | threads for work that blocks |
 //! | [`durable`] | replacing, syncing and locking files and folders |
 //! | [`wal`] | the write-ahead log, one a signal |
 //! | [`quarantine`] | what could not go where it was to go: dead letters |
@@ -20,6 +21,7 @@
 //! | [`cli`] | one file a subcommand |
 
 pub mod app;
+pub mod blocking;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]

@@ -56,7 +56,7 @@ use descriptor::Counter;
 pub use downgrade::remote_write_v2_to_v1;
 pub use error::{Reason, WireError};
 pub use ids::spans_with_invalid_ids;
-pub use likely::{likely_otlp, likely_remote_write};
+pub use likely::{has_required, likely_otlp, likely_remote_write};
 pub use pprof::check_pprof;
 pub use push::check_push_request;
 pub use remote_write::{RemoteWriteSummary, check_remote_write_v1, check_remote_write_v2};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor;
+use crate::blocking;
 use crate::signal::Signal;
 use crate::store::front::Heartbeat;
 use crate::wal::{Log, Logs};
@@ -50,7 +51,7 @@ impl Parts {
 
 /// A log whose folder is gone takes nothing before a new start.
 async fn in_place(log: Log) -> Result<(), String> {
-    tokio::task::spawn_blocking(move || log.in_place()).await.map_err(|error| error.to_string())?
+    blocking::LOG.run(move || log.in_place()).await.map_err(|error| error.to_string())?
 }
 
 /// Asks the parts until `shutdown`.

@@ -13,6 +13,7 @@ use super::admission::Reservation;
 use super::body::{self, Received};
 use super::compression;
 use super::refusal::Refusal;
+use crate::blocking;
 use crate::net::server::Peer;
 use crate::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
 use crate::telemetry::Telemetry;
@@ -219,7 +220,7 @@ pub(crate) async fn take(
             drop(turn);
             looked
         };
-        match tokio::task::spawn_blocking(work).await {
+        match blocking::RECEIVERS.run(work).await {
             Ok(looked) => looked,
             Err(error) => return tally.settle(Err(Refusal::Internal(error.to_string()))),
         }

@@ -15,6 +15,7 @@ use super::scan::ScanError;
 use super::segment::{self, Entries};
 use super::state::{Plan, Shared, choose};
 use super::{Position, Record, WalError, disk, files, quarantine};
+use crate::blocking;
 
 /// Reads one log for one destination. Reading does not move the cursor; [`Reader::commit`] does.
 #[derive(Debug)]
@@ -105,12 +106,12 @@ impl Reader {
                     return Ok(records);
                 }
                 Plan::Active { file, entries } => {
-                    blocking(move || shared.read_active(&file, &entries, position)).await?
+                    off_thread(move || shared.read_active(&file, &entries, position)).await?
                 }
                 Plan::Closed { first, limit, entries } => {
                     let open = open.filter(|open| open.first == first);
                     let entries = entries.or_else(|| open.as_ref().map(|open| open.entries.clone()));
-                    blocking(move || shared.read_closed(first, limit, open, entries, position, max_bytes)).await?
+                    off_thread(move || shared.read_closed(first, limit, open, entries, position, max_bytes)).await?
                 }
             };
             self.open = found.open;
@@ -150,14 +151,12 @@ impl Drop for Reader {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, WalError> + Send + 'static,
 ) -> Result<T, WalError> {
-    match tokio::task::spawn_blocking(work).await {
+    match blocking::LOG.run(work).await {
         Ok(result) => result,
-        Err(error) => {
-            Err(WalError::Io { context: "cannot read a segment", path: "wal".into(), source: io::Error::other(error) })
-        }
+        Err(source) => Err(WalError::Io { context: "cannot read a segment", path: "wal".into(), source }),
     }
 }
 

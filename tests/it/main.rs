@@ -6,6 +6,7 @@ mod access;
 mod access_clients;
 mod access_rotation;
 mod after_a_restart;
+mod blocking;
 mod cli;
 mod confinement;
 mod connections;
