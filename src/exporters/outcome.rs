@@ -113,9 +113,11 @@ impl Outcome {
             // 408 is ours to repeat (RFC 9110, section 15.5.9), 425 too.
             408 | 425 | 429 => Self::later(Later::Busy, reason, after),
             511 => Self::later(Later::Misconfigured, reason, after),
-            500..=599 if after.is_some() => Self::later(Later::Busy, reason, after),
+            // Some servers say it with every 5xx, also where the request is what they fail over. What
+            // gateways answer for a server that is not there is no such answer.
+            502..=504 if after.is_some() => Self::later(Later::Busy, reason, after),
             503 => Self::later(Later::Unavailable, reason, None),
-            500..=599 => Self::later(Later::ServerError, reason, None),
+            500..=599 => Self::later(Later::ServerError, reason, after),
             401 | 402 | 403 | 404 | 405 | 407 | 410 | 421 | 426 => Self::later(Later::Misconfigured, reason, after),
             400..=499 => Outcome::Refused { reason },
             // A redirection that would turn a POST into a GET; nor is any 1xx or odd 2xx an answer.
@@ -136,16 +138,13 @@ impl Outcome {
             Code::ResourceExhausted if after.is_none() && is_about_size(&message) => Outcome::Refused { reason },
             Code::ResourceExhausted if after.is_none() => Self::later(Later::Exhausted, reason, None),
             Code::OutOfRange | Code::ResourceExhausted => Self::later(Later::Busy, reason, after),
-            Code::Cancelled | Code::DeadlineExceeded | Code::Aborted if after.is_some() => {
-                Self::later(Later::Busy, reason, after)
-            }
-            Code::Unavailable | Code::DataLoss | Code::Internal | Code::Unknown | Code::Ok if after.is_some() => {
-                Self::later(Later::Busy, reason, after)
-            }
             Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted => {
-                Self::later(Later::Unavailable, reason, None)
+                let kind = if after.is_some() { Later::Busy } else { Later::Unavailable };
+                Self::later(kind, reason, after)
             }
-            Code::DataLoss | Code::Internal | Code::Unknown | Code::Ok => Self::later(Later::ServerError, reason, None),
+            Code::DataLoss | Code::Internal | Code::Unknown | Code::Ok => {
+                Self::later(Later::ServerError, reason, after)
+            }
             Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::NotFound => {
                 Self::later(Later::Misconfigured, reason, after)
             }

@@ -145,7 +145,7 @@ impl Concurrent {
                     },
                     Later::Exhausted => self.put_off(common, unit, *after, now),
                     Later::Unavailable => self.unavailable(common, unit, now),
-                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, now),
+                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, *after, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
                         self.fails(common, unit.sent, *after, now);
                         unit.not_before = None;
@@ -182,7 +182,7 @@ impl Concurrent {
     fn put_off(&mut self, common: &mut Common, mut unit: SendUnit, after: Option<Duration>, now: Instant) {
         unit.put_off += 1;
         if unit.put_off.is_multiple_of(PUT_OFF) {
-            return self.failed_over(common, unit, now);
+            return self.failed_over(common, unit, after, now);
         }
         self.fails(common, unit.sent, after, now);
         unit.not_before = None;
@@ -198,11 +198,11 @@ impl Concurrent {
             return self.put_off(common, unit, None, now);
         }
         unit.put_off += 1;
-        unit.not_before = Some(common.wait(unit.put_off, now));
+        unit.not_before = Some(common.wait(unit.put_off, None, now));
         self.hold(unit);
     }
 
-    fn failed_over(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+    fn failed_over(&mut self, common: &mut Common, mut unit: SendUnit, after: Option<Duration>, now: Instant) {
         if unit.strikes == 0 {
             unit.accepted_before = self.accepted;
         }
@@ -217,16 +217,16 @@ impl Concurrent {
                 Ok(halves) => {
                     self.put(halves);
                     if !alone {
-                        self.fails(common, None, None, now);
+                        self.fails(common, None, after, now);
                     }
                     return;
                 }
                 Err(whole) => unit = whole,
             }
         }
-        unit.not_before = Some(common.wait(unit.strikes, now));
+        unit.not_before = Some(common.wait(unit.strikes, after, now));
         if !alone {
-            self.fails(common, unit.sent, None, now);
+            self.fails(common, unit.sent, after, now);
         }
         self.hold(unit);
     }

@@ -302,9 +302,10 @@ impl Common {
         }
     }
 
-    /// Until when a unit has to wait over which the server has failed so often.
-    pub(super) fn wait(&mut self, failures: u32, now: Instant) -> Instant {
-        now + self.backoff.after(failures, None)
+    /// Until when a unit has to wait over which the server has failed so often; `after` is what the
+    /// server asked for.
+    pub(super) fn wait(&mut self, failures: u32, after: Option<Duration>, now: Instant) -> Instant {
+        now + self.backoff.after(failures, after)
     }
 
     /// A unit was accepted.

@@ -8,7 +8,7 @@
 //! item that is refused is passed over in the same way, at once.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::engine::{Common, PUT_OFF, Refused, STRIKES_OF_MANY, Step};
 use super::refusals::{Turn, Verdict};
@@ -126,7 +126,7 @@ impl Sequential {
                         Err(unit) => self.put_off(common, SendUnit { halved: true, ..unit }, now),
                     },
                     Later::Exhausted | Later::Unavailable => self.put_off(common, unit, now),
-                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, now),
+                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, *after, now),
                     Later::Unreachable | Later::Busy | Later::Misconfigured => {
                         self.again(unit);
                         common.fails(None, *after, now);
@@ -160,14 +160,15 @@ impl Sequential {
     fn put_off(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
         unit.put_off += 1;
         if unit.put_off.is_multiple_of(PUT_OFF) {
-            self.failed_over(common, SendUnit { strikes: unit.strikes.max(STRIKES_OF_MANY - 1), ..unit }, now);
+            let unit = SendUnit { strikes: unit.strikes.max(STRIKES_OF_MANY - 1), ..unit };
+            self.failed_over(common, unit, None, now);
         } else {
             self.again(unit);
             common.fails(None, None, now);
         }
     }
 
-    fn failed_over(&mut self, common: &mut Common, mut unit: SendUnit, now: Instant) {
+    fn failed_over(&mut self, common: &mut Common, mut unit: SendUnit, after: Option<Duration>, now: Instant) {
         unit.strikes += 1;
         // Half of something over which it failed, and it works: then no pause either.
         let works = common.failures == 0;
@@ -179,7 +180,7 @@ impl Sequential {
                         // After the pause from the first: an acceptance only tells something of
                         // those that failed right before it.
                         self.at = 0;
-                        common.fails(None, None, now);
+                        common.fails(None, after, now);
                     }
                     return;
                 }
@@ -190,7 +191,7 @@ impl Sequential {
             return self.pass_over(unit);
         }
         self.again(unit);
-        common.fails(None, None, now);
+        common.fails(None, after, now);
     }
 
     /// The next one is tried; if that is accepted, this one is set aside.

@@ -73,6 +73,8 @@ struct World {
     poison: BTreeSet<u64>,
     /// How it fails over them.
     fails: Later,
+    /// Seconds that it asks to wait when it does.
+    asks: Option<u64>,
     /// Of so many requests in a hundred it fails over one by chance.
     chance: u8,
     /// It refuses requests without anything in them.
@@ -98,16 +100,18 @@ fn world() -> impl Strategy<Value = World> {
     let numbers = || prop::collection::btree_set(0u64..120, 0..5);
     let records = prop::collection::vec(0u8..8, 1..20);
     let fails = prop_oneof![Just(Later::ServerError), Just(Later::Unanswered), Just(Later::Unavailable)];
-    let poison = (numbers(), fails);
+    let asks = prop_oneof![Just(None), (0u64..20).prop_map(Some)];
+    let poison = (numbers(), fails, asks);
     let empty = any::<bool>();
     (any::<bool>(), 1usize..5, records, numbers(), poison, 2usize..60, outages, any::<u64>(), empty).prop_map(
-        |(ordered, concurrency, records, bad, (poison, fails), too_many, outages, seed, refuses_nothing)| World {
+        |(ordered, concurrency, records, bad, (poison, fails, asks), too_many, outages, seed, refuses_nothing)| World {
             ordered,
             concurrency,
             records,
             bad,
             poison,
             fails,
+            asks,
             chance: 0,
             refuses_nothing,
             too_many,
@@ -142,7 +146,7 @@ impl World {
             return Outcome::Refused { reason: "bad".to_owned() };
         }
         if sent.iter().any(|item| self.poison.contains(item)) {
-            return later(self.fails, None);
+            return later(self.fails, self.asks.map(Duration::from_secs));
         }
         Outcome::ACCEPTED
     }
@@ -301,6 +305,7 @@ fn quiet(ordered: bool, records: Vec<u8>) -> World {
         bad: BTreeSet::new(),
         poison: BTreeSet::new(),
         fails: Later::ServerError,
+        asks: None,
         chance: 0,
         refuses_nothing: false,
         too_many: 1000,
@@ -329,8 +334,10 @@ fn a_long_outage_sets_nothing_aside() {
 fn an_item_that_is_never_answered_is_set_aside() {
     for fails in [Later::Unanswered, Later::Unavailable, Later::ServerError] {
         for ordered in [true, false] {
-            let poison = [0, 17, 18, 60].into();
-            deliver(&World { poison, fails, ..quiet(ordered, vec![7; 12]) }).unwrap();
+            for asks in [None, Some(5)] {
+                let poison = [0, 17, 18, 60].into();
+                deliver(&World { poison, fails, asks, ..quiet(ordered, vec![7; 12]) }).unwrap();
+            }
         }
     }
 }

@@ -50,8 +50,19 @@ fn every_http_status_has_its_outcome() {
         }
     }
     let asked = headers(&[("retry-after", "7")]);
-    let outcome = Outcome::of_http(StatusCode::SERVICE_UNAVAILABLE, &asked, b"");
-    assert!(matches!(outcome, Outcome::Later { after: Some(after), kind: Later::Busy, .. } if after.as_secs() == 7));
+    for (status, want) in [
+        (429, Later::Busy),
+        (502, Later::Busy),
+        (503, Later::Busy),
+        (504, Later::Busy),
+        // Some say so with every 5xx, also where the request is what they fail over.
+        (500, Later::ServerError),
+        (599, Later::ServerError),
+    ] {
+        let outcome = Outcome::of_http(StatusCode::from_u16(status).unwrap(), &asked, b"");
+        let Outcome::Later { after, kind, .. } = outcome else { panic!("{status}: {outcome:?}") };
+        assert_eq!((after, kind), (Some(Duration::from_secs(7)), want), "{status}");
+    }
 }
 
 #[test]
