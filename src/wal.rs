@@ -84,7 +84,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::queue::Pending;
-use self::record::Header;
+use self::record::{HEADER, Header, MAX_BODY};
 use self::state::Shared;
 use crate::signal::{Batch, Signal};
 
@@ -175,12 +175,22 @@ pub enum WalError {
     UnknownDestination(String),
 }
 
-/// Why a batch was not taken. All of them are worth a retry by the sender.
+/// Why a batch was not taken. All of them but [`AppendError::TooLarge`] are worth a retry by the sender.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The budget is used up and `when_full` is `reject`.
     #[error("the {0} log is full")]
     Full(Signal),
+    /// It alone is more than the log may take on disk, or than a record can be.
+    #[error("a record of {size} bytes never fits into the {signal} log, which takes up to {limit}")]
+    TooLarge {
+        /// Which log.
+        signal: Signal,
+        /// Bytes of the record.
+        size: u64,
+        /// Bytes of the largest record.
+        limit: u64,
+    },
     /// Writing or syncing failed (a full disk, mostly).
     #[error("cannot write to the {signal} log: {source}")]
     Io {
@@ -257,9 +267,10 @@ impl Log {
     pub async fn append(&self, batch: Batch) -> Result<Position, AppendError> {
         let shared = &self.handle.shared;
         let signal = shared.signal;
-        let Some(header) = Header::new(&batch) else {
-            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "a body longer than 1 GiB");
-            return Err(AppendError::Io { signal, source });
+        let limit = shared.max_size.min((HEADER + MAX_BODY) as u64);
+        let header = match Header::new(&batch) {
+            Some(header) if u64::from(header.record_length()) <= limit => header,
+            _ => return Err(AppendError::TooLarge { signal, size: (HEADER + batch.payload.len()) as u64, limit }),
         };
         let (reply, answer) = oneshot::channel();
         if !shared.queue.push(Pending { header, batch, reply }) {

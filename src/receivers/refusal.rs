@@ -50,7 +50,10 @@ pub(crate) enum Refusal {
     Busy(&'static str),
     /// The log did not take it.
     #[error("{0}, try again")]
-    Log(#[from] AppendError),
+    Log(AppendError),
+    /// The log will never take it.
+    #[error("{0}")]
+    LargerThanLog(AppendError),
     /// The body did not arrive in time.
     #[error("the body did not arrive in time")]
     Slow,
@@ -68,6 +71,15 @@ pub(crate) enum Refusal {
     Internal(String),
 }
 
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::TooLarge { .. } => Refusal::LargerThanLog(error),
+            _ => Refusal::Log(error),
+        }
+    }
+}
+
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
         Refusal::Malformed(error.to_string())
@@ -81,7 +93,7 @@ impl Refusal {
             Refusal::Unauthenticated(_) => "unauthenticated",
             Refusal::Malformed(_) => "malformed",
             Refusal::BadParameter(_) => "bad_parameter",
-            Refusal::TooLarge { .. } => "too_large",
+            Refusal::TooLarge { .. } | Refusal::LargerThanLog(_) => "too_large",
             Refusal::UnknownEncoding(_) => "unknown_encoding",
             Refusal::UnknownMediaType(_) => "unknown_media_type",
             Refusal::WrongPort(_) => "wrong_port",
@@ -101,7 +113,9 @@ impl Refusal {
         match self {
             Refusal::Unauthenticated(_) => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Refusal::Malformed(_) | Refusal::BadParameter(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
-            Refusal::TooLarge { .. } => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
+            Refusal::TooLarge { .. } | Refusal::LargerThanLog(_) => {
+                (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE)
+            }
             Refusal::UnknownEncoding(_) | Refusal::WrongPort(_) => {
                 (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE)
             }
@@ -168,7 +182,8 @@ mod tests {
             assert_eq!(refusal.http(), StatusCode::SERVICE_UNAVAILABLE, "{refusal}");
             assert!(refusal.retry_after().is_some_and(|delay| delay <= Duration::from_secs(3)), "{refusal}");
         }
-        for refusal in [Refusal::Malformed(String::new()), Refusal::TooLarge { limit: 1 }] {
+        let never = AppendError::TooLarge { signal: Signal::Traces, size: 2, limit: 1 };
+        for refusal in [Refusal::Malformed(String::new()), Refusal::TooLarge { limit: 1 }, never.into()] {
             assert!(refusal.http().is_client_error());
             assert_eq!(refusal.retry_after(), None);
         }

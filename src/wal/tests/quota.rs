@@ -57,7 +57,8 @@ fn reject_refuses_until_there_is_room() {
         append(&log, [batch(5000, taken)]).await;
         log.reader("a").unwrap().commit(Position(u64::MAX));
         append(&log, (0..40).map(|seed| batch(5000, seed))).await;
-        assert!(matches!(log.append(batch(300_000, 1)).await, Err(AppendError::Full(_))), "larger than the budget");
+        let never = log.append(batch(300_000, 1)).await;
+        assert!(matches!(never, Err(AppendError::TooLarge { size: 300_064, limit: 262_144, .. })), "{never:?}");
         append(&log, [batch(1000, 1)]).await;
         assert_eq!(log.stats().cursors[0].dropped_items, 0);
     });
