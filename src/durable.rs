@@ -51,6 +51,16 @@ pub fn replace_with<T>(path: &Path, write: impl FnOnce(&mut File) -> io::Result<
     replaced
 }
 
+/// The name of the file that a temporary file of [`replace`] is for; nothing for other files.
+pub fn of_temporary(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(TEMPORARY)?;
+    match stem.rsplit_once('.') {
+        Some((file, process)) if process.parse::<u32>().is_ok() => Some(file),
+        // As it was before there was a process in it.
+        _ => Some(stem),
+    }
+}
+
 /// Renames a file or folder; the new name lasts when this returns.
 ///
 /// # Errors

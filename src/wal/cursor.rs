@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::segment::Entries;
 use super::{disk, files};
 
-const NAME: &str = "cursors";
+/// Its name.
+pub(super) const NAME: &str = "cursors";
 
 /// Which cursor, for as long as the log is open: never used again for another destination, so a
 /// reader of one that was removed moves nothing.

@@ -11,7 +11,8 @@ use super::disk::FileId;
 use super::segment;
 use super::state::Shared;
 
-const PROBE: &str = "probe.tmp";
+/// The file that is written to try the disk.
+pub(super) const PROBE: &str = "probe.tmp";
 
 impl Shared {
     /// The folder is still the one that was opened.

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::record::{HEADER, Header};
 use super::{WalError, disk, files, segment};
 
-const NAME: &str = "id";
+/// Its name.
+pub(super) const NAME: &str = "id";
 const PREFIX: &str = "vispyr log 1 ";
 /// What any version of it begins with.
 const ANY_VERSION: &str = "vispyr log ";

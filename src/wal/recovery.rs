@@ -13,7 +13,8 @@ use super::record::Entry;
 use super::scan::{Damage, ScanError, scan};
 use super::segment::{self, Totals};
 use super::state::{Active, Closed, Shared, State};
-use super::{Config, Start, WalError, disk, files, gaps, identity, quarantine, writer};
+use super::{Config, Start, WalError, cursor, disk, files, gaps, health, identity, quarantine, writer};
+use crate::durable;
 use crate::signal::Signal;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -154,21 +155,22 @@ pub(super) fn open(
     Ok(shared)
 }
 
-/// Removes half-written files and indexes without a segment.
+/// Removes what a crash has left of ours: half-written files and indexes without a segment. What
+/// somebody else has put there stays.
 fn remove_leftovers(dir: &Path, firsts: &[u64]) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
-        let leftover = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("tmp") => true,
-            Some("idx") => stem.is_none_or(|first| firsts.binary_search(&first).is_err()),
-            _ => false,
-        };
-        if leftover {
-            fs::remove_file(path)?;
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| is_leftover(name, firsts)) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+fn is_leftover(name: &str, firsts: &[u64]) -> bool {
+    let half_written = durable::of_temporary(name).is_some_and(|file| [identity::NAME, cursor::NAME].contains(&file));
+    let orphan = segment::of_index(name).is_some_and(|first| firsts.binary_search(&first).is_err());
+    half_written || orphan || name == health::PROBE
 }
 
 /// What reading the segments has shown.

@@ -59,15 +59,21 @@ pub(super) fn index_path(dir: &Path, first: u64) -> PathBuf {
     dir.join(format!("{first:020}.idx"))
 }
 
+/// The first position of the segment whose index has this name; nothing for other files.
+pub(super) fn of_index(name: &str) -> Option<u64> {
+    first_of(name, ".idx")
+}
+
+fn first_of(name: &str, suffix: &str) -> Option<u64> {
+    let stem = name.strip_suffix(suffix)?;
+    (stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit())).then(|| stem.parse().ok())?
+}
+
 /// The first positions of the segments in `dir`, rising.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        let first = name.to_str().and_then(|name| name.strip_suffix(".log")).filter(|stem| stem.len() == 20);
-        if let Some(first) = first.and_then(|stem| stem.parse().ok()) {
-            found.push(first);
-        }
+        found.extend(entry?.file_name().to_str().and_then(|name| first_of(name, ".log")));
     }
     found.sort_unstable();
     Ok(found)

@@ -72,3 +72,24 @@ fn the_file_being_written_is_written_anew() {
         assert_eq!(segments(dir.path()), [3]);
     });
 }
+
+#[test]
+fn only_our_own_leftovers_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), &small(), &["a"]));
+    let folder = dir.path().join("log");
+    let ours = ["cursors.123.tmp", "id.4.tmp", "probe.tmp", "00000000000000000042.idx"];
+    let theirs = ["notes.idx", "42.idx", "00000000000000000000.log.tmp", "cursors.old.tmp", "copy.tmp"];
+    for name in ours.iter().chain(&theirs) {
+        std::fs::write(folder.join(name), "x").unwrap();
+    }
+    std::fs::create_dir(folder.join("folder.tmp")).unwrap();
+    drop(open(dir.path(), &small(), &["a"]));
+    for name in ours {
+        assert!(!folder.join(name).exists(), "{name}");
+    }
+    for name in theirs {
+        assert!(folder.join(name).exists(), "{name}");
+    }
+    assert!(folder.join("folder.tmp").exists());
+}
