@@ -3,6 +3,8 @@
 //! The lock is on the folder itself: a lock on a file in it ends when somebody removes the file,
 //! and then a second process gets in. The file `LOCK` says who has the folder, and is locked too,
 //! for the versions of this program that know only that.
+//!
+//! Where several processes change the files of one folder, each waits for its [`turn`].
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -52,6 +54,24 @@ pub fn lock(dir: &Path) -> Result<DirLock, LockError> {
         tracing::warn!(%error, path = %path.display(), "cannot note the process that has the folder");
     }
     Ok(DirLock { _dir: folder, _file: file })
+}
+
+/// A turn at changing files of a folder; given up when dropped, and by the system when the process
+/// ends.
+#[derive(Debug)]
+pub struct DirTurn {
+    _dir: File,
+}
+
+/// Waits until no other process has its turn at a folder. Not for a folder that is [`lock`]ed: this
+/// would wait for as long as its owner runs.
+///
+/// # Errors
+/// The system's.
+pub fn turn(dir: &Path) -> io::Result<DirTurn> {
+    let dir = File::open(dir)?;
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&dir, FlockOperation::LockExclusive))?;
+    Ok(DirTurn { _dir: dir })
 }
 
 /// Locks `target`; `file` says who has it otherwise.
