@@ -7,14 +7,17 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::Request;
 use http::header::{HOST, ORIGIN};
 
 /// Whether no page of somebody else is behind a request. Programs that are no browsers send no
 /// `Origin`.
-pub fn is_ours(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+pub fn is_ours<B>(request: &Request<B>) -> bool {
+    let Some(origin) = request.headers().get(ORIGIN) else { return true };
+    let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    // HTTP/2 has `:authority` in its place (RFC 9113, section 8.3.1).
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let host = authority.or_else(header).unwrap_or_default();
     let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
     authority == Some(host) && is_address(host)
 }
@@ -37,12 +40,20 @@ mod tests {
     #[test]
     fn only_our_own_pages_and_programs() {
         let ask = |host: &str, origin: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, host.parse().unwrap());
-            if let Some(origin) = origin {
-                headers.insert(ORIGIN, origin.parse().unwrap());
+            let request = |uri: &str| {
+                let mut request = Request::builder().uri(uri).body(()).unwrap();
+                if let Some(origin) = origin {
+                    request.headers_mut().insert(ORIGIN, origin.parse().unwrap());
+                }
+                request
+            };
+            let mut http1 = request("/");
+            http1.headers_mut().insert(HOST, host.parse().unwrap());
+            let ours = is_ours(&http1);
+            if !host.is_empty() {
+                assert_eq!(is_ours(&request(&format!("http://{host}/"))), ours, "over HTTP/2: {host} {origin:?}");
             }
-            is_ours(&headers)
+            ours
         };
         for (host, origin) in [
             ("127.0.0.1:12345", None),

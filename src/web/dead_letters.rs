@@ -69,7 +69,7 @@ pub trait DeadLetterApi: Send + Sync + 'static {
 pub async fn answer<B>(letters: Option<Arc<dyn DeadLetterApi>>, request: &Request<B>) -> Response<Full<Bytes>> {
     let (method, uri) = (request.method(), request.uri());
     let reads = method == Method::GET || method == Method::HEAD;
-    if !reads && !origin::is_ours(request.headers()) {
+    if !reads && !origin::is_ours(request) {
         return problem(StatusCode::FORBIDDEN, "requests from other web pages are not taken");
     }
     let Some(letters) = letters else {

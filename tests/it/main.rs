@@ -39,3 +39,4 @@ mod store_damage;
 mod store_items;
 mod store_rebuild;
 mod wal_crash;
+mod web_http2;

@@ -62,7 +62,7 @@ async fn answer(request: Request<Incoming>, authenticator: Authenticator, state:
         drain(request);
         return response;
     }
-    if !origin::is_ours(request.headers()) {
+    if !origin::is_ours(&request) {
         return json(StatusCode::FORBIDDEN, &json!({"error": "requests from other web pages are not taken"}));
     }
     match (request.method(), request.uri().path()) {
