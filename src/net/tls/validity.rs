@@ -84,6 +84,9 @@ fn seconds(tag: u8, text: &[u8]) -> Option<i64> {
     };
     let part = |at: usize| rest.get(at..at + 2)?.parse::<i64>().ok();
     let (month, day) = (part(0)?, part(2)?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
     // Days since the epoch, the year beginning in March (Howard Hinnant, "days_from_civil").
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let era = y.div_euclid(400);
@@ -103,7 +106,9 @@ mod tests {
         assert_eq!(seconds(0x17, b"261123014500Z"), Some(1_795_398_300));
         assert_eq!(seconds(0x18, b"20500101000000Z"), Some(2_524_608_000));
         assert_eq!(seconds(0x18, b"20000229120000Z"), Some(951_825_600));
-        for bad in [&b""[..], b"Z", b"2611230145Z", b"26112301450xZ", b"261123014500+0100"] {
+        for bad in
+            [&b""[..], b"Z", b"2611230145Z", b"26112301450xZ", b"261123014500+0100", b"261323014500Z", b"261100014500Z"]
+        {
             assert_eq!(seconds(0x17, bad), None, "{bad:?}");
         }
     }
