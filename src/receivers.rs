@@ -11,6 +11,7 @@
 //! | `body` | a request's body in one piece, with as few copies as possible |
 //! | `compression` | inflating within a limit |
 //! | `ingest` | check, append, keep the ledger |
+//! | `method` | methods other than POST |
 //! | `path` | paths with slashes too many |
 //! | `refusal` | why a request was not taken, as gRPC and as HTTP status |
 //! | `reply` | response bodies |
@@ -27,6 +28,7 @@ mod body;
 mod compression;
 mod cors;
 mod ingest;
+mod method;
 mod otlp;
 pub mod otlp_grpc;
 pub mod otlp_http;

@@ -18,7 +18,7 @@ use super::authenticate::authenticate;
 use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, body, otlp};
+use super::{Pipeline, body, method, otlp};
 use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 
@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, pipeline: Pipeline, shutdown: Cancella
     let handler = move |request: Request<Incoming>| {
         let pipeline = pipeline.clone();
         async move {
-            if is_grpc(request.headers()) || request.version() == http::Version::HTTP_2 {
+            if is_grpc(request.headers()) {
                 return handle(request, &pipeline, NAME).await;
             }
             let why = "this port takes OTLP over gRPC; OTLP over HTTP has a port of its own, by default 4318";
@@ -98,11 +98,13 @@ pub(super) async fn handle(request: Request<Incoming>, pipeline: &Pipeline, rece
     if !media_type.eq_ignore_ascii_case("application/grpc")
         && !media_type.eq_ignore_ascii_case("application/grpc+proto")
     {
-        let message = format!("content type {media_type:?} is not application/grpc or application/grpc+proto");
-        return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+        let why = format!("content type {media_type:?} is not application/grpc or application/grpc+proto");
+        pipeline.telemetry.refused_other(receiver, "unknown_media_type", &why, ingest::peer(&request));
+        net::drain_body(request.into_body());
+        return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
     if request.method() != Method::POST {
-        return reply::method_not_allowed("POST");
+        return method::refused(request, pipeline, receiver);
     }
     let signal = signal_of(request.uri().path());
     // Probes of orchestrators and balancers have no credentials to show.

@@ -18,7 +18,7 @@ use super::cors::{Cors, Preflight};
 use super::ingest::{self, Deadline, Ingest, Tally};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, otlp, otlp_grpc, path};
+use super::{Pipeline, method, otlp, otlp_grpc, path};
 use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 
@@ -164,10 +164,7 @@ pub(super) async fn handle(
         return encoding.map_or_else(|_| refusal.text(), |encoding| refused(&refusal, encoding));
     }
     if request.method() != Method::POST {
-        let why = format!("{} where POST is due", request.method());
-        pipeline.telemetry.refused_other(receiver, "method", &why, ingest::peer(&request));
-        net::drain_body(request.into_body());
-        return reply::method_not_allowed("POST");
+        return method::refused(request, pipeline, receiver);
     }
     let mut tally = Tally::new(&pipeline.telemetry, receiver, signal).of(&request);
     let encoding = match encoding {

@@ -20,7 +20,7 @@ use super::authenticate::authenticate;
 use super::otlp_http;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, otlp_grpc, path};
+use super::{Pipeline, method, otlp_grpc, path};
 use crate::net::{self, server};
 use crate::signal::Signal;
 
@@ -88,8 +88,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
         return reply::text(StatusCode::NOT_FOUND, message);
     }
     if request.method() != Method::POST {
-        net::drain_body(request.into_body());
-        return reply::method_not_allowed("POST");
+        return method::refused(request, pipeline, NAME);
     }
     let pushed = path == push::PATH;
     if pushed { push::handle(request, pipeline).await } else { ingest::handle(request, pipeline).await }

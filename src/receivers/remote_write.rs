@@ -17,7 +17,7 @@ use super::ingest::{self, Check, Checked, Deadline, Ingest, Tally};
 use super::otlp_http::media_type;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Pipeline, path};
+use super::{Pipeline, method, path};
 use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 use crate::wire;
@@ -92,8 +92,7 @@ async fn handle(request: Request<Incoming>, pipeline: &Pipeline) -> Response<Rep
         return reply::text(StatusCode::NOT_FOUND, message);
     }
     if request.method() != Method::POST {
-        net::drain_body(request.into_body());
-        return reply::method_not_allowed("POST");
+        return method::refused(request, pipeline, NAME);
     }
     let tally = Tally::new(&pipeline.telemetry, NAME, Signal::Metrics).of(&request);
     let version = Version::of(request.headers());

@@ -25,6 +25,7 @@ mod receivers;
 mod receivers_bad_input;
 mod receivers_text;
 mod refusals;
+mod refused_methods;
 mod reload;
 mod rules;
 mod sealing;
