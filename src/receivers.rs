@@ -11,6 +11,7 @@
 //! | `body` | a request's body in one piece, with as few copies as possible |
 //! | `compression` | inflating within a limit |
 //! | `ingest` | check, append, keep the ledger |
+//! | `json` | translating JSON to protobuf |
 //! | `method` | methods other than POST |
 //! | `path` | paths with slashes too many |
 //! | `refusal` | why a request was not taken, as gRPC and as HTTP status |
@@ -28,6 +29,7 @@ mod body;
 mod compression;
 mod cors;
 mod ingest;
+mod json;
 mod method;
 mod otlp;
 pub mod otlp_grpc;

@@ -20,7 +20,7 @@
 //! | `downgrade` | remote write 2.0 as 1.0 |
 //! | `ids` | spans with ids that are kept, but counted |
 //! | [`ingest`] | the query and the body of Pyroscope's `/ingest` |
-//! | [`json`] | OTLP/JSON to protobuf |
+//! | [`json`] | OTLP/JSON and Pyroscope's push in JSON to protobuf |
 //! | [`prompb`], [`pprof_proto`], [`pushpb`] | the prost messages that no crate has |
 
 mod descriptor;
@@ -58,7 +58,7 @@ pub use error::{Reason, WireError};
 pub use ids::spans_with_invalid_ids;
 pub use likely::{has_required, likely_otlp, likely_remote_write};
 pub use pprof::check_pprof;
-pub use push::check_push_request;
+pub use push::{check_push_request, pushed_profiles};
 pub use remote_write::{RemoteWriteSummary, check_remote_write_v1, check_remote_write_v2};
 pub use repair::{repair_otlp, repair_pprof, repair_push_request, repair_remote_write_v1, repair_remote_write_v2};
 pub use select::select;

@@ -17,6 +17,7 @@ use crate::blocking;
 use crate::net::server::Peer;
 use crate::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
 use crate::telemetry::Telemetry;
+use crate::wire::Summary;
 
 /// Bodies whose decompressed size is likely above this are checked off the async threads.
 const INLINE: usize = 1 << 20;
@@ -151,6 +152,17 @@ pub(crate) struct Checked {
     pub(crate) replaced: u64,
     /// Samples, histograms and exemplars, for the reply to a remote write.
     pub(crate) written: [u64; 3],
+}
+
+impl From<Summary> for Checked {
+    fn from(summary: Summary) -> Self {
+        Checked {
+            items: summary.items,
+            empty: summary.items == 0,
+            replaced: summary.damaged_strings,
+            ..Checked::default()
+        }
+    }
 }
 
 impl Checked {

@@ -1,9 +1,8 @@
 //! What both OTLP receivers check.
 
-use bytes::Bytes;
-
 use super::admission::Reservation;
 use super::ingest::{Check, Checked};
+use super::json;
 use super::refusal::Refusal;
 use crate::signal::Signal;
 use crate::wire;
@@ -19,12 +18,7 @@ fn walk(signal: Signal, payload: &[u8], limit: usize, room: &mut Reservation) ->
         let nothing = format!("the body holds no {} and fields that are not known", items(signal));
         return Err(refused(signal, payload, nothing));
     }
-    let mut checked = Checked {
-        items: summary.items,
-        empty: summary.items == 0,
-        replaced: summary.damaged_strings,
-        ..Checked::default()
-    };
+    let mut checked = Checked::from(summary);
     if summary.damaged_strings > 0 {
         // Bytes of another signal's numbers where this one has text.
         if wire::likely_otlp(signal, payload).is_some() {
@@ -79,27 +73,9 @@ fn items(signal: Signal) -> &'static str {
 /// Translates JSON to protobuf, which is what is kept.
 pub(super) fn translate(signal: Signal, limit: usize) -> Check {
     Box::new(move |decoded, room| {
-        let most = most_translated(decoded);
-        if most > limit.saturating_mul(2) {
-            return Err(Refusal::TooLarge { limit });
-        }
-        if !room.grow(most) {
-            return Err(Refusal::Busy("memory"));
-        }
-        let translated =
-            wire::json::translate(signal, decoded).map_err(|error| Refusal::Malformed(error.to_string()))?;
-        let payload = translated.payload;
-        if payload.len() > limit {
-            return Err(Refusal::TooLarge { limit });
-        }
-        room.shrink(most.saturating_sub(payload.len()));
-        let mut checked = walk(signal, &payload, limit, room)?;
-        if let (0, Some(unknown)) = (checked.items, translated.unknown) {
-            return Err(Refusal::Malformed(nothing_known(signal, &unknown)));
-        }
-        checked.replaced += translated.replaced;
-        checked.translated = Some(Bytes::from(payload));
-        Ok(checked)
+        let translate = |body: &[u8]| wire::json::translate(signal, body);
+        let walk = |payload: &[u8], room: &mut Reservation| walk(signal, payload, limit, room);
+        json::translated(decoded, limit, room, translate, walk, |unknown| nothing_known(signal, unknown))
     })
 }
 
@@ -116,10 +92,4 @@ fn nothing_known(signal: Signal, unknown: &str) -> String {
         }
     }
     message
-}
-
-/// No translation is longer than this. Protobuf is shorter than JSON, but for numbers in lists:
-/// `0,` can become a double of eight bytes.
-fn most_translated(json: &[u8]) -> usize {
-    json.len() + 8 * memchr::memchr_iter(b',', json).count()
 }

@@ -1,4 +1,4 @@
-//! OTLP/JSON to protobuf, so that everything after it has one encoding.
+//! OTLP/JSON and Pyroscope's push in JSON to protobuf, so that everything after it has one encoding.
 //!
 //! Driven by the same tables as the walk, and streaming: what the parser reads is written as
 //! protobuf at once, no tree of values is built. `opentelemetry-proto`'s own JSON refuses or
@@ -31,7 +31,8 @@ mod scalar;
 use std::fmt;
 
 use crate::signal::Signal;
-use crate::wire::otlp;
+use crate::wire::descriptor::Message;
+use crate::wire::{otlp, push};
 use message::{Root, Translation};
 use serde::de::DeserializeSeed;
 
@@ -76,20 +77,32 @@ pub struct Translated {
 /// # Errors
 /// When `body` is not JSON, or a field of it does not hold what it should.
 pub fn translate(signal: Signal, body: &[u8]) -> Result<Translated, JsonError> {
-    translate_text(signal, body).or_else(|error| {
+    translate_message(otlp::request(signal), body)
+}
+
+/// Translates the JSON of a `push.v1.PushRequest` into protobuf.
+///
+/// # Errors
+/// As [`translate`].
+pub fn translate_push_request(body: &[u8]) -> Result<Translated, JsonError> {
+    translate_message(&push::REQUEST, body)
+}
+
+fn translate_message(message: &'static Message, body: &[u8]) -> Result<Translated, JsonError> {
+    translate_text(message, body).or_else(|error| {
         // Broken text is rare: only a body that was refused is searched for it.
         let (repaired, replaced) = repair::repair(body).ok_or(error)?;
-        translate_text(signal, &repaired).map(|translated| Translated { replaced, ..translated })
+        translate_text(message, &repaired).map(|translated| Translated { replaced, ..translated })
     })
 }
 
-fn translate_text(signal: Signal, body: &[u8]) -> Result<Translated, JsonError> {
+fn translate_text(message: &'static Message, body: &[u8]) -> Result<Translated, JsonError> {
     let mut translation = Translation::new(body.len());
     let mut json = serde_json::Deserializer::from_slice(body);
     // The translation has its own limit, which counts as protobuf does. What it does not know it
     // skips, and serde_json skips without recursion.
     json.disable_recursion_limit();
-    let result = Root { message: otlp::request(signal), to: &mut translation }.deserialize(&mut json);
+    let result = Root { message, to: &mut translation }.deserialize(&mut json);
     match result.and_then(|()| json.end()) {
         Ok(()) => {
             let (payload, unknown) = translation.into_output();

@@ -30,28 +30,33 @@ message!(SAMPLE, pushpb::RawSample, Items, [one(1, "raw_profile", Kind::Bytes), 
 /// series has no labels or a sample no profile.
 pub fn check_push_request(payload: &[u8]) -> Result<Summary, WireError> {
     let counts = walk(&REQUEST, payload)?;
-    for (index, (_, series)) in Fields(payload).filter(|(tag, _)| *tag == 1).enumerate() {
-        let series = series.bytes();
+    for (index, series) in series(payload).enumerate() {
         let missing = |path: String, what| Err(error(payload, series, path, Reason::Missing(what)));
-        let (mut labelled, mut samples) = (false, 0);
-        for (tag, value) in Fields(series) {
-            match tag {
-                1 => labelled = true,
-                2 => {
-                    let profile = Fields(value.bytes()).filter(|(tag, _)| *tag == 1).last();
-                    if profile.is_none_or(|(_, profile)| profile.bytes().is_empty()) {
-                        return missing(format!("series[{index}].samples[{samples}]"), "raw_profile");
-                    }
-                    samples += 1;
-                }
-                _ => {}
-            }
+        if let Some(sample) = profiles(series).position(<[u8]>::is_empty) {
+            return missing(format!("series[{index}].samples[{sample}]"), "raw_profile");
         }
-        if !labelled {
+        if !Fields(series).any(|(tag, _)| tag == 1) {
             return missing(format!("series[{index}]"), "label");
         }
     }
     Ok(Summary::new(&counts))
+}
+
+/// The profiles of a request that [`check_push_request`] has accepted, each with the numbers of its
+/// series and of its sample there.
+pub fn pushed_profiles(payload: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
+    let numbered = |(s, series)| profiles(series).enumerate().map(move |(p, profile)| (s, p, profile));
+    series(payload).enumerate().flat_map(numbered)
+}
+
+fn series(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Fields(payload).filter(|(tag, _)| *tag == 1).map(|(_, series)| series.bytes())
+}
+
+/// The profile of each sample; an empty one where there is none.
+fn profiles(series: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let profile = |sample| Fields(sample).filter(|(tag, _)| *tag == 1).last().map_or(&[][..], |(_, raw)| raw.bytes());
+    Fields(series).filter(|(tag, _)| *tag == 2).map(move |(_, sample)| profile(sample.bytes()))
 }
 
 #[cfg(test)]
@@ -72,6 +77,9 @@ mod tests {
     fn profiles_are_counted() {
         assert_eq!(check_push_request(&request(2, &[b"a", b"b"])).map(|summary| summary.items), Ok(4));
         assert_eq!(check_push_request(&[]).map(|summary| summary.items), Ok(0));
+        let payload = request(1, &[b"a", b"b"]);
+        let profiles: Vec<_> = pushed_profiles(&payload).collect();
+        assert_eq!(profiles, [(0, 0, &b"a"[..]), (0, 1, b"b"), (1, 0, b"a"), (1, 1, b"b")]);
     }
 
     #[test]
@@ -84,5 +92,23 @@ mod tests {
         cut.pop();
         let error = check_push_request(&cut).expect_err("refused");
         assert!(error.to_string().starts_with("series[1]: length of "), "{error}");
+    }
+
+    #[test]
+    fn json_is_read_as_protobuf_maps_it() {
+        let json = br#"{"series":[{"labels":[{"name":"service_name","value":"shop"}],"future":{},
+            "samples":[{"rawProfile":"_-8","ID":"7"},{"raw_profile":"/+8="},{}]},{"samples":null}]}"#;
+        let translated = crate::wire::json::translate_push_request(json).expect("good");
+        assert_eq!(translated.unknown.as_deref(), Some("series[0].future"));
+        let got = PushRequest::decode(&translated.payload[..]).expect("good");
+        let samples = &got.series[0].samples;
+        let raw: Vec<&[u8]> = samples.iter().map(|sample| sample.raw_profile.as_ref()).collect();
+        assert_eq!(raw, [&[0xff, 0xef][..], &[0xff, 0xef], &[]]);
+        assert_eq!((samples[0].id.as_str(), got.series[0].labels[0].value.as_str()), ("7", "shop"));
+        assert_eq!(got.series.len(), 2);
+        assert!(
+            crate::wire::json::translate_push_request(br#"{"series":[{"samples":[{"rawProfile":"?"}]}]}"#).is_err()
+        );
+        assert!(crate::wire::json::translate_push_request(b"[").is_err());
     }
 }

@@ -21,6 +21,7 @@ mod lifecycle;
 mod log_folder;
 mod many_keys;
 mod memory;
+mod push_json;
 mod receivers;
 mod receivers_bad_input;
 mod receivers_text;
