@@ -24,6 +24,22 @@ upstreams *args:
 bench *names:
     scripts/bench {{names}}
 
+# Builds and installs on this machine with systemd (again: an update, which keeps an edited config)
+install *args:
+    scripts/install {{args}}
+
+# Takes that off again; the data stays
+uninstall *args:
+    scripts/uninstall {{args}}
+
+# A Debian package with DuckDB inside (37 minutes on 2 cores)
+deb *args:
+    scripts/deb {{args}}
+
+# Units, install script and Debian package on a booted Debian, in a container (root)
+units *args:
+    scripts/units {{args}}
+
 # Everything that CI does
 ci:
     .ci/run

@@ -7,6 +7,7 @@ pub mod dead_letters;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod engine;
+mod generate;
 pub mod serve;
 mod server;
 pub mod sql;
@@ -53,6 +54,9 @@ enum Command {
     /// The process that owns DuckDB; the store starts it
     #[command(hide = true)]
     Engine(Service),
+    /// Write shell completions and man pages, for packages
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 impl Arguments {
@@ -70,6 +74,7 @@ impl Arguments {
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args),
             Command::Engine(args) => engine::run(args),
+            Command::Generate(args) => generate::run(args),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! badly served. So [`document`] hands every key to serde on its own, gathers what it says with
 //! the line it stands on, and [`rules`] then compares the keys that are good with each other.
 
+mod credentials;
 mod document;
 mod grafana;
 mod mistake;
@@ -59,7 +60,9 @@ impl Config {
     /// Reads a file. Every mistake in it is reported at once.
     pub fn load(file: &Path) -> Result<Self, Mistakes> {
         let text = std::fs::read_to_string(file).map_err(|e| Mistakes::unreadable(file, &e))?;
-        Self::parse(file, &text)
+        let mut config = Self::parse(file, &text)?;
+        config.find_credentials();
+        Ok(config)
     }
 
     /// Reads the text of a file; `file` is for the messages.

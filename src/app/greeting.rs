@@ -41,6 +41,10 @@ fn text(settings: &Settings, roles: Roles, opened: &Opened) -> String {
         }
     }
     let _ = writeln!(text, "  {:<24} the data", settings.data_dir.display());
+    // Under a service manager it is in the journal, where nobody is to be shown around.
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        return text;
+    }
     let _ = writeln!(text, "\nTry next, in another terminal:");
     let place = place(settings);
     let mut next = |command: String, about: &str| {

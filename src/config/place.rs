@@ -27,7 +27,7 @@ pub fn runtime_dir() -> Option<PathBuf> {
     std::env::split_paths(&variable("RUNTIME_DIRECTORY")?).next()
 }
 
-fn variable(name: &str) -> Option<PathBuf> {
+pub(super) fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::Config;
+use super::{Config, credentials};
 
 /// A rule that a config breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,8 +143,8 @@ impl Rules {
                 if without {
                     self.broken(&key(name), format!("this does nothing without {}", key(goes_with)));
                 }
-                if !path.is_absolute() {
-                    self.broken(&key(name), format!("{path:?} is not possible here, expected an absolute path"));
+                if !credentials::is_definite(path) {
+                    self.broken(&key(name), format!("{path:?} is not possible here, {}", credentials::EXPECTED));
                 }
             }
             if tls.enabled == Some(true) && !tls.is_on() {

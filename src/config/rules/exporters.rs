@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::Rules;
-use crate::config::Config;
+use crate::config::{Config, credentials};
 use crate::exporters::{self, config::Kind, store};
 
 /// The longest name of a destination.
@@ -143,8 +143,10 @@ impl Section<'_> {
 
     fn files(&mut self, exporter: &exporters::Config) {
         let (tls, auth) = (&exporter.tls, &exporter.auth);
-        let files: [(&str, &Option<PathBuf>); 6] = [
-            ("socket", &exporter.socket),
+        if let Some(path) = exporter.socket.as_ref().filter(|path| !path.is_absolute()) {
+            self.broken("socket", format!("{path:?} is not possible here, expected an absolute path"));
+        }
+        let files: [(&str, &Option<PathBuf>); 5] = [
             ("tls.ca_file", &tls.ca_file),
             ("tls.certificate_file", &tls.certificate_file),
             ("tls.key_file", &tls.key_file),
@@ -152,8 +154,8 @@ impl Section<'_> {
             ("auth.password_file", &auth.password_file),
         ];
         for (key, path) in files {
-            if let Some(path) = path.as_ref().filter(|path| !path.is_absolute()) {
-                self.broken(key, format!("{path:?} is not possible here, expected an absolute path"));
+            if let Some(path) = path.as_ref().filter(|path| !credentials::is_definite(path)) {
+                self.broken(key, format!("{path:?} is not possible here, {}", credentials::EXPECTED));
             }
         }
         match (&tls.certificate_file, &tls.key_file) {
