@@ -68,6 +68,8 @@ pub enum Format {
     PyroscopeIngest = 4,
     /// `push.v1.PushRequest` in protobuf.
     PyroscopePush = 5,
+    /// A row of the store in JSON, which only dead letters of a store have.
+    StoreRow = 6,
 }
 
 impl Format {
@@ -79,6 +81,7 @@ impl Format {
             3 => Format::RemoteWriteV2,
             4 => Format::PyroscopeIngest,
             5 => Format::PyroscopePush,
+            6 => Format::StoreRow,
             _ => return None,
         })
     }
@@ -91,6 +94,7 @@ impl Format {
             Format::RemoteWriteV2 => "remote_write_2",
             Format::PyroscopeIngest => "pyroscope_ingest",
             Format::PyroscopePush => "pyroscope_push",
+            Format::StoreRow => "store_row",
         }
     }
 }

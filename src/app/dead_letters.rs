@@ -14,6 +14,9 @@ use crate::quarantine::dead_letters::{DeadLetter, DeadLetterError, DeadLetterId,
 use crate::signal::Batch;
 use crate::web::{Answer, DeadLetterApi, Problem, RawDeadLetter};
 
+/// What is said of one that a store has taken.
+const TAKEN: &str = "it is in the store, and goes from the list once it is sealed";
+
 /// The dead letters, and the way on which they are sent again.
 #[derive(Clone)]
 pub struct DeadLetterService {
@@ -109,6 +112,7 @@ impl DeadLetterApi for DeadLetterService {
                 Retried::Accepted { rejected, message } => {
                     Ok(json!({ "id": id, "rejected_items": rejected, "message": message }))
                 }
+                Retried::Taken => Ok(json!({ "id": id, "rejected_items": 0, "message": TAKEN })),
                 Retried::Refused(reason) => {
                     Err(Problem { status: StatusCode::BAD_GATEWAY, message: format!("refused again: {reason}") })
                 }
@@ -127,7 +131,7 @@ impl DeadLetterApi for DeadLetterService {
             let (mut accepted, mut refused, mut stopped) = (0, 0, None);
             for letter in &letters {
                 match self.send(&letter.id).await {
-                    Ok(Retried::Accepted { .. }) => accepted += 1,
+                    Ok(Retried::Accepted { .. } | Retried::Taken) => accepted += 1,
                     Ok(Retried::Refused(_)) => refused += 1,
                     // The others would fare no better now.
                     Ok(Retried::Later(reason)) => {
@@ -138,7 +142,7 @@ impl DeadLetterApi for DeadLetterService {
                     Err(_) => {}
                 }
             }
-            let left = self.of(destination).len();
+            let left = self.of(destination).iter().filter(|letter| !letter.taken).count();
             Ok(json!({ "accepted": accepted, "refused": refused, "left": left, "stopped": stopped }))
         }
         .boxed()
@@ -180,7 +184,11 @@ impl From<DeadLetterError> for Problem {
 
 fn describe(letter: &DeadLetter) -> Value {
     match &letter.head {
-        Ok(head) => describe_head(&letter.id, head),
+        Ok(head) => {
+            let mut described = describe_head(&letter.id, head);
+            described["taken"] = letter.taken.into();
+            described
+        }
         Err(reason) => json!({
             "id": letter.id.to_string(),
             "destination": letter.id.destination(),

@@ -17,8 +17,9 @@ use crate::exporters::config::{Kind, Tls};
 use crate::exporters::delivery::Delivery;
 use crate::exporters::destination::Destination;
 use crate::exporters::outcome::Outcome;
+use crate::exporters::store::{StoreDelivery, resend::Resender};
 use crate::exporters::{Config, Exporters, client::BuildError, store};
-use crate::quarantine::dead_letters::{DeadLetters, Resend, Retried};
+use crate::quarantine::dead_letters::{DeadLetterId, DeadLetters, Head, Resend, Retried};
 use crate::signal::{Batch, Signal};
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
@@ -83,6 +84,8 @@ struct Running {
     config: Config,
     /// Nothing for a store.
     destination: Option<Destination>,
+    /// Sends dead letters again to a store.
+    resender: Option<Resender>,
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -203,6 +206,7 @@ impl Exporting {
         self.forget(&name, &others).await;
         let shutdown = around.shutdown.child_token();
         let mut tasks = Vec::new();
+        let mut resender = None;
         match &destination {
             Some(destination) => {
                 for signal in signals {
@@ -221,12 +225,14 @@ impl Exporting {
                 let socket = config.socket.clone().unwrap_or_else(|| around.store_socket.clone());
                 let (logs, telemetry) = (around.logs.clone(), around.telemetry.clone());
                 let connected = self.inner.connected.clone();
-                let (of, letters, stop) = (name.clone(), around.dead_letters.clone(), shutdown.clone());
-                let run = async move { store::run(of, logs, socket, connected, telemetry, &letters, stop).await };
-                tasks.push(self.spawn(&shutdown, run));
+                let (sends, requests) = Resender::new();
+                resender = Some(sends);
+                let (name, dead_letters) = (name.clone(), around.dead_letters.clone());
+                let delivery = StoreDelivery { name, logs, socket, connected, telemetry, dead_letters, requests };
+                tasks.push(self.spawn(&shutdown, delivery.run(shutdown.clone())));
             }
         }
-        self.inner.running.lock().insert(name, Running { config, destination, shutdown, tasks });
+        self.inner.running.lock().insert(name, Running { config, destination, resender, shutdown, tasks });
     }
 
     fn spawn(&self, shutdown: &CancellationToken, run: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
@@ -264,16 +270,14 @@ async fn build(name: &str, config: &Config) -> Result<Option<Destination>, Expor
 }
 
 impl Resend for Exporting {
-    fn send<'a>(&'a self, destination: &'a str, batch: Batch) -> BoxFuture<'a, Retried> {
-        let to = self.inner.running.lock().get(destination).and_then(|running| running.destination.clone());
+    fn send<'a>(&'a self, id: &'a DeadLetterId, head: &'a Head, batch: Batch) -> BoxFuture<'a, Retried> {
+        let name = id.destination();
+        let to = self.inner.running.lock().get(name).map(|to| (to.destination.clone(), to.resender.clone()));
         async move {
-            let Some(to) = to else {
-                return Retried::Later(match self.is_store(destination) {
-                    true => "the store takes nothing again by this way; `vispyr dead-letters show --raw` gives it as \
-                             it came"
-                        .to_owned(),
-                    false => format!("there is no destination {destination:?} in the config"),
-                });
+            let to = match to {
+                Some((Some(destination), _)) => destination,
+                Some((None, Some(store))) => return store.send(id, head, batch).await,
+                _ => return Retried::Later(format!("there is no destination {name:?} in the config")),
             };
             match to.send(batch.signal, std::iter::once(&batch)).await {
                 Outcome::Accepted { rejected, message } => Retried::Accepted { rejected, message },

@@ -55,8 +55,12 @@ impl Collector for StoreMetrics {
         write(e, counter, "store_flush_failures", "Flushes that failed", one(stats.flush_failures as f64))?;
         let failing = if stats.flush_error.is_some() { 1.0 } else { 0.0 };
         write(e, gauge, "store_flush_failing", "Whether the last flush failed", one(failing))?;
-        let unsealable = "Rows that no file takes whole: their attributes are set aside";
+        let unsealable = "Rows that no file takes whole: they are dead letters";
         write(e, counter, "store_unsealable_rows", unsealable, one(stats.unsealable_rows as f64))?;
+        let quarantined = "What can never be stored and has no dead letter yet";
+        write(e, gauge, "store_quarantined", quarantined, one(stats.quarantined as f64))?;
+        let forgotten = "What can never be stored and was forgotten before it had a dead letter";
+        write(e, counter, "store_quarantine_forgotten", forgotten, one(stats.quarantine_forgotten as f64))?;
         write(e, counter, "store_insert_retries", "Inserts tried again", one(stats.insert_retries as f64))?;
         let statements = answer.sql.statements.iter();
         let statements: Vec<Sample> =

@@ -29,6 +29,7 @@ use bytesize::ByteSize;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use self::folder::{Folder, Index, Items, MAX_LETTERS};
 use self::writer::Writers;
@@ -60,7 +61,7 @@ impl Default for Config {
 pub trait Resend: Send + Sync + 'static {
     /// One try, without any repetition; what the destination said. A destination that is not
     /// configured any more cannot say: [`Retried::Later`].
-    fn send<'a>(&'a self, destination: &'a str, batch: Batch) -> BoxFuture<'a, Retried>;
+    fn send<'a>(&'a self, id: &'a DeadLetterId, head: &'a Head, batch: Batch) -> BoxFuture<'a, Retried>;
 }
 
 /// What became of a dead letter that was sent again.
@@ -73,6 +74,9 @@ pub enum Retried {
         /// What it said about them.
         message: String,
     },
+    /// The destination took it, and could lose it yet: the dead letter stays until whoever sent it says
+    /// otherwise, with [`DeadLetters::resent`] or [`DeadLetters::refused_again`].
+    Taken,
     /// It was refused once more; the dead letter stays, with this reason.
     Refused(String),
     /// The destination could not say; the dead letter stays, with this reason.
@@ -168,9 +172,24 @@ impl DeadLetters {
     ///
     /// It could not be written (a full disk, mostly): the caller still has it.
     pub fn keep(&self, destination: &str, batch: &Batch, reason: &str) -> io::Result<DeadLetterId> {
+        self.keep_of(destination, batch, reason, None)
+    }
+
+    /// Does the same, but not if there is a dead letter of the same `origin` already.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::keep`].
+    pub fn keep_of(
+        &self,
+        destination: &str,
+        batch: &Batch,
+        reason: &str,
+        origin: Option<Uuid>,
+    ) -> io::Result<DeadLetterId> {
         let max_size = *self.inner.max_size.lock();
         let folder = self.folder(destination)?;
-        let id = folder.add(batch, reason, now_nanos())?;
+        let id = folder.add(batch, reason, origin, now_nanos())?;
         for letter in folder.bound(max_size, MAX_LETTERS) {
             tracing::warn!(destination, letter = %letter.id, "dead letters take too much room, the oldest is dropped");
         }
@@ -234,24 +253,43 @@ impl DeadLetters {
     pub async fn retry(&self, id: &DeadLetterId, through: &dyn Resend) -> Result<Retried, DeadLetterError> {
         let _sending = self.send_alone(id)?;
         let (head, batch) = self.blocking(id, |letters, id| letters.read(&id)).await?;
-        let retried = through.send(id.destination(), batch).await;
+        let retried = through.send(id, &head, batch).await;
         match &retried {
+            Retried::Taken => self.known(id)?.note_taken(id),
             Retried::Accepted { .. } => {
                 // If it had to go for room meanwhile, that is just as well.
                 self.blocking(id, |letters, id| letters.remove(&id, |index| &mut index.resent)).await?;
                 tracing::info!(letter = %id, items = head.items, "dead letter accepted by the destination");
             }
-            Retried::Refused(reason) | Retried::Later(reason) => {
-                let reason = reason.clone();
-                let note = move |letters: DeadLetters, id: DeadLetterId| {
-                    let folder = letters.known(&id)?;
-                    let noted = folder.note_retry(&id, &reason, now_nanos());
-                    noted.map_err(|source| DeadLetterError::Io { id, source })
-                };
-                self.blocking(id, note).await?;
-            }
+            Retried::Refused(reason) | Retried::Later(reason) => self.refused_again(id, reason).await?,
         }
         Ok(retried)
+    }
+
+    /// A dead letter that was taken is so for good: it goes.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be deleted.
+    pub async fn resent(&self, id: &DeadLetterId) -> Result<(), DeadLetterError> {
+        self.blocking(id, |letters, id| letters.remove(&id, |index| &mut index.resent)).await?;
+        tracing::info!(letter = %id, "dead letter accepted by the destination for good");
+        Ok(())
+    }
+
+    /// A dead letter was sent again and stays, for this reason.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or its file cannot be changed.
+    pub async fn refused_again(&self, id: &DeadLetterId, reason: &str) -> Result<(), DeadLetterError> {
+        let reason = reason.to_owned();
+        let note = move |letters: DeadLetters, id: DeadLetterId| {
+            let folder = letters.known(&id)?;
+            let noted = folder.note_retry(&id, &reason, now_nanos());
+            noted.map_err(|source| DeadLetterError::Io { id, source })
+        };
+        self.blocking(id, note).await
     }
 
     fn remove(

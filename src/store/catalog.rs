@@ -9,6 +9,8 @@ use rusqlite::{Connection, ErrorCode, params};
 use uuid::Uuid;
 
 use crate::signal::Signal;
+use crate::store::engine::quarantine::Changes;
+use crate::store::protocol::Quarantined;
 use crate::wal::Position;
 
 /// Version of the catalog's tables, kept in SQLite's `user_version`.
@@ -31,6 +33,14 @@ const TABLES: &str = "
         signal TEXT NOT NULL,
         position INTEGER NOT NULL,      -- every record before it is in the files
         PRIMARY KEY (log_id, signal)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What came later; a catalog of before gets it when it is opened.
+const LATER_TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS quarantined (
+        id TEXT PRIMARY KEY,            -- of what can never be stored and has no dead letter yet
+        note BLOB NOT NULL              -- see store::protocol::Quarantined
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -126,7 +136,7 @@ impl Catalog {
         let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
         match found {
             0 => {
-                let sql = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
+                let sql = format!("BEGIN IMMEDIATE; {TABLES} {LATER_TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
                 db.execute_batch(&sql).map_err(sqlite)?;
             }
             VERSION => {
@@ -134,6 +144,7 @@ impl Catalog {
                 if found != "ok" {
                     return Err(CatalogError::Damaged { path: path.to_owned(), reason: found });
                 }
+                db.execute_batch(LATER_TABLES).map_err(sqlite)?;
             }
             found => return Err(CatalogError::Newer { path: path.to_owned(), found }),
         }
@@ -146,7 +157,7 @@ impl Catalog {
     /// SQLite's.
     pub fn write(path: &Path, files: &[File], positions: &Positions, now: u64) -> Result<(), CatalogError> {
         let mut catalog = Catalog::open(path)?;
-        catalog.add(files, positions, now)?;
+        catalog.add(files, positions, &Changes::default(), now)?;
         // With the last connection the log of SQLite goes into the file, which is whole then.
         let Catalog { path, db } = catalog;
         db.close().map_err(|(_, source)| CatalogError::Sqlite { path, source })
@@ -199,12 +210,36 @@ impl Catalog {
         })
     }
 
-    /// Makes `files` known and moves the positions: both, on disk, or neither.
-    pub fn add(&mut self, files: &[File], positions: &Positions, now: u64) -> Result<(), CatalogError> {
+    /// Notes of what can never be stored and has no dead letter yet.
+    pub fn quarantined(&self) -> Result<Vec<Quarantined>, CatalogError> {
+        self.ask(|db| {
+            let mut statement = db.prepare("SELECT note FROM quarantined")?;
+            let notes = statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
+            let mut read = Vec::new();
+            for note in notes {
+                match Quarantined::decode(note?.into()) {
+                    Ok(note) => read.push(note),
+                    Err(error) => tracing::error!(%error, "the catalog of the store has a note that cannot be read"),
+                }
+            }
+            Ok(read)
+        })
+    }
+
+    /// Makes `files` known, moves the positions, and notes what can never be stored: all of it, on
+    /// disk, or nothing.
+    pub fn add(
+        &mut self,
+        files: &[File],
+        positions: &Positions,
+        quarantine: &Changes,
+        now: u64,
+    ) -> Result<(), CatalogError> {
         let path = &self.path;
         let sqlite = |source| CatalogError::Sqlite { path: path.clone(), source };
         let transaction = self.db.transaction().map_err(sqlite)?;
         add_all(&transaction, files, positions, now).map_err(sqlite)?;
+        note(&transaction, quarantine).map_err(sqlite)?;
         transaction.commit().map_err(sqlite)
     }
 
@@ -240,10 +275,23 @@ fn add_all(db: &Connection, files: &[File], positions: &Positions, now: u64) -> 
     Ok(())
 }
 
+fn note(db: &Connection, Changes { added, kept }: &Changes) -> rusqlite::Result<()> {
+    let mut insert = db.prepare("INSERT OR REPLACE INTO quarantined (id, note) VALUES (?, ?)")?;
+    for note in added {
+        insert.execute(params![note.id.to_string(), &note.encode()[..]])?;
+    }
+    let mut delete = db.prepare("DELETE FROM quarantined WHERE id = ?")?;
+    for id in kept {
+        delete.execute([id.to_string()])?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::store::protocol::Part;
 
     fn file(path: &str) -> File {
         let (min_time, max_time) = (Some(-5), Some(7));
@@ -256,13 +304,32 @@ mod tests {
         let path = dir.path().join("catalog.sqlite");
         let at = |n| Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(n))]);
         let mut catalog = Catalog::open(&path).unwrap();
-        catalog.add(&[file("a"), file("b")], &at(5), 1).unwrap();
+        catalog.add(&[file("a"), file("b")], &at(5), &Changes::default(), 1).unwrap();
         drop(catalog);
         let mut catalog = Catalog::open(&path).unwrap();
         assert_eq!(catalog.files().unwrap(), [file("a"), file("b")]);
         assert_eq!(catalog.positions().unwrap(), at(5));
-        catalog.add(&[], &at(9), 1).unwrap();
+        catalog.add(&[], &at(9), &Changes::default(), 1).unwrap();
         assert_eq!(catalog.positions().unwrap(), at(9));
+    }
+
+    #[test]
+    fn notes_are_added_and_forgotten_also_in_a_catalog_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.sqlite");
+        let earlier = Catalog::open(&path).unwrap();
+        earlier.db.execute_batch("DROP TABLE quarantined").unwrap();
+        drop(earlier);
+        let mut catalog = Catalog::open(&path).unwrap();
+        let part = Part::Items(vec![1, 5]);
+        let note = Quarantined::of_log(Uuid::from_u128(1), Signal::Logs, Position(3), "odd".to_owned(), part);
+        let added = Changes { added: vec![note.clone()], kept: Vec::new() };
+        catalog.add(&[], &Positions::new(), &added, 1).unwrap();
+        catalog.add(&[], &Positions::new(), &added, 1).unwrap();
+        assert_eq!(catalog.quarantined().unwrap(), std::slice::from_ref(&note));
+        let kept = Changes { added: Vec::new(), kept: vec![note.id] };
+        catalog.add(&[], &Positions::new(), &kept, 1).unwrap();
+        assert_eq!(catalog.quarantined().unwrap(), []);
     }
 
     #[test]
@@ -270,8 +337,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut catalog = Catalog::open(&dir.path().join("catalog.sqlite")).unwrap();
         let positions = Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(1))]);
-        catalog.add(&[file("a")], &Positions::new(), 1).unwrap();
-        catalog.add(&[file("b"), file("a")], &positions, 1).unwrap_err();
+        catalog.add(&[file("a")], &Positions::new(), &Changes::default(), 1).unwrap();
+        catalog.add(&[file("b"), file("a")], &positions, &Changes::default(), 1).unwrap_err();
         assert_eq!(catalog.files().unwrap(), [file("a")]);
         assert!(catalog.positions().unwrap().is_empty());
     }
@@ -314,7 +381,7 @@ mod tests {
         let mut catalog = Catalog::open(&dir.path().join("catalog.sqlite")).unwrap();
         assert!(catalog.is_empty().unwrap());
         let positions = Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(1))]);
-        catalog.add(&[], &positions, 1).unwrap();
+        catalog.add(&[], &positions, &Changes::default(), 1).unwrap();
         assert!(!catalog.is_empty().unwrap());
     }
 }

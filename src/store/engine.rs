@@ -16,11 +16,13 @@
 //! | [`rebuild`] | a lost catalog is made again from them |
 //! | [`verify`] | they are compared with their checksums |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
-//! | [`quarantine`], [`crash_records`] | records that can never be stored, or that kill the engine |
+//! | [`quarantine`], [`crash_records`] | what can never be stored, records that kill the engine |
+//! | [`resends`] | dead letters that are sent again |
 //! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
 //! | [`panics`] | a panic in any thread ends the process |
 //! | [`heartbeat`] | whether the writer gets on |
-//! | [`socket`] | who may connect
+//! | [`socket`] | who may connect |
+//! | [`process`] | from its start to its end |
 //! | [`failpoint`] | where a test can have it die |
 //!
 //! Threads: one decodes for each signal, one inserts, one seals, one compares checksums, two serve
@@ -28,20 +30,21 @@
 //! DuckDB has its own. None of them is an async thread.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use duckdb::Connection;
 use parking_lot::{Condvar, Mutex};
-use tokio_util::sync::CancellationToken;
 
 use self::flush::Sealer;
 use self::generation::{Extent, Generation};
 use self::heartbeat::Heartbeat;
 use self::instance::InstanceError;
 use self::progress::{LogProgress, StillReplaying};
+use self::quarantine::Quarantine;
+use self::resends::Resends;
 use self::sealed_files::Found;
 use self::shared::{Sealed, Shared};
 use self::stats::{Counters, Stats};
@@ -54,6 +57,8 @@ use crate::durable::reserve::Reserve;
 use crate::signal::Signal;
 use crate::store::Config;
 use crate::store::catalog::{Catalog, CatalogError, File};
+
+pub use self::process::{Options, run};
 
 pub mod confinement;
 pub mod crash_records;
@@ -68,9 +73,11 @@ pub mod instance;
 pub mod panics;
 pub mod partition;
 pub mod pieces;
+pub mod process;
 pub mod progress;
 pub mod quarantine;
 pub mod rebuild;
+pub mod resends;
 pub mod sealed_file;
 pub mod sealed_files;
 pub mod shared;
@@ -85,10 +92,6 @@ pub mod writer_queue;
 
 /// Stack of the threads that call DuckDB: it recurses over expressions and nested values.
 const STACK: usize = 16 << 20;
-
-/// How long a graceful end may take. Nothing is sealed for it: the next start has the rows that are
-/// in memory back from the logs.
-const END_WITHIN: Duration = Duration::from_millis(600);
 
 /// Why the engine could not start.
 #[derive(Debug, thiserror::Error)]
@@ -217,7 +220,8 @@ impl Engine {
             progress: LogProgress::new(catalog.positions()?),
             reserve,
             heartbeat: Heartbeat::default(),
-            quarantine: quarantine::Folder::new(store_dir.aside()),
+            quarantine: Quarantine::new(catalog.quarantined()?, &store_dir.earlier_quarantine()),
+            resends: Resends::default(),
             crash_records: crash_records::CrashRecords::open(store_dir.dir(), crashed),
         });
         let engine = Engine {
@@ -293,6 +297,7 @@ impl Engine {
         for (signal, queue) in stats.signals.iter_mut().zip(&self.shared.ingest_queues) {
             signal.waiting_bytes = queue.waiting() as u64;
         }
+        (stats.quarantined, stats.quarantine_forgotten) = self.shared.quarantine.counts();
         stats
     }
 
@@ -351,59 +356,4 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 #[allow(clippy::disallowed_methods, reason = "there is no condition to wait for")]
 fn pause(duration: Duration) {
     std::thread::sleep(duration);
-}
-
-/// Where an engine runs.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// `[store]`.
-    pub store: Config,
-    /// The data directory.
-    pub data_dir: PathBuf,
-    /// Whether the engine before this one crashed.
-    pub crashed: bool,
-}
-
-/// Runs the engine process until `shutdown`: opens the store, serves `ingest.sock`, lets `ask`
-/// serve the questions. Rows that are not sealed at its end come back from the logs. SIGUSR1 seals what
-/// is there.
-pub async fn run(
-    options: Options,
-    ask: impl FnOnce(&Arc<Engine>) -> Result<(), EngineError>,
-    shutdown: CancellationToken,
-) -> Result<(), EngineError> {
-    let Options { store, data_dir, crashed } = options;
-    let socket = store.ingest_socket(&data_dir);
-    let engine = tokio::task::block_in_place(|| Engine::open(&store, &data_dir, crashed))?;
-    let server = engine.serve(&socket)?;
-    let flushes = tokio::spawn(flush_on_signal(engine.clone()));
-    ask(&engine)?;
-
-    shutdown.cancelled().await;
-    flushes.abort();
-    server.stop();
-    let _ = std::fs::remove_file(&socket);
-    // A seal that runs cannot be waited for, and need not be: what it leaves is swept at the start.
-    // So the threads are closed by one of their own, which ends with the process at the latest.
-    let (closed, end) = tokio::sync::oneshot::channel();
-    let _closing = spawn("close", move || {
-        engine.close();
-        // Nobody waits any more if this fails.
-        let _ = closed.send(());
-    })?;
-    if tokio::time::timeout(END_WITHIN, end).await.is_err() {
-        tracing::info!("ending while a generation is being sealed; its rows come back from the logs");
-    }
-    Ok(())
-}
-
-async fn flush_on_signal(engine: Arc<Engine>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut asked) = signal(SignalKind::user_defined1()) else { return };
-    while asked.recv().await.is_some() {
-        let engine = engine.clone();
-        if let Ok(Err(why)) = tokio::task::spawn_blocking(move || engine.flush()).await {
-            tracing::warn!(why, "flush failed");
-        }
-    }
 }

@@ -28,6 +28,7 @@ mod remote_write;
 mod resource;
 mod rows;
 mod series;
+mod stored_row;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -37,6 +38,7 @@ mod variant;
 pub use chunk::Chunk;
 pub(crate) use inflate::inflate;
 pub use rejects::Rejected;
+pub use stored_row::StoredRow;
 
 use logs::LogRows;
 use points::Points;
@@ -112,6 +114,8 @@ pub struct Decoder {
     families: Families,
     logs: LogRows,
     profiles: Profiles,
+    /// Rows that are ready as they are.
+    stored: Vec<Chunk>,
 }
 
 impl Decoder {
@@ -128,6 +132,7 @@ impl Decoder {
             families: Families::default(),
             logs: LogRows::default(),
             profiles: Profiles::default(),
+            stored: Vec::new(),
         }
     }
 
@@ -149,7 +154,7 @@ impl Decoder {
                 self.points.keep();
                 self.profiles.keep();
                 self.counts.items += items;
-                self.pending = self.marks().0.iter().sum();
+                self.pending = self.marks().0.iter().sum::<usize>() + self.stored.len();
                 if let Some(rejected) = &rejected {
                     self.counts.undecodable_items += u64::from(rejected.batch.items);
                 }
@@ -174,6 +179,7 @@ impl Decoder {
         let payload = inflate::inflate(&batch.payload, batch.compression, self.limits.max_decoded_size)?;
         // A clock beyond 2262 is no use to anybody.
         let now = i64::try_from(batch.received).unwrap_or(TIME_MAX).min(TIME_MAX);
+        let malformed = |reason: String| DecodeError::Malformed { format: batch.format.name(), reason };
         let (resources, profiles, encoder) = (&mut self.resources, &mut self.profiles, &mut self.encoder);
         let decoded = match (batch.format, batch.signal) {
             (Format::Otlp, Signal::Traces) => traces::decode(&payload, &mut self.spans, resources, no, encoder),
@@ -190,12 +196,14 @@ impl Decoder {
             (Format::PyroscopeIngest, _) => {
                 profiles::decode_ingest(record, &payload, self.limits.max_decoded_size, profiles, encoder)
             }
+            (Format::StoreRow, _) => {
+                let stored = StoredRow::decode(&payload);
+                let (row, table) = stored.map_err(&malformed)?;
+                self.stored.push(Chunk::of_row(table, row, payload.len()));
+                Ok(1)
+            }
         };
-        let malformed = |error: proto::ProtoError| DecodeError::Malformed {
-            format: batch.format.name(),
-            reason: error.to_string(),
-        };
-        let items = decoded.map_err(malformed)?;
+        let items = decoded.map_err(|error| malformed(error.to_string()))?;
         Ok((items - rejects.len(), rejects.into_rejected(batch, &payload)))
     }
 
@@ -231,6 +239,7 @@ impl Decoder {
         let mut taken = Take::default();
         self.each_rows(&mut taken);
         self.pending = 0;
+        taken.chunks.append(&mut self.stored);
         taken.chunks
     }
 

@@ -8,6 +8,11 @@
 //! makes room in the window of bytes in flight, and [`Frame::Sealed`] when the log no longer
 //! needs to keep the records.
 //!
+//! What the engine can never store it tells as [`Frame::Quarantined`], again in each greeting, until
+//! the collector has made a dead letter of it ([`Frame::Kept`]). A dead letter that is sent again
+//! ([`Frame::Resend`]) is to the engine a log of one record, whose identity is that of the letter; so
+//! it is stored once, like every record, however often it is sent.
+//!
 //! All positions here are cursors: everything before them is done.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -16,8 +21,12 @@ use uuid::Uuid;
 use crate::signal::{Batch, Compression, Format, Meta, Signal};
 use crate::wal::{Position, Record};
 
+mod quarantined;
+
+pub use quarantined::{Part, Quarantined};
+
 /// Version of this protocol: both ends must speak the same, as both come from one binary.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Payload bytes of one signal that the collector may have sent without having been told that
 /// they are visible. One larger record may always go alone.
@@ -70,9 +79,35 @@ pub enum Frame {
     /// Engine: every record of this signal before the position is in a sealed file that the
     /// catalog knows.
     Sealed(Signal, Position),
-    /// Engine: this one record can never be stored. Before [`Frame::Welcome`], too, for records that
-    /// the log still has.
-    SetAside(Signal, Position, String),
+    /// Engine: this can never be stored. Before [`Frame::Welcome`], too, for what was told before and
+    /// not kept yet.
+    Quarantined(Quarantined),
+    /// Collector: there is a dead letter of this now; see [`Quarantined::id`].
+    Kept(Uuid),
+    /// Collector: a dead letter that is to be stored after all.
+    Resend(Resend),
+    /// Engine: what has become of a dead letter, by its identity.
+    Resent(Uuid, Resent),
+}
+
+/// A dead letter that is sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resend {
+    /// Its identity: what was stored under it is not stored again.
+    pub id: Uuid,
+    /// What is in it.
+    pub batch: Batch,
+}
+
+/// What has become of a dead letter that was sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resent {
+    /// Queries see it. It may still be lost with the engine, and has to be sent again then.
+    Visible,
+    /// It is in a sealed file that the catalog knows.
+    Sealed,
+    /// It cannot be stored, and why.
+    Refused(String),
 }
 
 /// What can be wrong with a frame.
@@ -101,7 +136,10 @@ const REFUSED: u8 = 3;
 const RECORD: u8 = 4;
 const VISIBLE: u8 = 5;
 const SEALED: u8 = 6;
-const SET_ASIDE: u8 = 7;
+const QUARANTINED: u8 = 7;
+const KEPT: u8 = 8;
+const RESEND: u8 = 9;
+const RESENT: u8 = 10;
 
 impl Frame {
     /// The frame as it goes over the socket.
@@ -138,9 +176,31 @@ impl Frame {
             }
             Frame::Visible(signal, position) => put_cursor(&mut b, VISIBLE, *signal, *position),
             Frame::Sealed(signal, position) => put_cursor(&mut b, SEALED, *signal, *position),
-            Frame::SetAside(signal, position, why) => {
-                put_cursor(&mut b, SET_ASIDE, *signal, *position);
-                b.put_slice(why.as_bytes());
+            Frame::Quarantined(quarantined) => {
+                b.put_u8(QUARANTINED);
+                quarantined.put(&mut b);
+            }
+            Frame::Kept(id) => {
+                b.put_u8(KEPT);
+                b.put_u128(id.as_u128());
+            }
+            Frame::Resend(Resend { id, batch }) => {
+                b.put_u8(RESEND);
+                b.put_u128(id.as_u128());
+                put_batch(&mut b, batch);
+                b.put_slice(&batch.payload);
+            }
+            Frame::Resent(id, resent) => {
+                b.put_u8(RESENT);
+                b.put_u128(id.as_u128());
+                match resent {
+                    Resent::Visible => b.put_u8(0),
+                    Resent::Sealed => b.put_u8(1),
+                    Resent::Refused(why) => {
+                        b.put_u8(2);
+                        b.put_slice(why.as_bytes());
+                    }
+                }
             }
             Frame::Record(_) => {}
         }
@@ -182,7 +242,19 @@ impl Frame {
             RECORD => Frame::Record(decode_record(b)?),
             VISIBLE => Frame::Visible(signal(b)?, Position(b.try_get_u64_le()?)),
             SEALED => Frame::Sealed(signal(b)?, Position(b.try_get_u64_le()?)),
-            SET_ASIDE => Frame::SetAside(signal(b)?, Position(b.try_get_u64_le()?), rest_as_text(b)),
+            QUARANTINED => Frame::Quarantined(Quarantined::take(b)?),
+            KEPT => Frame::Kept(Uuid::from_u128(b.try_get_u128()?)),
+            RESEND => Frame::Resend(Resend { id: Uuid::from_u128(b.try_get_u128()?), batch: take_batch(b)? }),
+            RESENT => {
+                let id = Uuid::from_u128(b.try_get_u128()?);
+                let resent = match b.try_get_u8()? {
+                    0 => Resent::Visible,
+                    1 => Resent::Sealed,
+                    2 => Resent::Refused(rest_as_text(b)),
+                    _ => return Err(BodyError::Value("fate of a dead letter")),
+                };
+                Frame::Resent(id, resent)
+            }
             _ => return Err(BodyError::Kind),
         };
         if b.has_remaining() { Err(BodyError::Short) } else { Ok(frame) }
@@ -196,18 +268,29 @@ pub fn encode_record(record: &Record) -> (Bytes, Bytes) {
     let meta = batch.meta.query.len() + batch.meta.content_type.len();
     let mut b = BytesMut::with_capacity(64 + meta);
     b.put_u32_le(0);
-    put_cursor(&mut b, RECORD, batch.signal, record.position);
+    b.put_u8(RECORD);
+    b.put_u64_le(record.position.0);
+    put_batch(&mut b, batch);
+    fill_length(&mut b, batch.payload.len());
+    (b.freeze(), batch.payload.clone())
+}
+
+/// All of a batch but its payload, which comes after it.
+fn put_batch(b: &mut BytesMut, batch: &Batch) {
+    b.put_u8(batch.signal as u8);
     b.put_u8(batch.format as u8);
     b.put_u8(batch.compression as u8);
     b.put_u32_le(batch.items);
     b.put_u64_le(batch.decoded_size);
     b.put_u64_le(batch.received);
     for text in [&batch.meta.query, &batch.meta.content_type] {
-        b.put_u32_le(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        b.put_slice(text.as_bytes());
+        put_text(b, text);
     }
-    fill_length(&mut b, batch.payload.len());
-    (b.freeze(), batch.payload.clone())
+}
+
+fn put_text(b: &mut BytesMut, text: &str) {
+    b.put_u32_le(u32::try_from(text.len()).unwrap_or(u32::MAX));
+    b.put_slice(text.as_bytes());
 }
 
 /// Reads one frame, length and all; `None` at the orderly end of the connection.
@@ -243,8 +326,12 @@ impl From<bytes::TryGetError> for BodyError {
 }
 
 fn decode_record(b: &mut Bytes) -> Result<Record, BodyError> {
+    Ok(Record { position: Position(b.try_get_u64_le()?), batch: take_batch(b)? })
+}
+
+/// A batch; its payload is all that is left.
+fn take_batch(b: &mut Bytes) -> Result<Batch, BodyError> {
     let signal = signal(b)?;
-    let position = Position(b.try_get_u64_le()?);
     let format = Format::from_u8(b.try_get_u8()?).ok_or(BodyError::Value("format"))?;
     let compression = Compression::from_u8(b.try_get_u8()?).ok_or(BodyError::Value("compression"))?;
     let items = b.try_get_u32_le()?;
@@ -254,8 +341,7 @@ fn decode_record(b: &mut Bytes) -> Result<Record, BodyError> {
     let content_type = text(b)?;
     let payload = b.split_to(b.len());
     let meta = Meta { query, content_type };
-    let batch = Batch { signal, format, compression, items, decoded_size, received, meta, payload };
-    Ok(Record { position, batch })
+    Ok(Batch { signal, format, compression, items, decoded_size, received, meta, payload })
 }
 
 fn put_cursor(b: &mut BytesMut, kind: u8, signal: Signal, position: Position) {
@@ -287,86 +373,4 @@ fn rest_as_text(b: &mut Bytes) -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn any_signal() -> impl Strategy<Value = Signal> {
-        (0..4usize).prop_map(|n| Signal::ALL[n])
-    }
-
-    fn any_record() -> impl Strategy<Value = Record> {
-        let numbers = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>());
-        (any_signal(), 1..6u8, 0..6u8, numbers, ".{0,20}", ".{0,20}", any::<Vec<u8>>()).prop_map(
-            |(signal, format, compression, (position, items, decoded_size, received), query, content_type, payload)| {
-                let (format, compression) =
-                    (Format::from_u8(format).unwrap(), Compression::from_u8(compression).unwrap());
-                let meta = Meta { query, content_type };
-                let payload = payload.into();
-                let batch = Batch { signal, format, compression, items, decoded_size, received, meta, payload };
-                Record { position: Position(position), batch }
-            },
-        )
-    }
-
-    fn any_frame() -> impl Strategy<Value = Frame> {
-        let cursor = || (any_signal(), any::<u64>().prop_map(Position));
-        let log = (any::<u128>(), any::<u64>(), any::<u64>()).prop_map(|(id, oldest, next)| LogState {
-            id: Uuid::from_u128(id),
-            oldest: Position(oldest),
-            next: Position(next),
-        });
-        let progress = (any::<u64>(), any::<u64>())
-            .prop_map(|(wanted, sealed)| Progress { wanted: Position(wanted), sealed: Position(sealed) });
-        prop_oneof![
-            (any::<u32>(), [log.clone(), log.clone(), log.clone(), log])
-                .prop_map(|(version, logs)| Frame::Hello { version, logs }),
-            [progress.clone(), progress.clone(), progress.clone(), progress].prop_map(Frame::Welcome),
-            ".{0,40}".prop_map(Frame::Refused),
-            any_record().prop_map(Frame::Record),
-            cursor().prop_map(|(s, p)| Frame::Visible(s, p)),
-            cursor().prop_map(|(s, p)| Frame::Sealed(s, p)),
-            (cursor(), ".{0,40}").prop_map(|((s, p), why)| Frame::SetAside(s, p, why)),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(frames in proptest::collection::vec(any_frame(), 1..5)) {
-            let mut wire: Vec<u8> = Vec::new();
-            for frame in &frames {
-                wire.extend_from_slice(&frame.encode());
-            }
-            let mut from = wire.as_slice();
-            for frame in &frames {
-                prop_assert_eq!(&read_frame(&mut from).unwrap().unwrap(), frame);
-            }
-            prop_assert!(read_frame(&mut from).unwrap().is_none());
-        }
-
-        #[test]
-        fn garbage_is_an_error_and_no_panic(garbage in any::<Vec<u8>>(), kind in 0..9u8) {
-            let mut body = vec![kind];
-            body.extend(garbage);
-            let _ = Frame::decode(body.into());
-        }
-
-        #[test]
-        fn a_cut_frame_is_an_error(frame in any_frame(), cut in 1..8usize) {
-            let wire = frame.encode();
-            let end = wire.len().saturating_sub(cut).max(LENGTH_BYTES + 1);
-            let whole = end == wire.len();
-            let answer = Frame::decode(wire.slice(LENGTH_BYTES..end));
-            // Text and payload fill what is left of a frame, so those may be shorter.
-            let open_ended = matches!(frame, Frame::Refused(_) | Frame::SetAside(..) | Frame::Record(_));
-            prop_assert!(whole || open_ended || answer.is_err());
-        }
-    }
-
-    #[test]
-    fn a_length_beyond_reason_is_refused() {
-        let wire = u32::MAX.to_le_bytes();
-        assert!(matches!(read_frame(&mut wire.as_slice()), Err(ProtocolError::TooLong(_))));
-    }
-}
+mod tests;

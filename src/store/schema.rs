@@ -23,6 +23,8 @@
 
 mod columns;
 
+use crate::signal::Signal;
+
 /// Version of the stored columns, noted in each sealed file. A change of any table raises it.
 pub const VERSION: u32 = 2;
 
@@ -146,6 +148,20 @@ impl Table {
         match self {
             Table::Spans => "start_time",
             _ => "time",
+        }
+    }
+
+    /// The signal whose records bring its rows; what several bring counts as traces.
+    pub fn signal(self) -> Signal {
+        match self {
+            Table::Resources | Table::Spans => Signal::Traces,
+            Table::MetricDistributions
+            | Table::MetricPoints
+            | Table::Series
+            | Table::Exemplars
+            | Table::MetricMetadata => Signal::Metrics,
+            Table::Logs => Signal::Logs,
+            Table::Profiles | Table::ProfileSamples | Table::Stacks | Table::Frames => Signal::Profiles,
         }
     }
 

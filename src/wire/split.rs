@@ -36,7 +36,7 @@ pub(super) fn level(signal: Signal, format: Format) -> Option<&'static Level> {
         (Format::RemoteWriteV1, _) => &V1,
         (Format::RemoteWriteV2, _) => &V2,
         (Format::PyroscopePush, _) => &PUSH,
-        (Format::PyroscopeIngest, _) => return None,
+        (Format::PyroscopeIngest | Format::StoreRow, _) => return None,
     })
 }
 

@@ -39,6 +39,7 @@ mod store;
 mod store_crash;
 mod store_damage;
 mod store_items;
+mod store_letters;
 mod store_rebuild;
 mod wal_crash;
 mod web_http2;

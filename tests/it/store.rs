@@ -11,13 +11,14 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use vispyr::exporters;
+use vispyr::exporters::store::{StoreDelivery, resend::Resender};
 use vispyr::quarantine::dead_letters::DeadLetters;
 use vispyr::signal::{Signal, now_nanos};
 use vispyr::store::engine::failpoint;
 use vispyr::telemetry::Telemetry;
 use vispyr::wal::{self, Log, Logs, Position, Start};
 
-use rig::{DEADLINE, EngineProcess, HOT_MEMORY, LOG, Sender, Source, feed, files, traces};
+use rig::{DEADLINE, EngineProcess, HOT_MEMORY, LOG, Sender, Source, feed, traces};
 
 #[test]
 fn rows_are_visible_at_once_sealed_by_hour_and_there_after_a_restart() {
@@ -88,11 +89,7 @@ fn an_undecodable_record_costs_itself_alone() {
     assert!(sender.send(source.record(0)));
     assert!(sender.send(traces(1, 3, Bytes::from_static(b"\x0a\xff\xff"))));
     assert!(sender.send(source.record(2)));
-    assert!(sender.wait(|h| h.visible == 3 && h.aside.contains_key(&1)), "{:?}", sender.heard());
-    let kept = files(&dir.path().join("store/aside"));
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    let kept = std::fs::read(dir.path().join("store/aside").join(&kept[0])).unwrap();
-    assert!(kept.starts_with(b"{\"signal\":\"traces\",\"position\":1,") && kept.ends_with(b"\n\x0a\xff\xff"));
+    assert!(sender.wait(|h| h.visible == 3 && h.is_aside(1)), "{:?}", sender.heard());
     assert_eq!(engine.spans(), (6, 6));
     let stats = engine.stats().signals.remove(0);
     assert_eq!((stats.records, stats.items, stats.undecodable_records, stats.undecodable_items), (2, 6, 1, 3));
@@ -100,11 +97,21 @@ fn an_undecodable_record_costs_itself_alone() {
     assert!(sender.wait(|h| h.sealed == 3));
     // A collector that ended before it had a dead letter hears of it again, before any cursor moves.
     engine.kill();
-    let engine = EngineProcess::start(dir.path(), &[]);
-    let again = Sender::connect(&engine, LOG, 10);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    let mut again = Sender::connect(&engine, LOG, 10);
     assert_eq!(again.progress.sealed, Position(3));
-    assert!(again.heard().aside.contains_key(&1), "{:?}", again.heard());
+    assert!(again.heard().is_aside(1), "{:?}", again.heard());
     assert!(Sender::connect(&engine, Uuid::from_u128(77), 10).heard().aside.is_empty(), "another log");
+    // One that has a dead letter says so, and hears of it no more.
+    again = Sender::connect(&engine, LOG, 10);
+    let note = again.heard().aside.remove(0);
+    again.keep(&note);
+    assert!(again.send(source.record(3)));
+    assert!(again.wait(|h| h.visible == 4));
+    engine.ask(".flush");
+    engine.kill();
+    let engine = EngineProcess::start(dir.path(), &[]);
+    assert!(Sender::connect(&engine, LOG, 10).heard().aside.is_empty());
 }
 
 #[test]
@@ -394,7 +401,10 @@ fn the_exporter_outlives_the_engine_and_its_ledger_adds_up() {
     let exporter = {
         let (logs, telemetry, letters, stop) = (logs.clone(), telemetry.clone(), letters.clone(), shutdown.clone());
         runtime.spawn(async move {
-            exporters::store::run(name, logs, socket, connected, telemetry, &letters, stop).await;
+            let (_resender, requests) = Resender::new();
+            let dead_letters = letters;
+            let delivery = StoreDelivery { name, logs, socket, connected, telemetry, dead_letters, requests };
+            delivery.run(stop).await;
         })
     };
     let append = |from: u64, to: u64| {

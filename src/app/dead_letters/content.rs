@@ -31,6 +31,7 @@ pub fn decode(batch: &Batch) -> Result<Value, String> {
         (Format::Otlp, Signal::Profiles) => otlp::<ExportProfilesServiceRequest>(&payload),
         (Format::RemoteWriteV1, _) => v1::WriteRequest::decode(&payload[..]).map(series_v1).map_err(|e| e.to_string()),
         (Format::RemoteWriteV2, _) => v2::Request::decode(&payload[..]).map(series_v2).map_err(|e| e.to_string()),
+        (Format::StoreRow, _) => serde_json::from_slice(&payload).map_err(|error| error.to_string()),
         (Format::PyroscopeIngest | Format::PyroscopePush, _) => {
             Err("a profile of Pyroscope is not shown; take it raw".to_owned())
         }

@@ -40,7 +40,10 @@ fn row(letter: &Value) -> Value {
             size,
             text("set_aside"),
             letter["retries"],
-            text("reason"),
+            match letter["taken"].as_bool() {
+                Some(true) => "taken, and goes once it is sealed",
+                _ => text("reason"),
+            },
         ]),
     }
 }

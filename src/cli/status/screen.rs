@@ -142,7 +142,7 @@ fn store(text: &mut String, store: &Value) -> std::fmt::Result {
     }
     if number(&store["unsealable_rows"]) > 0 {
         let rows = number(&store["unsealable_rows"]);
-        writeln!(text, "  {rows} rows could not be sealed whole: their attributes are set aside")?;
+        writeln!(text, "  {rows} rows could not be sealed whole: see vispyr dead-letters")?;
     }
     let lost = number(&store["missing_files"]);
     if lost > 0 {

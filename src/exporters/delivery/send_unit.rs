@@ -140,7 +140,7 @@ fn items(batch: &Batch, plain: &[u8]) -> u32 {
         Format::RemoteWriteV1 => wire::check_remote_write_v1(plain).map(|summary| summary.items()),
         Format::RemoteWriteV2 => wire::check_remote_write_v2(plain).map(|summary| summary.items()),
         Format::PyroscopePush => wire::check_push_request(plain).map(|summary| summary.items),
-        Format::PyroscopeIngest => Ok(0),
+        Format::PyroscopeIngest | Format::StoreRow => Ok(0),
     };
     items.ok().and_then(|items| u32::try_from(items).ok()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! What was read from one log and is not sealed yet: so that each record is counted once, as
 //! forwarded or set aside, however often it is sent.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::signal::Signal;
 use crate::store::protocol::Progress;
@@ -21,8 +21,20 @@ pub struct Ledger {
     read: Position,
     /// Everything before this is sealed.
     sealed: Position,
-    /// Records whose dead letters are not kept yet: nothing is done from the first of them on.
-    held: BTreeSet<Position>,
+    /// Records whose dead letters are not kept yet, with the items that are set aside, or all: nothing
+    /// is done from the first of them on.
+    held: BTreeMap<Position, u64>,
+}
+
+/// Whether a dead letter has to be made of what the engine can never store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetAside {
+    /// Now; [`Ledger::kept`] tells when it is.
+    Now,
+    /// It is being made.
+    Before,
+    /// There is one, or the log has dropped the record.
+    Done,
 }
 
 #[derive(Debug)]
@@ -30,7 +42,8 @@ struct Pending {
     position: Position,
     items: u64,
     bytes: u64,
-    aside: bool,
+    /// Items that are set aside.
+    aside: u64,
 }
 
 impl Ledger {
@@ -47,7 +60,7 @@ impl Ledger {
             pending: VecDeque::new(),
             read,
             sealed: Position(0),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
         }
     }
 
@@ -69,7 +82,7 @@ impl Ledger {
             position: record.position,
             items,
             bytes,
-            aside: self.held.contains(&record.position),
+            aside: self.held.get(&record.position).map_or(0, |aside| items.min(*aside)),
         });
         self.settle();
         false
@@ -81,18 +94,21 @@ impl Ledger {
         self.telemetry.retried(&self.destination, self.signal, items, bytes);
     }
 
-    /// The engine will never store this record. Whether a dead letter has to be made of it, which
-    /// [`Self::kept`] tells; not if that was done before.
-    pub fn set_aside(&mut self, position: Position) -> bool {
-        if position < self.committer.cursor() || !self.held.insert(position) {
-            return false;
+    /// The engine will never store this record, or so many items of it.
+    pub fn set_aside(&mut self, position: Position, items: Option<u64>) -> SetAside {
+        if position < self.committer.cursor() {
+            return SetAside::Done;
+        }
+        let aside = items.unwrap_or(u64::MAX);
+        if self.held.insert(position, aside).is_some() {
+            return SetAside::Before;
         }
         if let Ok(n) = self.pending.binary_search_by_key(&position, |p| p.position)
             && let Some(pending) = self.pending.get_mut(n)
         {
-            pending.aside = true;
+            pending.aside = pending.items.min(aside);
         }
-        true
+        SetAside::Now
     }
 
     /// The dead letter is kept.
@@ -110,16 +126,21 @@ impl Ledger {
     fn settle(&mut self) {
         // What the log has dropped for this destination it has counted itself.
         let cursor = self.committer.cursor();
-        let sealed = self.held.first().map_or(self.sealed, |held| self.sealed.min(*held));
+        let sealed = self.held.first_key_value().map_or(self.sealed, |(held, _)| self.sealed.min(*held));
         while self.pending.front().is_some_and(|p| p.position < sealed) {
             let Some(done) = self.pending.pop_front() else { break };
             if done.position < cursor {
                 continue;
             }
-            if done.aside {
-                self.telemetry.set_aside(&self.destination, self.signal, done.items, done.bytes);
-            } else {
-                self.telemetry.forwarded(&self.destination, self.signal, done.items, done.bytes);
+            // By their share: what single items take is not known.
+            let bytes =
+                |items: u64| (u128::from(done.bytes) * u128::from(items) / u128::from(done.items.max(1))) as u64;
+            let aside = bytes(done.aside);
+            if done.aside > 0 {
+                self.telemetry.set_aside(&self.destination, self.signal, done.aside, aside);
+            }
+            if done.aside < done.items || done.items == 0 {
+                self.telemetry.forwarded(&self.destination, self.signal, done.items - done.aside, done.bytes - aside);
             }
         }
         let done = sealed.min(self.read);

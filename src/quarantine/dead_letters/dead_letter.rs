@@ -14,6 +14,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::durable;
 use crate::signal::{Batch, Compression, Format, Meta, Signal};
@@ -136,11 +137,14 @@ pub struct Head {
     pub payload_bytes: u64,
     /// Its CRC32C.
     pub payload_crc32c: u32,
+    /// What it was made of, where the same may be refused again: there is one dead letter of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Uuid>,
 }
 
 impl Head {
     /// The head of a batch that is set aside now.
-    pub(super) fn new(destination: &str, batch: &Batch, reason: &str, now: u64) -> Self {
+    pub(super) fn new(destination: &str, batch: &Batch, reason: &str, origin: Option<Uuid>, now: u64) -> Self {
         Head {
             destination: destination.to_owned(),
             signal: batch.signal,
@@ -157,7 +161,17 @@ impl Head {
             content_type: batch.meta.content_type.clone(),
             payload_bytes: batch.payload.len() as u64,
             payload_crc32c: crc32c::crc32c(&batch.payload),
+            origin,
         }
+    }
+
+    /// What a destination may know it by that must not take it twice.
+    pub fn identity(&self, id: &DeadLetterId) -> Uuid {
+        self.origin.unwrap_or_else(|| {
+            let text = format!("{id} {} {:08x}", self.received, self.payload_crc32c);
+            let hash = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
+            uuid::Builder::from_custom_bytes(hash.to_be_bytes()).into_uuid()
+        })
     }
 
     /// It was sent again, and this is why it stays.
@@ -200,6 +214,8 @@ pub struct DeadLetter {
     pub size: u64,
     /// Its head, or why that cannot be read.
     pub head: Result<Head, String>,
+    /// It was sent again and taken, and goes once that is for good.
+    pub taken: bool,
 }
 
 impl DeadLetter {

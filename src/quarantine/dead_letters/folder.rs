@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use super::dead_letter::{self, DeadLetter, DeadLetterId, Head};
 use crate::durable;
@@ -122,7 +123,7 @@ impl Folder {
             let Some(id) = name.and_then(|name| DeadLetterId::of_file(destination, name)) else { continue };
             let size = fs::metadata(&path)?.len();
             let head = dead_letter::read_head(&path).unwrap_or_else(|error| Err(format!("cannot read it: {error}")));
-            folder.index.lock().put(DeadLetter { id, size, head });
+            folder.index.lock().put(DeadLetter { id, size, head, taken: false });
         }
         Ok(folder)
     }
@@ -139,15 +140,21 @@ impl Folder {
         self.index.lock().letters.contains_key(&id.number()).then(|| self.dir.join(id.file_name()))
     }
 
-    /// Writes a dead letter; durable when it returns.
-    pub(super) fn add(&self, batch: &Batch, reason: &str, now: u64) -> io::Result<DeadLetterId> {
+    /// Writes a dead letter, unless there is one of the same origin; durable when it returns.
+    pub(super) fn add(&self, batch: &Batch, reason: &str, origin: Option<Uuid>, now: u64) -> io::Result<DeadLetterId> {
         let _alone = self.files.lock();
+        if let Some(origin) = origin {
+            let is_same = |letter: &&DeadLetter| letter.head.as_ref().is_ok_and(|head| head.origin == Some(origin));
+            if let Some(known) = self.index.lock().letters().find(is_same) {
+                return Ok(known.id.clone());
+            }
+        }
         // Milliseconds, so that numbers are not given again after the folder was emptied.
         let after = self.index.lock().letters.last_key_value().map_or(0, |(last, _)| last + 1);
         let id = DeadLetterId::new(&self.destination, after.max(now / 1_000_000));
-        let head = Head::new(&self.destination, batch, reason, now);
+        let head = Head::new(&self.destination, batch, reason, origin, now);
         let size = self.write(&id, &head, &batch.payload)?;
-        self.index.lock().put(DeadLetter { id: id.clone(), size, head: Ok(head) });
+        self.index.lock().put(DeadLetter { id: id.clone(), size, head: Ok(head), taken: false });
         Ok(id)
     }
 
@@ -194,6 +201,13 @@ impl Folder {
         Ok(letter)
     }
 
+    /// A dead letter was sent again and taken, but is not gone yet.
+    pub(super) fn note_taken(&self, id: &DeadLetterId) {
+        if let Some(letter) = self.index.lock().letters.get_mut(&id.number()) {
+            letter.taken = true;
+        }
+    }
+
     /// A dead letter was sent again, and stays for `reason`.
     pub(super) fn note_retry(&self, id: &DeadLetterId, reason: &str, now: u64) -> io::Result<()> {
         let _alone = self.files.lock();
@@ -201,7 +215,7 @@ impl Folder {
         let (mut head, batch) = dead_letter::read(&path)?.map_err(io::Error::other)?;
         head.note_retry(reason, now);
         let size = self.write(id, &head, &batch.payload)?;
-        self.index.lock().put(DeadLetter { id: id.clone(), size, head: Ok(head) });
+        self.index.lock().put(DeadLetter { id: id.clone(), size, head: Ok(head), taken: false });
         Ok(())
     }
 

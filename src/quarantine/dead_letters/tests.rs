@@ -40,7 +40,7 @@ fn ids(letters: &DeadLetters) -> Vec<String> {
 struct Always(Retried);
 
 impl Resend for Always {
-    fn send<'a>(&'a self, _: &'a str, _: Batch) -> BoxFuture<'a, Retried> {
+    fn send<'a>(&'a self, _: &'a DeadLetterId, _: &'a Head, _: Batch) -> BoxFuture<'a, Retried> {
         let answer = self.0.clone();
         Box::pin(async move { answer })
     }
@@ -162,7 +162,7 @@ fn sent_again_it_goes_or_stays_with_the_new_reason() {
 fn nobody_sends_a_letter_twice_at_once() {
     struct Meddles(DeadLetters, DeadLetterId);
     impl Resend for Meddles {
-        fn send<'a>(&'a self, _: &'a str, _: Batch) -> BoxFuture<'a, Retried> {
+        fn send<'a>(&'a self, _: &'a DeadLetterId, _: &'a Head, _: Batch) -> BoxFuture<'a, Retried> {
             Box::pin(async move {
                 let never = Always(Retried::Later(String::new()));
                 assert!(matches!(self.0.retry(&self.1, &never).await, Err(DeadLetterError::Busy(_))));
@@ -208,4 +208,39 @@ fn their_number_is_bounded_too() {
     let kept: Vec<_> = (0..5).map(|n| letters.keep("tempo", &batch(1, n), "no").unwrap()).collect();
     assert_eq!(letters.known(&kept[0]).unwrap().bound(1 << 20, 2).len(), 3);
     assert_eq!(ids(&letters), [kept[3].to_string(), kept[4].to_string()]);
+}
+
+/// What refuses something may refuse it again before it hears that it is kept.
+#[test]
+fn of_one_origin_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (letters, _) = open(dir.path(), 1 << 20);
+    let origin = |n| Some(Uuid::from_u128(n));
+    let first = letters.keep_of("store", &batch(1, 1), "no", origin(1)).unwrap();
+    let (letters, _) = open(dir.path(), 1 << 20);
+    assert_eq!(letters.keep_of("store", &batch(1, 1), "no", origin(1)).unwrap(), first);
+    let second = letters.keep_of("store", &batch(1, 1), "no", origin(2)).unwrap();
+    let third = letters.keep("store", &batch(1, 1), "no").unwrap();
+    assert_eq!(ids(&letters), [&first, &second, &third].map(ToString::to_string));
+    let identity = |id: &DeadLetterId| letters.read(id).unwrap().0.identity(id);
+    assert_eq!((Some(identity(&first)), Some(identity(&second))), (origin(1), origin(2)));
+    assert_ne!(identity(&third), identity(&letters.keep("store", &batch(1, 1), "no").unwrap()));
+}
+
+#[test]
+fn one_that_is_taken_stays_until_it_is_so_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (letters, telemetry) = open(dir.path(), 1 << 20);
+    let id = letters.keep("store", &batch(1, 3), "no").unwrap();
+    assert_eq!(retry(&letters, &id, Retried::Taken).unwrap(), Retried::Taken);
+    assert!(letters.list()[0].taken);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(letters.refused_again(&id, "after all not")).unwrap();
+    let (head, taken) = (letters.read(&id).unwrap().0, letters.list()[0].taken);
+    assert_eq!((head.reason.as_str(), head.retries, taken), ("after all not", 1, false));
+    assert_eq!(retry(&letters, &id, Retried::Taken).unwrap(), Retried::Taken);
+    runtime.block_on(letters.resent(&id)).unwrap();
+    assert!(letters.list().is_empty());
+    let key = "vispyr_dead_letters_resent_items_total{destination=\"store\",signal=\"profiles\"}";
+    assert_eq!(metric(&telemetry, key), "3.0");
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use super::DeadLetters;
 use crate::signal::Batch;
@@ -29,6 +30,7 @@ pub struct Writer {
 struct Job {
     batch: Batch,
     reason: String,
+    origin: Option<Uuid>,
     done: oneshot::Sender<()>,
 }
 
@@ -36,9 +38,14 @@ impl Writer {
     /// Returns when the batch is kept for good, however long that takes. When it is given up before,
     /// the batch is kept all the same or not at all.
     pub async fn keep(&self, batch: &Batch, reason: &str) {
+        self.keep_of(batch, reason, None).await;
+    }
+
+    /// Does the same, but keeps no second one of the same `origin`.
+    pub async fn keep_of(&self, batch: &Batch, reason: &str, origin: Option<Uuid>) {
         loop {
             let (done, kept) = oneshot::channel();
-            let job = Job { batch: batch.clone(), reason: reason.to_owned(), done };
+            let job = Job { batch: batch.clone(), reason: reason.to_owned(), origin, done };
             if self.jobs.send(job).await.is_ok() && kept.await.is_ok() {
                 return;
             }
@@ -76,7 +83,7 @@ fn write(letters: &DeadLetters, destination: &str, mut jobs: mpsc::Receiver<Job>
     while let Some(job) = jobs.blocking_recv() {
         // Nobody waits for it any more: the record is still in the log, and comes again.
         while !job.done.is_closed() {
-            match letters.keep(destination, &job.batch, &job.reason) {
+            match letters.keep_of(destination, &job.batch, &job.reason, job.origin) {
                 Ok(_) => {
                     let _ = job.done.send(());
                     break;

@@ -21,7 +21,7 @@ use super::failpoint;
 use super::generation::{self, Generation};
 use super::instance::{is_fatal, is_out_of_memory, quoted_path};
 use super::partition::{self, Partition};
-use super::pieces::{self, Piece, Shape};
+use super::pieces::{Piece, Shape};
 use super::sealed_file::{self, Flush, LogRange, Metadata};
 use super::sealed_files;
 use super::shared::Shared;
@@ -29,6 +29,8 @@ use super::shredding::Shredding;
 use super::writer_queue::Command;
 use crate::signal::now_nanos;
 use crate::store::catalog::{Catalog, CatalogError, File};
+use crate::store::ingest::StoredRow;
+use crate::store::protocol::Quarantined;
 use crate::store::schema::Table;
 use crate::wal::Position;
 
@@ -119,12 +121,14 @@ pub struct Sealer {
     stop: Arc<super::Stop>,
     /// How often this flush has waited for memory before it set a row aside.
     waits: u32,
+    /// Rows that no file takes, of this try.
+    unsealable: Vec<Quarantined>,
 }
 
 impl Sealer {
     /// Made from its own connection, and the catalog, which only it writes.
     pub fn new(shared: Arc<Shared>, db: Connection, catalog: Catalog, stop: Arc<super::Stop>) -> Self {
-        Sealer { shared, db, catalog, stop, waits: 0 }
+        Sealer { shared, db, catalog, stop, waits: 0, unsealable: Vec::new() }
     }
 
     /// Seals what comes, one generation after the other, until the writer is gone.
@@ -159,13 +163,19 @@ impl Sealer {
     fn seal(&mut self, job: &Job) -> Result<(), FlushError> {
         let started = Instant::now();
         let mut written = Vec::new();
+        self.unsealable.clear();
         let files = self.write(&job.old, &mut written).inspect_err(|_| remove(&written))?;
         failpoint::reach("before_catalog");
         let commit = Instant::now();
-        if let Err(e) = self.catalog.add(&files, &job.old.positions, now_nanos()) {
+        let mut changes = self.shared.quarantine.changes();
+        changes.added.extend_from_slice(&self.unsealable);
+        if let Err(e) = self.catalog.add(&files, &job.old.positions, &changes, now_nanos()) {
             self.undo(&files, &written)?;
             return Err(e.into());
         }
+        let unsealable = std::mem::take(&mut self.unsealable);
+        self.shared.counters.update(|stats| stats.unsealable_rows += unsealable.len() as u64);
+        self.shared.quarantine.saved(&changes, unsealable);
         self.shared.counters.catalog_committed(commit.elapsed());
         failpoint::reach("after_catalog");
         self.publish(&files);
@@ -286,9 +296,13 @@ impl Sealer {
                 }
                 return Ok(vec![piece.clone()]);
             }
-            let content = pieces::content(&self.db, &hot, piece, table)?;
-            self.shared.quarantine.keep_row(table.name(), &error.to_string(), &content);
-            self.shared.counters.update(|stats| stats.unsealable_rows += 1);
+            let row = StoredRow::read(&self.db, &hot, &piece.filter(), table)?;
+            let reason = format!("a row of {} cannot be sealed: {error}", table.name());
+            self.unsealable.push(Quarantined::of_none(row.into_batch(), reason));
+            // The dead letter brings it back whole. Rows that others lean on stay as they can.
+            if !table.is_dictionary() {
+                return Ok(Vec::new());
+            }
         }
         Ok(piece.instead(&self.db, &hot)?)
     }

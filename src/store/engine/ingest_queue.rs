@@ -82,11 +82,21 @@ impl IngestQueue {
             return;
         }
         state.wanted = Position(record.position.0 + 1);
-        state.items += u64::from(record.batch.items);
-        state.decoded += record.batch.decoded_size;
-        state.bytes += record.batch.payload.len();
-        state.queue.push_back((log, record));
+        state.put(log, record);
         self.changed.notify_all();
+    }
+
+    /// Queues a dead letter that is sent again, as the only record of a log of its own. Waits while
+    /// too much is queued.
+    pub fn push_resend(&self, letter: Uuid, record: Record) {
+        let mut state = self.state.lock();
+        while state.bytes > MAX_WAITING && !state.closed {
+            self.changed.wait(&mut state);
+        }
+        if !state.closed {
+            state.put(letter, record);
+            self.changed.notify_all();
+        }
     }
 
     /// Announces the generation that the thread is to go over to.
@@ -135,6 +145,13 @@ impl IngestQueue {
 }
 
 impl State {
+    fn put(&mut self, log: Uuid, record: Record) {
+        self.items += u64::from(record.batch.items);
+        self.decoded += record.batch.decoded_size;
+        self.bytes += record.batch.payload.len();
+        self.queue.push_back((log, record));
+    }
+
     fn take_batch(&mut self) -> Work {
         let mut records = Vec::new();
         let (mut items, mut decoded, mut from) = (0, 0, None);

@@ -127,10 +127,8 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
     });
     // Before the greeting, which moves the collector's cursors: the log may forget nothing of which
     // there is no dead letter yet.
-    for (signal, log) in Signal::ALL.into_iter().zip(&logs) {
-        for (position, reason) in shared.quarantine.of_log(log.id, signal, log.oldest) {
-            to.write_all(&Frame::SetAside(signal, position, reason).encode())?;
-        }
+    for note in shared.quarantine.tell_all(&logs) {
+        to.write_all(&Frame::Quarantined(note).encode())?;
     }
     to.write_all(&Frame::Welcome(progress).encode())?;
     tracing::info!(wanted = ?progress.map(|p| p.wanted.0), "collector connected");
@@ -154,10 +152,19 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
 
 fn receive(shared: &Shared, from: &mut impl std::io::Read, logs: &[LogState; 4]) -> Result<(), ProtocolError> {
     while let Some(frame) = read_frame(from)? {
-        let Frame::Record(record) = frame else { return Err(ProtocolError::Value("frame of a collector")) };
-        failpoint::reach("received");
-        let signal = record.batch.signal as usize;
-        shared.ingest_queues[signal].push(logs[signal].id, record);
+        match frame {
+            Frame::Record(record) => {
+                failpoint::reach("received");
+                let signal = record.batch.signal as usize;
+                shared.ingest_queues[signal].push(logs[signal].id, record);
+            }
+            Frame::Kept(id) => shared.quarantine.kept(id),
+            Frame::Resend(letter) => {
+                failpoint::reach("received");
+                shared.resends.take(letter, &shared.ingest_queues, &shared.progress, &shared.quarantine);
+            }
+            _ => return Err(ProtocolError::Value("frame of a collector")),
+        }
     }
     Ok(())
 }
@@ -177,10 +184,8 @@ fn tell(
     while !over.load(Ordering::Acquire) {
         version = shared.progress.wait(version, PATIENCE);
         let mut news = Vec::new();
-        for aside in shared.progress.take_aside() {
-            if logs[aside.signal as usize].id == aside.log {
-                news.extend_from_slice(&Frame::SetAside(aside.signal, aside.position, aside.reason).encode());
-            }
+        for note in shared.quarantine.tell_new(logs) {
+            news.extend_from_slice(&Frame::Quarantined(note).encode());
         }
         for (signal, told) in Signal::ALL.into_iter().zip(&mut told) {
             let now = shared.progress.cursors(logs[signal as usize].id, signal);
@@ -191,6 +196,9 @@ fn tell(
                 news.extend_from_slice(&Frame::Sealed(signal, now.1).encode());
             }
             *told = now;
+        }
+        for (id, resent) in shared.resends.news(&shared.progress) {
+            news.extend_from_slice(&Frame::Resent(id, resent).encode());
         }
         if !news.is_empty() {
             to.write_all(&news)?;

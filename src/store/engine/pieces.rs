@@ -2,8 +2,8 @@
 //!
 //! A file is written shredded; if that fails for lack of memory or over a value, without
 //! shredding; then in halves, down to single rows; then a single row without its `VARIANT`
-//! columns, whose content is set aside. So sealing ends whatever the rows hold, and a row costs
-//! nobody but itself.
+//! columns if others lean on it, or not at all; either way a dead letter has all of it. So sealing
+//! ends whatever the rows hold, and a row costs nobody but itself.
 
 use duckdb::Connection;
 
@@ -99,31 +99,4 @@ impl Piece {
         }
         Ok(halves)
     }
-}
-
-/// The columns of a single row as text, for a person to look at.
-///
-/// # Errors
-/// DuckDB's.
-pub fn content(
-    db: &Connection,
-    hot: &str,
-    piece: &Piece,
-    table: Table,
-) -> Result<Vec<(String, String)>, duckdb::Error> {
-    let columns: Vec<String> = table
-        .columns()
-        .iter()
-        .map(|column| match column.hot_type() {
-            "BLOB" => format!("base64({})", column.name),
-            _ => format!("{}::VARCHAR", column.name),
-        })
-        .collect();
-    let sql = format!("SELECT {} FROM {hot}{} LIMIT 1", columns.join(", "), piece.filter());
-    db.query_row(&sql, [], |row| {
-        let text = |(n, column): (usize, &crate::store::schema::Column)| {
-            Ok((column.name.to_owned(), row.get::<_, Option<String>>(n)?.unwrap_or_default()))
-        };
-        table.columns().iter().enumerate().map(text).collect()
-    })
 }

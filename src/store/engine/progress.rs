@@ -1,7 +1,6 @@
-//! How far the records of each log have come: visible to queries, sealed, set aside.
+//! How far the records of each log have come: visible to queries, sealed.
 //! Threads wait here for a change.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -12,25 +11,9 @@ use crate::store::catalog::Positions;
 use crate::store::protocol::LogState;
 use crate::wal::Position;
 
-/// Records set aside that nobody has been told of yet; older ones are forgotten.
-const MAX_ASIDE: usize = 10_000;
-
 /// A query waits no longer than this for what a start has to bring back, and a start no longer for
 /// the logs to connect.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(5);
-
-/// A record that can never be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aside {
-    /// Its log.
-    pub log: Uuid,
-    /// The log's signal.
-    pub signal: Signal,
-    /// Its place there.
-    pub position: Position,
-    /// What is wrong with it.
-    pub reason: String,
-}
 
 /// Cursors of all logs that were ever seen.
 #[derive(Debug)]
@@ -45,7 +28,6 @@ struct State {
     version: u64,
     visible: Positions,
     sealed: Positions,
-    aside: VecDeque<Aside>,
     replay: Replay,
 }
 
@@ -145,14 +127,9 @@ impl LogProgress {
         self.change(|state| state.sealed.extend(positions));
     }
 
-    /// A record will never be stored.
-    pub fn set_aside(&self, aside: Aside) {
-        self.change(|state| {
-            if state.aside.len() == MAX_ASIDE {
-                state.aside.pop_front();
-            }
-            state.aside.push_back(aside);
-        });
+    /// There is something else to be told.
+    pub fn tell(&self) {
+        self.change(|_| {});
     }
 
     /// The cursors of a log: visible, sealed.
@@ -160,11 +137,6 @@ impl LogProgress {
         let state = self.state.lock();
         let of = |cursors: &Positions| cursors.get(&(log, signal)).copied().unwrap_or_default();
         (of(&state.visible), of(&state.sealed))
-    }
-
-    /// What was set aside since the last call.
-    pub fn take_aside(&self) -> Vec<Aside> {
-        self.state.lock().aside.drain(..).collect()
     }
 
     /// Waits until something has changed since `version`, or for `patience`. Answers the version.

@@ -1,153 +1,155 @@
-//! Records that can never be stored are kept for a person to look at: the log lets go of them.
+//! What can never be stored: the collector makes dead letters of it.
+//!
+//! Until it has, the note of each stays here, and in the catalog from the transaction on that moves
+//! the log past its record. So neither a crash of the engine nor one of the collector loses any, and
+//! the payload need not be kept a second time: the log has it as long as there is no dead letter.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::durable;
-use crate::signal::Signal;
-use crate::wal::{Position, Record};
+use crate::store::protocol::{LogState, Quarantined};
 
-/// Files that are kept at most; the first ones tell the most.
-const MAX_FILES: usize = 1000;
+mod earlier;
 
-/// Their bytes at most.
-const MAX_BYTES: u64 = 64 << 20;
+/// Notes at most, as many as a destination has dead letters. The oldest go, and are counted.
+const MAX: usize = 10_000;
 
-/// The folder, which is made when there is something to keep.
+/// Payload bytes at most of notes that hold one. The newest stays whatever its size.
+const MAX_BYTES: usize = 64 << 20;
+
+/// The notes of what no dead letter is known of.
 #[derive(Debug)]
-pub struct Folder {
-    dir: PathBuf,
-    /// Files and bytes in it.
-    extent: Mutex<(usize, u64)>,
+pub struct Quarantine {
+    state: Mutex<State>,
 }
 
-/// The longest first line that is read.
-const MAX_HEAD: u64 = 1 << 20;
-
-/// What the collector is told of a file, out of its first line.
-#[derive(Debug, serde::Deserialize)]
-struct Told {
-    /// Files of earlier versions do not name it.
-    log: Option<Uuid>,
-    signal: Signal,
-    position: u64,
-    reason: String,
+#[derive(Debug, Default)]
+struct State {
+    /// By the order in which they came.
+    notes: BTreeMap<u64, Quarantined>,
+    numbers: BTreeMap<Uuid, u64>,
+    next: u64,
+    /// The first of those that the collector was not told of since it connected.
+    untold: u64,
+    /// Those that the catalog has.
+    saved: BTreeSet<Uuid>,
+    /// Payload bytes in the notes.
+    bytes: usize,
+    /// Notes that had to go for room since the start.
+    forgotten: u64,
 }
 
-/// What stands in the first line of a file; the payload follows as it came.
-#[derive(Debug, serde::Serialize)]
-struct Head<'a> {
-    signal: &'a str,
-    position: u64,
-    log: Uuid,
-    reason: &'a str,
-    format: &'a str,
-    compression: &'a str,
-    items: u32,
-    received: u64,
-    query: &'a str,
-    content_type: &'a str,
-}
-
-impl Folder {
-    /// A folder that may not be there.
-    pub fn new(dir: PathBuf) -> Self {
-        let sizes = fs::read_dir(&dir).into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok());
-        let extent = sizes.fold((0, 0), |(files, bytes), metadata| (files + 1, bytes + metadata.len()));
-        Folder { dir, extent: Mutex::new(extent) }
+impl State {
+    fn take(&mut self, number: u64) -> Option<Quarantined> {
+        let note = self.notes.remove(&number)?;
+        self.numbers.remove(&note.id);
+        self.bytes -= note.bytes();
+        Some(note)
     }
 
-    /// Keeps a row that cannot be sealed, if there is room. Binary columns are base64.
-    pub fn keep_row(&self, table: &str, reason: &str, columns: &[(String, String)]) {
-        let columns = columns.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let Ok(text) = serde_json::to_vec(&Row { table, reason, columns }) else { return };
-        let path = self.dir.join(format!("{table}-{}.row", uuid::Uuid::new_v4()));
-        let mut extent = self.extent.lock();
-        let size = text.len() as u64;
-        if extent.0 >= MAX_FILES || extent.1 + size > MAX_BYTES {
+    fn put(&mut self, note: Quarantined) {
+        let number = self.next;
+        self.next += 1;
+        self.bytes += note.bytes();
+        self.numbers.insert(note.id, number);
+        self.notes.insert(number, note);
+    }
+}
+
+/// What the next transaction of the catalog has to change.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// New notes.
+    pub added: Vec<Quarantined>,
+    /// Notes of which there are dead letters now.
+    pub kept: Vec<Uuid>,
+}
+
+impl Quarantine {
+    /// With the notes that the catalog has, and those of earlier versions in the folder `earlier`.
+    pub fn new(saved: Vec<Quarantined>, earlier: &Path) -> Self {
+        let quarantine = Quarantine { state: Mutex::default() };
+        quarantine.state.lock().saved = saved.iter().map(|note| note.id).collect();
+        for note in saved.into_iter().chain(earlier::records(earlier)) {
+            quarantine.add(note);
+        }
+        quarantine
+    }
+
+    /// This can never be stored. A note of it that is here already stays.
+    pub fn add(&self, note: Quarantined) {
+        let mut state = self.state.lock();
+        if state.numbers.contains_key(&note.id) {
             return;
         }
-        match fs::create_dir_all(&self.dir).and_then(|()| fs::write(&path, text)) {
-            Ok(()) => *extent = (extent.0 + 1, extent.1 + size),
-            Err(e) => tracing::warn!(error = %e, path = %path.display(), "cannot keep a row that was set aside"),
+        while state.notes.len() >= MAX || !state.notes.is_empty() && state.bytes + note.bytes() > MAX_BYTES {
+            let Some(oldest) = state.notes.first_key_value().map(|(number, _)| *number) else { break };
+            let Some(oldest) = state.take(oldest) else { break };
+            state.forgotten += 1;
+            tracing::error!(signal = %oldest.signal, log = %oldest.log, position = oldest.position.0,
+                "too much is set aside without a dead letter, the oldest is forgotten");
+        }
+        state.put(note);
+    }
+
+    /// There is a dead letter of it.
+    pub fn kept(&self, id: Uuid) {
+        let mut state = self.state.lock();
+        if let Some(number) = state.numbers.get(&id).copied() {
+            state.take(number);
         }
     }
 
-    /// Keeps a record of a log, if there is room: on disk for good before the log hears that it is
-    /// done. The collector, which is told of it, makes a dead letter of it.
-    pub fn keep(&self, log: Uuid, record: &Record, reason: &str) {
-        self.keep_as("record", log, record, reason);
-    }
-
-    /// Keeps items out of a record of which the rest is stored, if there is room. The collector is
-    /// not told: a dead letter of the whole record would bring the rest a second time.
-    pub fn keep_items(&self, log: Uuid, items: &Record, reason: &str) {
-        self.keep_as("items", log, items, reason);
-    }
-
-    fn keep_as(&self, what: &str, log: Uuid, record: &Record, reason: &str) {
-        let size = record.batch.payload.len() as u64;
-        let path = self.dir.join(format!("{}-{}.{what}", record.batch.signal, record.position.0));
-        let mut extent = self.extent.lock();
-        if extent.0 >= MAX_FILES || extent.1 + size > MAX_BYTES || path.exists() {
-            return;
+    /// Everything that a collector with these logs has to make dead letters of. What lies before
+    /// the oldest record of its log cannot be had any more.
+    pub fn tell_all(&self, logs: &[LogState; 4]) -> Vec<Quarantined> {
+        let mut state = self.state.lock();
+        state.untold = state.next;
+        let lost = |note: &Quarantined| logs.iter().any(|log| log.id == note.log && note.position < log.oldest);
+        let gone: Vec<u64> = state.notes.iter().filter(|(_, note)| lost(note)).map(|(number, _)| *number).collect();
+        for number in gone {
+            state.take(number);
         }
-        match write(&path, log, record, reason) {
-            Ok(()) => *extent = (extent.0 + 1, extent.1 + size),
-            Err(e) => tracing::warn!(error = %e, path = %path.display(), "cannot keep a record that was set aside"),
+        state.notes.values().filter(|note| note.is_for(logs)).cloned().collect()
+    }
+
+    /// What has come since the last call, or since [`Self::tell_all`].
+    pub fn tell_new(&self, logs: &[LogState; 4]) -> Vec<Quarantined> {
+        let mut state = self.state.lock();
+        let from = state.untold;
+        state.untold = state.next;
+        state.notes.range(from..).map(|(_, note)| note).filter(|note| note.is_for(logs)).cloned().collect()
+    }
+
+    /// What the catalog has to take up and to forget. Once it has: [`Self::saved`].
+    pub fn changes(&self) -> Changes {
+        let state = self.state.lock();
+        let added = state.notes.values().filter(|note| !state.saved.contains(&note.id)).cloned().collect();
+        let kept = state.saved.iter().filter(|id| !state.numbers.contains_key(id)).copied().collect();
+        Changes { added, kept }
+    }
+
+    /// The catalog has taken these changes; `rows` are new notes among them that were not here yet.
+    pub fn saved(&self, changes: &Changes, rows: Vec<Quarantined>) {
+        let mut state = self.state.lock();
+        for id in &changes.kept {
+            state.saved.remove(id);
         }
+        state.saved.extend(changes.added.iter().map(|note| note.id));
+        drop(state);
+        rows.into_iter().for_each(|note| self.add(note));
     }
 
-    /// The records of a log from a position on, and why they were set aside: for a collector that
-    /// was not there, or ended before it had made dead letters of them.
-    pub fn of_log(&self, log: Uuid, signal: Signal, from: Position) -> Vec<(Position, String)> {
-        let files = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let records = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "record"));
-        let told = records.filter_map(|file| {
-            let mut line = String::new();
-            BufReader::new(fs::File::open(file.path()).ok()?).take(MAX_HEAD).read_line(&mut line).ok()?;
-            let told: Told = serde_json::from_str(&line).ok()?;
-            let is_asked_for = told.log == Some(log) && told.signal == signal && told.position >= from.0;
-            is_asked_for.then_some((Position(told.position), told.reason))
-        });
-        let mut told: Vec<_> = told.collect();
-        told.sort();
-        told
+    /// Notes that wait for a dead letter, and those that had to go for room since the start.
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.notes.len() as u64, state.forgotten)
     }
 }
 
-/// What stands in the file of a row.
-#[derive(Debug, serde::Serialize)]
-struct Row<'a> {
-    table: &'a str,
-    reason: &'a str,
-    columns: std::collections::BTreeMap<&'a str, &'a str>,
-}
-
-fn write(path: &Path, log: Uuid, record: &Record, reason: &str) -> std::io::Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    let batch = &record.batch;
-    let head = Head {
-        log,
-        signal: batch.signal.name(),
-        position: record.position.0,
-        reason,
-        format: batch.format.name(),
-        compression: batch.compression.name(),
-        items: batch.items,
-        received: batch.received,
-        query: &batch.meta.query,
-        content_type: &batch.meta.content_type,
-    };
-    durable::replace_with(path, |file| {
-        serde_json::to_writer(&mut *file, &head)?;
-        file.write_all(b"\n")?;
-        file.write_all(&batch.payload)
-    })
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

@@ -59,6 +59,7 @@ fn open(path: &Path) -> Result<Catalog, CatalogError> {
     let catalog = Catalog::open(path)?;
     catalog.files()?;
     catalog.positions()?;
+    catalog.quarantined()?;
     Ok(catalog)
 }
 

@@ -11,7 +11,8 @@ use super::heartbeat::Heartbeat;
 use super::ingest_queue::IngestQueue;
 use super::instance::is_fatal;
 use super::progress::LogProgress;
-use super::quarantine::Folder;
+use super::quarantine::Quarantine;
+use super::resends::Resends;
 use super::stats::Counters;
 use super::transaction::TransactionError;
 use super::verify::Verification;
@@ -53,8 +54,10 @@ pub struct Shared {
     pub counters: Counters,
     /// Space for sealing when the disk is full, since that lets the logs make room.
     pub reserve: Reserve,
-    /// Records that can never be stored.
-    pub quarantine: Folder,
+    /// What can never be stored.
+    pub quarantine: Quarantine,
+    /// Dead letters that are sent again.
+    pub resends: Resends,
     /// Of the writer.
     pub heartbeat: Heartbeat,
     /// Records that killed the engine.

@@ -97,8 +97,12 @@ pub struct Stats {
     pub flush_failures: u64,
     /// Why the last flush failed; gone once one succeeds.
     pub flush_error: Option<String>,
-    /// Rows whose attributes no file takes: they were set aside.
+    /// Rows that no file takes whole: there are dead letters of them.
     pub unsealable_rows: u64,
+    /// What can never be stored and has no dead letter yet.
+    pub quarantined: u64,
+    /// What can never be stored and was forgotten before it had one, for want of room.
+    pub quarantine_forgotten: u64,
     /// Sealed files that the catalog names but queries do not see: they are not there, or damaged.
     pub missing_files: u64,
     /// Those, [`MAX_LOST`] at most.

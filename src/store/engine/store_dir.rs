@@ -98,8 +98,8 @@ impl StoreDir {
         self.dir.join("tmp")
     }
 
-    /// Folder of records that can never be stored.
-    pub fn aside(&self) -> PathBuf {
+    /// Folder of what earlier versions could never store.
+    pub fn earlier_quarantine(&self) -> PathBuf {
         self.dir.join("aside")
     }
 

@@ -14,7 +14,6 @@ use super::failpoint;
 use super::flush::Job;
 use super::generation::{self, Generation};
 use super::instance::{hot_bytes, is_fatal, is_out_of_memory, was_fatal_before};
-use super::progress::Aside;
 use super::shared::Shared;
 use super::transaction::{self, TransactionError};
 use super::writer_queue::{Command, DecoderOutput, Event, FlushReply, Rows};
@@ -22,7 +21,9 @@ use super::{EXIT_INSERT, EXIT_MEMORY};
 use crate::signal::Signal;
 use crate::store::ingest::{Chunk, Decoder, Limits};
 use crate::store::schema::Table;
-use crate::wal::{Position, Record};
+use crate::wal::Position;
+
+mod account;
 
 /// How long the writer sleeps at most when nothing comes.
 const TICK: Duration = Duration::from_millis(500);
@@ -161,7 +162,8 @@ impl Writer {
         let slot = |nanos: u64| u128::from(nanos) / config.flush_interval.as_nanos().max(1);
         let over = slot(self.open.opened) != slot(crate::signal::now_nanos());
         // Rows that find no memory make a flush worth while, however small.
-        if full || over || !self.asking.is_empty() || !self.stash.is_empty() {
+        let due = !self.asking.is_empty() || !self.stash.is_empty() || self.shared.resends.are_due();
+        if full || over || due {
             self.begin_switch();
         }
     }
@@ -184,6 +186,7 @@ impl Writer {
             queue.set_generation(next.number);
         }
         self.waiting.append(&mut self.asking);
+        self.shared.resends.sealing();
         self.next = Some((next, Signal::ALL.to_vec()));
     }
 
@@ -216,6 +219,7 @@ impl Writer {
             _ => &self.open,
         };
         let range = rows.range();
+        let letter = self.shared.resends.is_letter(rows.log);
         let suspect = self.shared.crash_records.has(range);
         let tried = (!suspect).then(|| self.insert_noted(range, target, &rows.chunks));
         let (inserted, mut refused) = match tried {
@@ -237,17 +241,29 @@ impl Writer {
             self.shared.crash_records.clear(range);
         }
         refused.extend(rows.undecodable.iter().cloned());
+        if letter {
+            refused.extend(rows.rejected_whole());
+        }
         let target = match &mut self.next {
             Some((next, _)) if rows.generation >= next.number => next,
             _ => &mut self.open,
         };
-        target.positions.insert((rows.log, rows.signal), rows.upto);
+        // A letter that is refused was never here: it may be sent once more.
+        let taken = !letter || refused.is_empty();
+        if taken {
+            target.positions.insert((rows.log, rows.signal), rows.upto);
+        }
         for (sum, n) in target.rows.iter_mut().zip(inserted) {
             *sum += n;
         }
-        self.account(&rows, &inserted, refused, started.elapsed());
+        self.account(&rows, &inserted, refused, letter, started.elapsed());
         failpoint::reach("after_insert");
-        self.shared.progress.visible(rows.log, rows.signal, rows.upto);
+        if letter && taken {
+            self.shared.resends.inserted();
+        }
+        if taken {
+            self.shared.progress.visible(rows.log, rows.signal, rows.upto);
+        }
         Ok(())
     }
 
@@ -265,41 +281,6 @@ impl Writer {
             self.shared.crash_records.begin(range);
             self.shared.end(EXIT_MEMORY.into(), "no memory for rows for a long time");
         }
-    }
-
-    fn account(
-        &self,
-        rows: &Rows,
-        inserted: &[u64; Table::ALL.len()],
-        refused: Vec<(Position, String)>,
-        took: Duration,
-    ) {
-        let all: u64 = rows.records.iter().map(|r| u64::from(r.batch.items)).sum();
-        let (mut records, mut items) = (rows.records.len() as u64, all);
-        for (position, rejected) in &rows.rejected {
-            // The rest of a record that was refused whole is set aside with it.
-            if refused.iter().any(|(refused, _)| refused == position) {
-                continue;
-            }
-            let (lost, reason) = (u64::from(rejected.batch.items), &rejected.reason);
-            let only = Record { position: *position, batch: rejected.batch.clone() };
-            self.shared.quarantine.keep_items(rows.log, &only, reason);
-            items = items.saturating_sub(lost);
-            tracing::warn!(signal = %rows.signal, position = position.0, items = lost, reason, "items set aside");
-            self.shared.counters.rejected(rows.signal, lost, reason);
-        }
-        for (position, reason) in refused {
-            let record = rows.records.iter().find(|r| r.position == position);
-            let lost = record.map_or(0, |r| u64::from(r.batch.items));
-            if let Some(record) = record {
-                self.shared.quarantine.keep(rows.log, record, &reason);
-            }
-            (records, items) = (records.saturating_sub(1), items.saturating_sub(lost));
-            tracing::warn!(signal = %rows.signal, position = position.0, items = lost, reason, "record set aside");
-            self.shared.counters.undecodable(rows.signal, lost, &reason);
-            self.shared.progress.set_aside(Aside { log: rows.log, signal: rows.signal, position, reason });
-        }
-        self.shared.counters.inserted(rows.signal, records, items, inserted, took);
     }
 
     /// Inserts in a transaction, with a note of what is being inserted in case it ends the process.

@@ -39,6 +39,15 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Records of which every item was rejected.
+    pub fn rejected_whole(&self) -> impl Iterator<Item = (Position, String)> {
+        let is_whole = |(position, rejected): &&(Position, Rejected)| {
+            let record = self.records.iter().find(|record| record.position == *position);
+            record.is_some_and(|record| rejected.items.len() as u64 >= u64::from(record.batch.items))
+        };
+        self.rejected.iter().filter(is_whole).map(|(position, rejected)| (*position, rejected.reason.clone()))
+    }
+
     /// Which records they are of.
     pub fn range(&self) -> Range {
         let from = self.records.first().map_or(self.upto, |r| r.position);

@@ -16,6 +16,7 @@ use duckdb::vtab::{
 };
 use parking_lot::Mutex;
 
+use crate::store::ingest::StoredRow;
 use crate::store::ingest::rows::{Rows, VECTOR, cut};
 use crate::store::schema::Table;
 
@@ -28,7 +29,13 @@ const FUNCTION: &str = "vispyr_rows";
 pub struct Chunk {
     table: Table,
     hot_bytes: usize,
-    batch: RecordBatch,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Columns(RecordBatch),
+    Row(StoredRow),
 }
 
 impl Chunk {
@@ -45,7 +52,12 @@ impl Chunk {
             .collect();
         let arrays = columns.into_iter().map(|(_, array)| array).collect();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
-        Ok(Some(Chunk { table: R::TABLE, hot_bytes, batch }))
+        Ok(Some(Chunk { table: R::TABLE, hot_bytes, content: Content::Columns(batch) }))
+    }
+
+    /// A single row that the store has had before.
+    pub(super) fn of_row(table: Table, row: StoredRow, hot_bytes: usize) -> Chunk {
+        Chunk { table, hot_bytes, content: Content::Row(row) }
     }
 
     /// The table that the rows are for.
@@ -55,7 +67,10 @@ impl Chunk {
 
     /// How many rows.
     pub fn rows(&self) -> usize {
-        self.batch.num_rows()
+        match &self.content {
+            Content::Columns(batch) => batch.num_rows(),
+            Content::Row(_) => 1,
+        }
     }
 
     /// About how many bytes the rows take in a hot generation.
@@ -66,8 +81,12 @@ impl Chunk {
     /// Inserts the rows into `target`, a table made by [`Table::create`], named as SQL needs it
     /// (qualified, quoted). Returns the number of rows. Runs in the connection's transaction.
     pub fn insert(&self, connection: &Connection, target: &str) -> duckdb::Result<usize> {
-        let registered = Registered::new(self.batch.clone());
-        let names: Vec<&str> = self.batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+        let batch = match &self.content {
+            Content::Columns(batch) => batch,
+            Content::Row(row) => return row.insert(connection, target, self.table),
+        };
+        let registered = Registered::new(batch.clone());
+        let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
         let sql = format!("INSERT INTO {target} ({}) SELECT * FROM {FUNCTION}(?::UBIGINT)", names.join(", "));
         connection.prepare_cached(&sql)?.execute([registered.token])
     }

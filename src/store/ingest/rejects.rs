@@ -46,7 +46,7 @@ impl Rejects {
             rejected.decoded_size = only.len() as u64;
             rejected.payload = only.into();
         }
-        Some(Rejected { reason, batch: rejected })
+        Some(Rejected { reason, items: self.items, batch: rejected })
     }
 }
 
@@ -55,6 +55,8 @@ impl Rejects {
 pub struct Rejected {
     /// How many, which, and why.
     pub reason: String,
+    /// Their places among the items of the record, ascending.
+    pub items: Vec<u64>,
     /// A batch of these items alone, with what stands around them.
     pub batch: Batch,
 }

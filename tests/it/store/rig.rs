@@ -1,6 +1,5 @@
 //! The engine in a process of its own, a collector that feeds it, and what their log holds.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -21,7 +20,7 @@ use uuid::Uuid;
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
 use vispyr::store::Config;
 use vispyr::store::engine::{self, Engine};
-use vispyr::store::protocol::{self, Frame, LogState, Progress, read_frame};
+use vispyr::store::protocol::{self, Frame, LogState, Part, Progress, Quarantined, read_frame};
 use vispyr::wal::{Position, Record};
 
 /// Longest wait for anything.
@@ -319,8 +318,15 @@ pub fn traces(position: u64, items: u32, payload: Bytes) -> Record {
 pub struct Heard {
     pub visible: u64,
     pub sealed: u64,
-    pub aside: BTreeMap<u64, String>,
+    pub aside: Vec<Quarantined>,
     pub over: bool,
+}
+
+impl Heard {
+    /// Whether the record is one that can never be stored.
+    pub fn is_aside(&self, position: u64) -> bool {
+        self.aside.iter().any(|note| note.position.0 == position && note.part == Part::Record)
+    }
 }
 
 /// The collector's end of the link, for the traces' log alone.
@@ -344,11 +350,11 @@ impl Sender {
         let hello = Frame::Hello { version: protocol::VERSION, logs: [traces, none(1), none(2), none(3)] };
         stream.write_all(&hello.encode()).ok()?;
         let mut from = BufReader::new(stream.try_clone().unwrap());
-        let mut aside = std::collections::BTreeMap::new();
+        let mut aside = Vec::new();
         let progress = loop {
             match read_frame(&mut from).ok()?? {
                 Frame::Welcome(progress) => break progress,
-                Frame::SetAside(Signal::Traces, p, why) => _ = aside.insert(p.0, why),
+                Frame::Quarantined(note) => aside.push(note),
                 other => panic!("{other:?}"),
             }
         };
@@ -363,7 +369,7 @@ impl Sender {
                 match frame {
                     Ok(Some(Frame::Visible(Signal::Traces, p))) => heard.visible = p.0,
                     Ok(Some(Frame::Sealed(Signal::Traces, p))) => heard.sealed = p.0,
-                    Ok(Some(Frame::SetAside(Signal::Traces, p, why))) => _ = heard.aside.insert(p.0, why),
+                    Ok(Some(Frame::Quarantined(note))) => heard.aside.push(note),
                     Ok(Some(other)) => panic!("{other:?}"),
                     Ok(None) | Err(_) => heard.over = true,
                 }
@@ -374,6 +380,11 @@ impl Sender {
             }
         });
         Some(Sender { stream, heard, progress })
+    }
+
+    /// Has made a dead letter of it.
+    pub fn keep(&mut self, note: &Quarantined) {
+        self.stream.write_all(&Frame::Kept(note.id).encode()).unwrap();
     }
 
     /// Sends a record; false if the engine is gone.
