@@ -16,6 +16,9 @@ CREATE MACRO stored.plausible(start_time, duration_ns) AS
     END;
 
 -- The root is the first span without a parent, or the first of all where the root has not come.
+-- Spans that came twice are looked for within a trace, and only where they can be: two equal hashes
+-- set the same one of 64 bits, so where as many bits are set as there are spans, all differ. That
+-- costs a fraction of grouping all spans by their identity.
 CREATE VIEW main.traces AS
 SELECT
     lower(hex(trace_id)) AS trace_id,
@@ -23,34 +26,30 @@ SELECT
     (last_ns - epoch_ns(start_time))::BIGINT AS duration_ns,
     root.service_name AS root_service,
     root.name AS root_name,
-    span_count,
-    error_count,
+    CASE WHEN bit_count(bits) = received THEN received ELSE list_unique(spans)::BIGINT END AS span_count,
+    CASE
+        WHEN bit_count(bits) = received OR failed_received < 2 THEN failed_received
+        ELSE list_unique(failed)::BIGINT
+    END AS error_count,
     services
 FROM (
     SELECT
         trace_id,
         min(start_time) AS start_time,
         max(epoch_ns(start_time) + coalesce(stored.plausible(start_time, duration_ns), 0)) AS last_ns,
-        coalesce(
-            arg_min({'service_name': service_name, 'name': name}, coalesce(epoch_ns(start_time), 9223372036854775807))
-                FILTER (WHERE parent_span_id IS NULL),
-            arg_min({'service_name': service_name, 'name': name}, coalesce(epoch_ns(start_time), 9223372036854775807))
+        -- A span with a parent is the root only if there is none without: it comes after all times.
+        arg_min(
+            {'service_name': service_name, 'name': name},
+            coalesce(epoch_ns(start_time), 9223372036854775807)::HUGEINT
+                + CASE WHEN parent_span_id IS NULL THEN 0 ELSE 18446744073709551616 END
         ) AS root,
-        count(*) AS span_count,
-        count(*) FILTER (WHERE status_code = 'error') AS error_count,
+        count(*) AS received,
+        bit_or(1::UBIGINT << (stored.same_span(trace_id, span_id, kind, start_time) & 63)) AS bits,
+        list(stored.same_span(trace_id, span_id, kind, start_time)) AS spans,
+        count(*) FILTER (WHERE status_code = 'error') AS failed_received,
+        list(stored.same_span(trace_id, span_id, kind, start_time)) FILTER (WHERE status_code = 'error') AS failed,
         list_sort(list(DISTINCT service_name)) AS services
-    FROM (
-        SELECT
-            any_value(trace_id) AS trace_id,
-            any_value(parent_span_id) AS parent_span_id,
-            any_value(name) AS name,
-            any_value(start_time) AS start_time,
-            any_value(duration_ns) AS duration_ns,
-            any_value(status_code) AS status_code,
-            any_value(service_name) AS service_name
-        FROM stored.spans
-        GROUP BY stored.same_span(stored.spans.trace_id, span_id, kind, stored.spans.start_time)
-    ) AS once
+    FROM stored.spans
     GROUP BY trace_id
 ) AS grouped;
 
@@ -121,65 +120,126 @@ LEFT JOIN tree ON tree.span_id = of_trace.span_id
 ORDER BY coalesce(tree.latest_start, epoch_ns(of_trace.start_time)), 1, of_trace.start_time;
 
 -- What a service was asked: its server and consumer spans. The route is what OpenTelemetry calls
--- so, else the span's name, which is of low cardinality by convention.
+-- so, else the span's name, which is of low cardinality by convention. A span that came twice has the
+-- same route twice, so it is looked for within a route, and the durations are made single only where
+-- there is one. Both lists of a route are filled row by row, so they are in step.
 CREATE MACRO main.red(from_time, to_time) AS TABLE
 SELECT
     service_name,
     route,
-    count(*) AS requests,
-    count(*) / any_value(seconds) AS per_second,
-    count(*) FILTER (WHERE status_code = 'error') AS errors,
-    100.0 * count(*) FILTER (WHERE status_code = 'error') / count(*) AS error_percent,
-    quantile_cont(duration_ns, 0.5) / 1e6 AS p50_ms,
-    quantile_cont(duration_ns, 0.95) / 1e6 AS p95_ms,
-    quantile_cont(duration_ns, 0.99) / 1e6 AS p99_ms,
-    max(duration_ns) / 1e6 AS max_ms
+    requests,
+    requests / seconds AS per_second,
+    errors,
+    100.0 * errors / requests AS error_percent,
+    quantiles[1] / 1e6 AS p50_ms,
+    quantiles[2] / 1e6 AS p95_ms,
+    quantiles[3] / 1e6 AS p99_ms,
+    max_ns / 1e6 AS max_ms
 FROM (
     SELECT
-        any_value(service_name) AS service_name,
-        any_value(coalesce(attributes."http.route"::VARCHAR, name)) AS route,
-        any_value(status_code) AS status_code,
-        any_value(stored.plausible(start_time, duration_ns)) AS duration_ns
-    FROM stored.spans
-    WHERE kind IN ('server', 'consumer')
-        AND start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
-        AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
-    GROUP BY stored.same_span(trace_id, span_id, kind, start_time)
-) AS asked
+        service_name,
+        route,
+        list_unique(ids)::BIGINT AS requests,
+        CASE
+            WHEN len(ids) = list_unique(ids) OR errors < 2 THEN errors
+            ELSE list_unique(failed)::BIGINT
+        END AS errors,
+        CASE
+            WHEN len(ids) = list_unique(ids) THEN quantiles
+            ELSE list_aggregate(
+                list_transform(list_distinct(list_zip(ids, durations)), lambda pair: pair[2]),
+                'quantile_cont',
+                [0.5, 0.95, 0.99]
+            )
+        END AS quantiles,
+        max_ns
+    FROM (
+        SELECT
+            service_name,
+            route,
+            list(id) AS ids,
+            list(duration_ns) AS durations,
+            count(*) FILTER (WHERE status_code = 'error') AS errors,
+            list(id) FILTER (WHERE status_code = 'error') AS failed,
+            quantile_cont(duration_ns, [0.5, 0.95, 0.99]) AS quantiles,
+            max(duration_ns) AS max_ns
+        FROM (
+            SELECT
+                service_name,
+                coalesce(attributes."http.route"::VARCHAR, name) AS route,
+                stored.same_span(trace_id, span_id, kind, start_time) AS id,
+                status_code,
+                stored.plausible(start_time, duration_ns) AS duration_ns
+            FROM stored.spans
+            WHERE kind IN ('server', 'consumer')
+                AND start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
+                AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
+        ) AS received
+        GROUP BY service_name, route
+    ) AS by_route
+) AS once
 CROSS JOIN (SELECT greatest(epoch(to_time::TIMESTAMP) - epoch(from_time::TIMESTAMP), 1e-9) AS seconds) AS span
-GROUP BY 1, 2
 ORDER BY requests DESC;
 
 -- A span whose parent is of another service is a call from that one; so is the server's half of a
 -- call that shares its span id with the client's. The parent may have started an hour before the
 -- range. Of the two halves the server's is the parent of what it calls.
+-- Which half is meant, and what came twice, is a question only for ids that two rows have. Those are
+-- looked for first, by their hashes; mostly there are none, and all other spans take one join.
 CREATE MACRO main.service_graph(from_time, to_time) AS TABLE
-WITH called AS (
-    SELECT trace_id, span_id, parent_span_id, kind, service_name, start_time, status_code,
-        stored.plausible(start_time, duration_ns) AS duration_ns
-    FROM stored.spans
-    WHERE start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
-        AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
-),
-callers AS (
-    SELECT trace_id, span_id, kind, service_name
+WITH callers AS NOT MATERIALIZED (
+    SELECT trace_id, span_id, kind, service_name, hash(trace_id, span_id) AS id_hash
     FROM stored.spans
     WHERE start_time >= (from_time::TIMESTAMP - INTERVAL 1 HOUR)::TIMESTAMP_NS
         AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
 ),
-across AS MATERIALIZED (
-    SELECT called.*, caller.service_name AS client, FALSE AS shared
-    FROM (FROM called WHERE parent_span_id IS NOT NULL AND parent_span_id != span_id) AS called
-    JOIN callers AS caller ON caller.trace_id = called.trace_id AND caller.span_id = called.parent_span_id
-    WHERE caller.service_name IS DISTINCT FROM called.service_name
-    UNION ALL
-    SELECT called.*, caller.service_name AS client, TRUE AS shared
-    FROM (FROM called WHERE kind IN ('server', 'consumer')) AS called
-    JOIN (FROM callers WHERE kind IN ('client', 'producer')) AS caller
-        ON caller.trace_id = called.trace_id AND caller.span_id = called.span_id
-    WHERE caller.service_name IS DISTINCT FROM called.service_name
+called AS NOT MATERIALIZED (
+    SELECT
+        trace_id, span_id, parent_span_id, kind, service_name, status_code,
+        stored.same_span(trace_id, span_id, kind, start_time) AS id,
+        stored.plausible(start_time, duration_ns) AS duration_ns,
+        hash(trace_id, span_id) AS id_hash,
+        hash(trace_id, parent_span_id) AS parent_hash
+    FROM stored.spans
+    WHERE start_time >= from_time::TIMESTAMP::TIMESTAMP_NS
+        AND start_time < to_time::TIMESTAMP::TIMESTAMP_NS
 ),
-calls AS (
+repeated_ids AS MATERIALIZED (
+    SELECT id_hash FROM callers WHERE span_id IS NOT NULL GROUP BY id_hash HAVING count(*) > 1
+),
+usual_calls AS (
+    SELECT caller.service_name AS client, called.service_name AS server, called.status_code, called.duration_ns
+    FROM called
+    JOIN callers AS caller ON caller.trace_id = called.trace_id AND caller.span_id = called.parent_span_id
+    WHERE called.parent_span_id IS DISTINCT FROM called.span_id
+        AND caller.service_name IS DISTINCT FROM called.service_name
+        AND called.id_hash NOT IN (FROM repeated_ids)
+        AND called.parent_hash NOT IN (FROM repeated_ids)
+),
+-- The called spans that have such an id, or whose parents do, and all that may have called them.
+near AS MATERIALIZED (
+    FROM called WHERE id_hash IN (FROM repeated_ids)
+    UNION ALL
+    FROM called WHERE parent_hash IN (FROM repeated_ids) AND id_hash NOT IN (FROM repeated_ids)
+),
+near_callers AS MATERIALIZED (
+    FROM callers WHERE id_hash IN (SELECT id_hash FROM near UNION ALL SELECT parent_hash FROM near)
+),
+across AS MATERIALIZED (
+    SELECT near.*, caller.service_name AS client, FALSE AS shared
+    FROM near
+    JOIN near_callers AS caller ON caller.trace_id = near.trace_id AND caller.span_id = near.parent_span_id
+    WHERE near.parent_span_id IS DISTINCT FROM near.span_id
+        AND caller.service_name IS DISTINCT FROM near.service_name
+    UNION ALL
+    SELECT near.*, caller.service_name AS client, TRUE AS shared
+    FROM near
+    JOIN near_callers AS caller ON caller.trace_id = near.trace_id AND caller.span_id = near.span_id
+    WHERE near.kind IN ('server', 'consumer')
+        AND caller.kind IN ('client', 'producer')
+        AND caller.service_name IS DISTINCT FROM near.service_name
+),
+near_calls AS (
     SELECT
         arg_max(client, shared) AS client,
         any_value(service_name) AS server,
@@ -189,12 +249,12 @@ calls AS (
     WHERE shared
         OR NOT EXISTS (
             SELECT 1
-            FROM callers
-            WHERE callers.trace_id = across.trace_id
-                AND callers.span_id = across.parent_span_id
-                AND callers.service_name IS NOT DISTINCT FROM across.service_name
+            FROM near_callers AS caller
+            WHERE caller.trace_id = across.trace_id
+                AND caller.span_id = across.parent_span_id
+                AND caller.service_name IS NOT DISTINCT FROM across.service_name
         )
-    GROUP BY stored.same_span(trace_id, span_id, kind, start_time)
+    GROUP BY id
 )
 SELECT
     client,
@@ -203,7 +263,7 @@ SELECT
     count(*) FILTER (WHERE status_code = 'error') AS errors,
     avg(duration_ns) / 1e6 AS mean_ms,
     quantile_cont(duration_ns, 0.95) / 1e6 AS p95_ms
-FROM calls
+FROM (FROM usual_calls UNION ALL FROM near_calls) AS calls
 GROUP BY 1, 2
 ORDER BY calls DESC;
 
