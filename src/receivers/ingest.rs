@@ -24,6 +24,9 @@ const INLINE: usize = 1 << 20;
 /// The same for the compressed size: inflating takes about 2 ms a MiB of output.
 const INLINE_COMPRESSED: usize = 64 << 10;
 
+/// What is decompressed on an async thread at most, in some milliseconds.
+const INLINE_MOST: usize = 2 * INLINE;
+
 /// One request in the ledger: counted as received, and as acknowledged or refused, at the same
 /// moment, so that the ledger adds up at any time. What is on disk counts as acknowledged even if
 /// its sender went away before it could be told.
@@ -206,37 +209,27 @@ pub(crate) async fn take(
     deadline: Deadline,
     mut tally: Tally,
 ) -> Result<Checked, Refusal> {
-    let Received { bytes, mut room } = received;
+    let Received { bytes, room } = received;
     let Ingest { signal, format, compression, limit, meta, check } = ingest;
-    let size = compression::size_hint(compression, &bytes);
-    let inline = size <= INLINE && (compression == Compression::Identity || bytes.len() <= INLINE_COMPRESSED);
-    let look = {
-        let bytes = bytes.clone();
-        move |limit| {
-            let mut decoded_size = 0;
-            let checked = compression::inflated(compression, &bytes, limit, &mut room, |decoded, room| {
-                decoded_size = decoded.len();
-                check(decoded, room)
-            });
-            (checked, decoded_size, room)
+    let look = Look { bytes: bytes.clone(), compression, check, room };
+    let looked = match look.inline(limit) {
+        Ok(looked) => looked,
+        Err(look) => {
+            // The turn goes with the work: it lasts as long as that, even if its sender goes away.
+            let turn = tokio::time::timeout_at(deadline.at, pipeline.admission.heavy()).await;
+            let turn = tally.settle(turn.map_err(|_| deadline.passed(Refusal::Overdue)))?;
+            let work = move || {
+                let looked = look.whole(limit);
+                drop(turn);
+                looked
+            };
+            match blocking::RECEIVERS.run(work).await {
+                Ok(looked) => looked,
+                Err(error) => return tally.settle(Err(Refusal::Internal(error.to_string()))),
+            }
         }
     };
-    let (checked, decoded_size, mut room) = if inline {
-        look(limit)
-    } else {
-        // The turn goes with the work: it lasts as long as that, even if its sender goes away.
-        let turn = tokio::time::timeout_at(deadline.at, pipeline.admission.heavy()).await;
-        let turn = tally.settle(turn.map_err(|_| deadline.passed(Refusal::Overdue)))?;
-        let work = move || {
-            let looked = look(limit);
-            drop(turn);
-            looked
-        };
-        match blocking::RECEIVERS.run(work).await {
-            Ok(looked) => looked,
-            Err(error) => return tally.settle(Err(Refusal::Internal(error.to_string()))),
-        }
-    };
+    let Looked { checked, decoded_size, mut room } = looked;
     let mut checked = tally.settle(checked)?;
     tally.items = checked.items;
     if checked.empty {
@@ -273,6 +266,55 @@ pub(crate) async fn take(
     Ok(checked)
 }
 
+/// A body that is to be decompressed and checked.
+struct Look {
+    bytes: Bytes,
+    compression: Compression,
+    check: Check,
+    room: Reservation,
+}
+
+/// What came of it.
+struct Looked {
+    checked: Result<Checked, Refusal>,
+    decoded_size: usize,
+    room: Reservation,
+}
+
+impl Look {
+    /// Looks at a body here and now if that is soon done; else gives it back. What a body says of its
+    /// size is not to be trusted: no more than [`INLINE_MOST`] is decompressed.
+    fn inline(self, limit: usize) -> Result<Looked, Look> {
+        let Look { bytes, compression, check, mut room } = self;
+        let likely = compression::size_hint(compression, &bytes);
+        if likely > INLINE || compression != Compression::Identity && bytes.len() > INLINE_COMPRESSED {
+            return Err(Look { bytes, compression, check, room });
+        }
+        let (mut check, mut decoded_size) = (Some(check), 0);
+        let checked = compression::inflated(compression, &bytes, limit.min(INLINE_MOST), &mut room, |decoded, room| {
+            decoded_size = decoded.len();
+            check.take().map_or_else(|| Ok(Checked::default()), |check| check(decoded, room))
+        });
+        match (checked, check) {
+            (Err(Refusal::TooLarge { .. }), Some(check)) if limit > INLINE_MOST => {
+                Err(Look { bytes, compression, check, room })
+            }
+            (checked, _) => Ok(Looked { checked, decoded_size, room }),
+        }
+    }
+
+    /// Looks at a body however long that takes.
+    fn whole(self, limit: usize) -> Looked {
+        let Look { bytes, compression, check, mut room } = self;
+        let mut decoded_size = 0;
+        let checked = compression::inflated(compression, &bytes, limit, &mut room, |decoded, room| {
+            decoded_size = decoded.len();
+            check(decoded, room)
+        });
+        Looked { checked, decoded_size, room }
+    }
+}
+
 /// Appends in a task of its own: the batch will be on disk whether or not its sender stays, and
 /// has to be counted.
 async fn append(
@@ -300,4 +342,53 @@ async fn append(
 /// Limits of this pipeline's admission, for handlers.
 pub(crate) fn limit(pipeline: &Pipeline) -> usize {
     pipeline.admission.max_request_size()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::receivers::admission::{Admission, Config};
+
+    fn look(compression: Compression, bytes: Vec<u8>) -> Look {
+        let room = Arc::new(Admission::new(Config::default())).reservation();
+        let check: Check = Box::new(|decoded, _| Ok(Checked { items: decoded.len() as u64, ..Checked::default() }));
+        Look { bytes: bytes.into(), compression, check, room }
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_small_body_that_becomes_a_large_one_is_not_decompressed_on_an_async_thread() {
+        let (limit, zeros) = (64 << 20, vec![0; 32 << 20]);
+        // The second member is empty, and so is what the last bytes say of the size.
+        let two = [gzip(&zeros), gzip(b"")].concat();
+        let mut lie = gzip(&zeros);
+        let size = lie.len() - 4;
+        lie[size..].copy_from_slice(&9u32.to_le_bytes());
+        for (compression, bytes, whole) in [
+            (Compression::Gzip, two, Ok(32 << 20)),
+            (Compression::Gzip, lie, Err(())),
+            (Compression::Zstd, zstd::encode_all(&zeros[..], 1).unwrap(), Ok(32 << 20)),
+        ] {
+            assert!(bytes.len() < INLINE_COMPRESSED && compression::size_hint(compression, &bytes) < INLINE);
+            let look = look(compression, bytes).inline(limit).err().expect("it is given back");
+            assert_eq!(look.room.admission().in_flight(), 0);
+            assert_eq!(look.whole(limit).checked.map(|checked| checked.items).map_err(drop), whole);
+        }
+        for size in [0, 10, INLINE_MOST] {
+            let looked = look(Compression::Gzip, gzip(&zeros[..size])).inline(limit);
+            let given_back = size > INLINE;
+            assert_eq!(looked.err().is_some(), given_back, "{size}");
+        }
+        // Above the limit, which is low: refused at once.
+        let looked = look(Compression::Zstd, zstd::encode_all(&zeros[..], 1).unwrap()).inline(1 << 10);
+        assert!(looked.is_ok_and(|looked| matches!(looked.checked, Err(Refusal::TooLarge { .. }))));
+    }
 }
