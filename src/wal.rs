@@ -71,7 +71,6 @@ mod state;
 mod stats;
 mod tail;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 mod writer;
 
@@ -305,7 +304,7 @@ impl Log {
 
     /// Why the log cannot take records, as far as is known; nothing while it works. Does not block.
     pub fn failing(&self) -> Option<String> {
-        self.handle.shared.state.lock().failing.clone()
+        self.handle.shared.failing()
     }
 
     /// A reader that begins at the destination's cursor.

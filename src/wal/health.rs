@@ -67,6 +67,14 @@ impl Shared {
         written
     }
 
+    /// See [`super::Log::failing`].
+    pub(super) fn failing(&self) -> Option<String> {
+        if self.queue.is_abandoned() {
+            return Some("its thread has ended by a fault of this program, which has to be started again".to_owned());
+        }
+        self.state.lock().failing.clone()
+    }
+
     /// See [`super::Log::check`].
     pub(super) fn check(&self) -> Result<(), String> {
         let linked = self.in_place();
@@ -74,8 +82,8 @@ impl Shared {
         // Without appends nobody else would notice that the disk works again.
         let result = if was_failing { linked.and_then(|()| self.probe()) } else { linked };
         let failing = result.err().map(|error| error.to_string());
-        self.state.lock().failing.clone_from(&failing);
-        failing.map_or(Ok(()), Err)
+        self.state.lock().failing = failing;
+        self.failing().map_or(Ok(()), Err)
     }
 }
 

@@ -40,6 +40,8 @@ struct Waiting {
     /// Those who want to know that the thread still does its work.
     probes: Vec<oneshot::Sender<()>>,
     closing: bool,
+    /// The thread has ended although nobody has closed the log.
+    abandoned: bool,
 }
 
 impl Queue {
@@ -76,9 +78,15 @@ impl Queue {
     /// The thread is gone: nobody may wait for it.
     pub(super) fn abandon(&self) {
         let mut waiting = self.waiting.lock();
+        waiting.abandoned = !waiting.closing;
         waiting.closing = true;
         waiting.pending.clear();
         waiting.probes.clear();
+    }
+
+    /// Whether the thread has ended by itself, so that nothing can be appended any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.waiting.lock().abandoned
     }
 
     /// The next group; empty when there will be none.

@@ -64,7 +64,7 @@ impl Shared {
     /// See [`super::Log::stats`].
     pub(super) fn stats(&self) -> Stats {
         self.resolve();
-        let now = now_nanos();
+        let (now, failing) = (now_nanos(), self.failing());
         let state = self.state.lock();
         Stats {
             size: state.size(),
@@ -74,7 +74,7 @@ impl Shared {
             next: Position(state.next),
             corrupt_records: state.corrupt_records,
             missing_records: state.missing_records,
-            failing: state.failing.clone(),
+            failing,
             syncs: state.syncs,
             sync_time: state.sync_time,
             cursors: state.cursors.iter().map(|cursor| state.lag(cursor, now)).collect(),

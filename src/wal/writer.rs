@@ -38,6 +38,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Faults {
     pub(super) writes: std::sync::atomic::AtomicU32,
     pub(super) syncs: std::sync::atomic::AtomicU32,
+    /// The thread panics at the next group.
+    pub(super) panics: std::sync::atomic::AtomicBool,
 }
 
 /// The thread's own state. The active segment's file, length and entries are in [`Shared`], and
@@ -76,6 +78,8 @@ impl Writer {
 
     /// Writes a group and answers all of it.
     fn commit(&mut self, group: Vec<Pending>) {
+        #[cfg(test)]
+        assert!(!self.shared.faults.panics.load(std::sync::atomic::Ordering::SeqCst), "as the test wants");
         let group = self.admit(group);
         if group.is_empty() {
             return;

@@ -3,6 +3,23 @@
 use super::*;
 
 #[test]
+fn a_log_whose_thread_has_panicked_takes_nothing_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &small(), &["a"]);
+    block_on(append(&log, [batch(100, 0)]));
+    log.handle.shared.faults.panics.store(true, Ordering::SeqCst);
+    assert!(matches!(block_on(log.append(batch(100, 1))), Err(AppendError::Closed(_))));
+    assert!(!block_on(log.alive()));
+    let says = |failing: Option<String>| failing.is_some_and(|why| why.contains("thread has ended"));
+    assert!(says(log.failing()) && says(log.check().err()) && says(log.stats().failing));
+    // One that was closed is no such log.
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &small(), &["a"]);
+    log.close();
+    assert_eq!((log.failing(), log.check()), (None, Ok(())));
+}
+
+#[test]
 fn comes_back_as_it_went_in_with_meta_and_over_a_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let mut odd = batch(10, 7);
