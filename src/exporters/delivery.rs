@@ -15,6 +15,7 @@
 //! | [`engine`] | what is sent when, without clock and network |
 //! | `sequential`, `concurrent` | one at a time in order, or several at once |
 //! | `refusals`, `chance` | whether a refusal or a failure is about the item |
+//! | `not_taken` | tried again, in halves, later, or set aside |
 //! | `batcher`, [`send_unit`] | records joined, and halved |
 //! | [`ack_tracker`] | what is done, for cursor and ledger |
 //! | `delivery_log` | what the log says about it |
@@ -25,11 +26,11 @@ mod chance;
 mod concurrent;
 mod delivery_log;
 pub mod engine;
+mod not_taken;
 mod refusals;
 pub mod send_unit;
 mod sequential;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod simulation;
 
 use std::time::{Duration, Instant};

@@ -8,10 +8,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::engine::{Common, PUT_OFF, Refused, STRIKES_OF_MANY, Step};
+use super::engine::{Common, PUT_OFF, STRIKES_OF_MANY, Step};
+use super::not_taken::{NotNow, Refused};
 use super::refusals::{Turn, Verdict};
 use super::send_unit::SendUnit;
-use crate::exporters::outcome::{Later, Outcome};
+use crate::exporters::outcome::Outcome;
 
 /// How many wait on the side. What fails beyond that goes to the end of the line.
 const HELD: usize = 16;
@@ -127,30 +128,20 @@ impl Concurrent {
             Outcome::Later { reason, after, kind } => {
                 unit.reason.clone_from(reason);
                 unit.refused = false;
-                match kind {
-                    _ if common.refusals.doubted() => {
-                        common.refusals.tried();
+                match common.not_now(unit, *kind) {
+                    NotNow::Again(unit) => {
                         self.fails(common, unit.sent, *after, now);
-                        unit.not_before = None;
-                        self.hold(unit);
+                        self.hold(SendUnit { not_before: None, ..unit });
                     }
-                    Later::ServerError | Later::Unanswered | Later::Exhausted | Later::Unavailable if last_chance => {
+                    NotNow::Halved(halves) => self.put(halves),
+                    NotNow::PutOff(unit) | NotNow::Unavailable(unit) | NotNow::FailedOver(unit) if last_chance => {
                         if let Some(halves) = common.halve_or_set_aside(unit) {
                             self.put(halves);
                         }
                     }
-                    Later::Exhausted if !unit.halved => match common.halve(unit) {
-                        Ok(halves) => self.put(halves.map(|half| SendUnit { halved: true, ..half })),
-                        Err(unit) => self.put_off(common, SendUnit { halved: true, ..unit }, *after, now),
-                    },
-                    Later::Exhausted => self.put_off(common, unit, *after, now),
-                    Later::Unavailable => self.unavailable(common, unit, now),
-                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, *after, now),
-                    Later::Unreachable | Later::Busy | Later::Misconfigured => {
-                        self.fails(common, unit.sent, *after, now);
-                        unit.not_before = None;
-                        self.hold(unit);
-                    }
+                    NotNow::PutOff(unit) => self.put_off(common, unit, *after, now),
+                    NotNow::Unavailable(unit) => self.unavailable(common, unit, now),
+                    NotNow::FailedOver(unit) => self.failed_over(common, unit, *after, now),
                 }
             }
         }

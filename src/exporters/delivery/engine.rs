@@ -237,26 +237,16 @@ impl Engine {
     }
 }
 
-/// What becomes of a unit that was refused.
-pub(super) enum Refused {
-    /// It is tried in halves.
-    Halved([SendUnit; 2]),
-    /// It waits for something else to be accepted.
-    Waits(SendUnit),
-    /// The destination will never take it.
-    SetAside,
-}
-
 /// What both modes need.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) rules: Rules,
     pub(super) batcher: Batcher,
-    ack_tracker: AckTracker,
+    pub(super) ack_tracker: AckTracker,
     backoff: Backoff,
     /// Payload bytes held.
-    bytes: usize,
-    undeliverable: VecDeque<Undeliverable>,
+    pub(super) bytes: usize,
+    pub(super) undeliverable: VecDeque<Undeliverable>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Nothing is sent before.
@@ -317,56 +307,6 @@ impl Common {
             rejected -= self.ack_tracker.done(part.position, items, Fate::Accepted { rejected });
         }
         self.bytes = self.bytes.saturating_sub(unit.bytes());
-    }
-
-    /// A unit will never be accepted.
-    pub(super) fn set_aside(&mut self, unit: SendUnit) {
-        let reason = unit.reason;
-        self.undeliverable
-            .extend(unit.parts.iter().map(|part| Undeliverable { part: part.clone(), reason: reason.clone() }));
-    }
-
-    /// A unit was refused. A single record stays whole if everything is refused.
-    pub(super) fn refuse(&mut self, unit: SendUnit, reason: &str, now: Instant) -> Refused {
-        self.refusals.refused(unit.parts.first().map(|part| part.batch.format));
-        let mut unit = SendUnit { refused: true, ..unit };
-        reason.clone_into(&mut unit.reason);
-        if self.refusals.doubted() {
-            if self.refusals.tried() {
-                self.fails(None, None, now);
-            }
-            return Refused::Waits(SendUnit { doubted: true, ..unit });
-        }
-        if self.refusals.in_bulk() && unit.divides_a_record() {
-            return Refused::Waits(unit);
-        }
-        self.works();
-        match self.halve(unit) {
-            Ok(halves) => Refused::Halved(halves),
-            // Refused when nothing was accepted, and again now that something was.
-            Err(unit) if unit.doubted && self.refusals.behind_acceptance() => {
-                self.set_aside(unit);
-                Refused::SetAside
-            }
-            Err(unit) => Refused::Waits(unit),
-        }
-    }
-
-    /// The unit in two. One that cannot be halved is what the destination will never take.
-    pub(super) fn halve_or_set_aside(&mut self, unit: SendUnit) -> Option<[SendUnit; 2]> {
-        self.halve(unit).map_err(|unit| self.set_aside(unit)).ok()
-    }
-
-    /// The unit in two, or itself if that cannot be.
-    pub(super) fn halve(&mut self, unit: SendUnit) -> Result<[SendUnit; 2], SendUnit> {
-        let Some(halves) = unit.halves() else { return Err(unit) };
-        if unit.divides_a_record()
-            && let Some(part) = unit.parts.first()
-        {
-            self.ack_tracker.divided(part.position);
-        }
-        self.bytes = (self.bytes + halves.iter().map(SendUnit::bytes).sum::<usize>()).saturating_sub(unit.bytes());
-        Ok(halves)
     }
 }
 

@@ -10,10 +10,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::engine::{Common, PUT_OFF, Refused, STRIKES_OF_MANY, Step};
+use super::engine::{Common, PUT_OFF, STRIKES_OF_MANY, Step};
+use super::not_taken::{NotNow, Refused};
 use super::refusals::{Turn, Verdict};
 use super::send_unit::SendUnit;
-use crate::exporters::outcome::{Later, Outcome};
+use crate::exporters::outcome::Outcome;
 
 /// How many items in a row may be passed over. If the server fails over more than that, it is
 /// taken for down, and no more are tried at once than this.
@@ -115,22 +116,14 @@ impl Sequential {
             Outcome::Later { reason, after, kind } => {
                 unit.reason.clone_from(reason);
                 unit.refused = false;
-                match kind {
-                    _ if common.refusals.doubted() => {
-                        common.refusals.tried();
+                match common.not_now(unit, *kind) {
+                    NotNow::Again(unit) => {
                         self.again(unit);
                         common.fails(None, *after, now);
                     }
-                    Later::Exhausted if !unit.halved => match common.halve(unit) {
-                        Ok(halves) => self.put(halves.map(|half| SendUnit { halved: true, ..half })),
-                        Err(unit) => self.put_off(common, SendUnit { halved: true, ..unit }, now),
-                    },
-                    Later::Exhausted | Later::Unavailable => self.put_off(common, unit, now),
-                    Later::ServerError | Later::Unanswered => self.failed_over(common, unit, *after, now),
-                    Later::Unreachable | Later::Busy | Later::Misconfigured => {
-                        self.again(unit);
-                        common.fails(None, *after, now);
-                    }
+                    NotNow::Halved(halves) => self.put(halves),
+                    NotNow::PutOff(unit) | NotNow::Unavailable(unit) => self.put_off(common, unit, now),
+                    NotNow::FailedOver(unit) => self.failed_over(common, unit, *after, now),
                 }
             }
         }

@@ -1,0 +1,138 @@
+//! What the simulated destination does: anything, and some things that are worth a look of their own.
+
+use super::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whatever_the_destination_does(world in world()) {
+        deliver(&world)?;
+    }
+}
+
+fn quiet(ordered: bool, records: Vec<u8>) -> World {
+    World {
+        ordered,
+        concurrency: 4,
+        records,
+        bad: BTreeSet::new(),
+        poison: BTreeSet::new(),
+        fails: Later::ServerError,
+        asks: None,
+        chance: 0,
+        refuses_nothing: false,
+        too_many: 1000,
+        outages: Vec::new(),
+        seed: 1,
+    }
+}
+
+#[test]
+fn a_long_run_of_poison_in_metrics_ends() {
+    let poison = (3..9).collect();
+    deliver(&World { poison, ..quiet(true, vec![7; 3]) }).unwrap();
+}
+
+#[test]
+fn a_long_outage_sets_nothing_aside() {
+    for outage in [Outage::ServerError, Outage::Unanswered, Outage::Unavailable, Outage::Refuses] {
+        for ordered in [true, false] {
+            let outages = vec![(0, 2 * 3_600_000, outage)];
+            deliver(&World { outages, ..quiet(ordered, vec![7; 15]) }).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_item_that_is_never_answered_is_set_aside() {
+    for fails in [Later::Unanswered, Later::Unavailable, Later::ServerError] {
+        for ordered in [true, false] {
+            for asks in [None, Some(5)] {
+                let poison = [0, 17, 18, 60].into();
+                deliver(&World { poison, fails, asks, ..quiet(ordered, vec![7; 12]) }).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn failures_by_chance_set_nothing_aside() {
+    for fails in [Later::ServerError, Later::Unanswered, Later::Unavailable] {
+        for (chance, seeds) in [(5, 0..100), (30, 0..100), (50, 0..30)] {
+            for seed in seeds {
+                for ordered in [true, false] {
+                    deliver(&World { fails, chance, seed, ..quiet(ordered, vec![7; 40]) })
+                        .unwrap_or_else(|error| panic!("{fails:?} {chance} {seed} {ordered}: {error}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_of_refusals_among_what_is_accepted_is_set_aside() {
+    for refuses_nothing in [false, true] {
+        for ordered in [true, false] {
+            let bad = (21..49).collect();
+            deliver(&World { bad, refuses_nothing, ..quiet(ordered, vec![7; 15]) }).unwrap();
+        }
+    }
+}
+
+/// Requests that a destination gets which refuses everything, while the clock runs on.
+fn refused_for(ordered: bool, time: Duration, refuses_nothing: bool) -> (usize, usize) {
+    let joining = Joining {
+        passes: Vec::new(),
+        target: Compression::Identity,
+        join_compressed: false,
+        max_size: 1 << 20,
+        max_items: 5000,
+        large: Arc::new(tokio::sync::Semaphore::new(1)),
+    };
+    let rules = Rules { ordered, concurrency: 4, window: 1 << 20, joining };
+    let mut engine = Engine::new(rules, Backoff::with_seed(1));
+    let begin = Instant::now();
+    let (mut now, mut read, mut requests, mut kept) = (begin, 0, 0, 0);
+    while now - begin < time {
+        while engine.wants_more() {
+            engine.read(record(read, &(0..100).collect::<Vec<u64>>()), true);
+            read += 1;
+        }
+        let refused = Outcome::Refused { reason: "no".to_owned() };
+        match engine.next(now) {
+            Step::Send(ticket) => {
+                requests += 1;
+                engine.answered(ticket.id, &refused, now);
+            }
+            Step::Probe(_) if refuses_nothing => engine.probed(&refused, now),
+            Step::Probe(_) => engine.probed(&Outcome::ACCEPTED, now),
+            Step::Keep(undeliverable) => {
+                kept += 1;
+                engine.kept(&undeliverable);
+                if kept == 1000 {
+                    break;
+                }
+            }
+            Step::Wait(until) => now = until.unwrap(),
+        }
+        assert!(refuses_nothing || engine.settle(Position(0)).is_none_or(|(next, _)| next.0 > 0));
+        assert!(!refuses_nothing || engine.settle(Position(0)).is_none(), "the cursor stays");
+    }
+    (requests, kept)
+}
+
+#[test]
+fn a_destination_that_refuses_everything_gets_little_and_loses_nothing() {
+    for ordered in [true, false] {
+        let (requests, kept) = refused_for(ordered, Duration::from_secs(3600), true);
+        assert_eq!(kept, 0, "nothing is set aside");
+        // 64 until it is in doubt, then two every 30 s.
+        assert!((64..450).contains(&requests), "{requests}");
+        // It looks into requests and wants none of these, which are too old for it, say: whole
+        // records are set aside, not their items.
+        let (requests, kept) = refused_for(ordered, Duration::from_secs(3600), false);
+        assert_eq!(kept, 1000);
+        assert!(requests < 4000, "{requests}");
+    }
+}
