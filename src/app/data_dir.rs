@@ -79,8 +79,6 @@ pub fn hold(dir: &Path) -> Result<Hold, DataDirError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 

@@ -57,7 +57,6 @@ fn turn(file: &Path) -> io::Result<DirTurn> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

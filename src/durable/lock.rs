@@ -88,7 +88,6 @@ fn take(target: &File, mut file: &File) -> Result<(), LockError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -41,7 +41,6 @@ pub fn check(file: &Path, known: u32) -> Result<(), VersionError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

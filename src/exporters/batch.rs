@@ -158,7 +158,6 @@ pub async fn recoded(batch: &Batch, compression: Compression) -> io::Result<Byte
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::exporters::config::{Encoding, Kind};

@@ -87,7 +87,6 @@ fn read(user: Option<&str>, file: &Path) -> io::Result<HeaderValue> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

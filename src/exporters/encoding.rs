@@ -139,7 +139,6 @@ fn whole(chunks: &[Bytes]) -> Bytes {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

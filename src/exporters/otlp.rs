@@ -269,7 +269,6 @@ fn accepted_json(body: &[u8]) -> Outcome {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -39,7 +39,6 @@ pub fn next(from: &Uri, answer: &Answer) -> Result<Option<Uri>, SendError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use http::{HeaderMap, HeaderValue, StatusCode};
 

@@ -71,7 +71,6 @@ fn attributes(metric: &Metric) -> Box<dyn Iterator<Item = &KeyValue> + '_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use opentelemetry_proto::tonic::metrics::v1::{Gauge, NumberDataPoint, ResourceMetrics, ScopeMetrics};
 

@@ -91,7 +91,6 @@ fn flatten(name: String, value: Value, found: &mut BTreeMap<String, Value>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::path::Path;
 

@@ -55,7 +55,6 @@ impl Window {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::future::Future;
     use std::pin::pin;
