@@ -3,26 +3,29 @@
 //!
 //! Receiver and store both read it here, so that the one refuses what the other could not store.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
 /// Levels of all stacks that the events of a file lead to. An event of 60 bytes gives out the whole
 /// stack that is open, so that a small file could else ask for any amount of work.
 const MAX_LEVELS: usize = 64 << 20;
 
-/// A whole file.
+/// Profiles of one file. Each takes some hundred bytes, however small it is in the file.
+const MAX_PROFILES: usize = 10_000;
+
+/// A whole file. One that is only checked keeps neither frames nor values (`KEEP` is false): a body
+/// of brackets takes many times its size in lists.
 #[derive(Debug, Deserialize)]
-pub struct File {
-    /// What the profiles share.
-    pub shared: Shared,
-    /// The profiles.
-    pub profiles: Vec<Profile>,
+pub struct File<const KEEP: bool = true> {
+    shared: Shared<KEEP>,
+    profiles: Vec<Profile<KEEP>>,
 }
 
-/// What the profiles of a file share.
 #[derive(Debug, Deserialize)]
-pub struct Shared {
-    /// The frames, which the profiles refer to by their place.
-    pub frames: Vec<Frame>,
+struct Shared<const KEEP: bool> {
+    frames: List<Frame, KEEP>,
 }
 
 /// One level of a stack.
@@ -40,7 +43,9 @@ pub struct Frame {
 
 /// One profile of a file.
 #[derive(Debug, Deserialize)]
-pub struct Profile {
+#[serde(rename_all = "camelCase")]
+pub struct Profile<const KEEP: bool = true> {
+    r#type: Kind,
     /// Its name.
     #[serde(default)]
     pub name: String,
@@ -48,28 +53,23 @@ pub struct Profile {
     /// `none`.
     #[serde(default)]
     pub unit: String,
-    #[serde(flatten)]
-    content: Content,
+    samples: Option<Stacks<KEEP>>,
+    weights: Option<List<f64, KEEP>>,
+    start_value: Option<f64>,
+    events: Option<Events<KEEP>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Content {
-    Sampled {
-        samples: Vec<Vec<usize>>,
-        weights: Vec<f64>,
-    },
-    #[serde(rename_all = "camelCase")]
-    Evented {
-        start_value: f64,
-        events: Vec<Event>,
-    },
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Sampled,
+    Evented,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 struct Event {
     r#type: Direction,
-    frame: usize,
+    frame: u32,
     at: f64,
 }
 
@@ -86,72 +86,104 @@ enum Direction {
 #[error("speedscope: {0}")]
 pub struct SpeedscopeError(String);
 
+/// Whether a file can be read, and its profiles hold together.
+///
+/// # Errors
+/// What is wrong, in which profile.
+pub fn check(body: &[u8]) -> Result<(), SpeedscopeError> {
+    File::<false>::read(body).map(drop)
+}
+
 impl File {
     /// Reads a file and checks that its profiles hold together.
     ///
     /// # Errors
     /// What is wrong, in which profile.
     pub fn parse(body: &[u8]) -> Result<Self, SpeedscopeError> {
-        let file: File = serde_json::from_slice(body).map_err(|error| SpeedscopeError(error.to_string()))?;
+        Self::read(body)
+    }
+
+    /// The frames, which the profiles refer to by their place.
+    pub fn frames(&self) -> &[Frame] {
+        &self.shared.frames.kept
+    }
+
+    /// The profiles.
+    pub fn profiles(&self) -> &[Profile] {
+        &self.profiles
+    }
+}
+
+impl<const KEEP: bool> File<KEEP> {
+    fn read(body: &[u8]) -> Result<Self, SpeedscopeError> {
+        let file: Self = serde_json::from_slice(body).map_err(|error| SpeedscopeError(error.to_string()))?;
+        if file.profiles.len() > MAX_PROFILES {
+            return Err(SpeedscopeError(format!("{} profiles, at most {MAX_PROFILES} are taken", file.profiles.len())));
+        }
         let mut levels = 0;
         for (i, profile) in file.profiles.iter().enumerate() {
             profile
-                .check(file.shared.frames.len(), &mut levels)
+                .check(file.shared.frames.count, &mut levels)
                 .map_err(|problem| SpeedscopeError(format!("profiles[{i}]: {problem}")))?;
         }
         Ok(file)
     }
 }
 
-impl Profile {
+impl<const KEEP: bool> Profile<KEEP> {
     fn check(&self, frames: usize, levels: &mut usize) -> Result<(), String> {
-        let known = |frame: usize| match frame < frames {
-            true => Ok(()),
-            false => Err(format!("frame {frame} is not in the file, which has {frames}")),
-        };
-        match &self.content {
-            Content::Sampled { samples, weights } if samples.len() != weights.len() => {
-                Err(format!("{} samples have {} weights", samples.len(), weights.len()))
+        let known = |highest: Option<u32>| match highest {
+            Some(frame) if frame as usize >= frames => {
+                Err(format!("frame {frame} is not in the file, which has {frames}"))
             }
-            Content::Sampled { samples, .. } => samples.iter().flatten().try_for_each(|frame| known(*frame)),
-            Content::Evented { start_value, events } => {
-                let (mut open, mut last) = (Vec::new(), *start_value);
-                for (i, event) in events.iter().enumerate() {
-                    known(event.frame)?;
-                    if event.at < last {
-                        return Err(format!("events[{i}] is earlier than the one before"));
-                    }
-                    last = event.at;
-                    *levels += open.len();
-                    if *levels > MAX_LEVELS {
-                        return Err("too many events with too many frames open".to_owned());
-                    }
-                    match event.r#type {
-                        Direction::Open => open.push(event.frame),
-                        Direction::Close if open.last() == Some(&event.frame) => _ = open.pop(),
-                        Direction::Close => {
-                            return Err(format!("events[{i}] closes a frame that is not the last open one"));
-                        }
-                    }
+            _ => Ok(()),
+        };
+        let missing = |field| format!("missing field `{field}`");
+        match self.r#type {
+            Kind::Sampled => {
+                let samples = self.samples.as_ref().ok_or_else(|| missing("samples"))?;
+                let weights = self.weights.as_ref().ok_or_else(|| missing("weights"))?;
+                if samples.count != weights.count {
+                    return Err(format!("{} samples have {} weights", samples.count, weights.count));
+                }
+                known(samples.highest)
+            }
+            Kind::Evented => {
+                let events = self.events.as_ref().ok_or_else(|| missing("events"))?;
+                let start = self.start_value.ok_or_else(|| missing("startValue"))?;
+                known(events.highest)?;
+                if events.first.is_some_and(|first| first < start) {
+                    return Err("events[0] is earlier than the one before".to_owned());
+                }
+                if let Some(problem) = &events.problem {
+                    return Err(problem.clone());
+                }
+                *levels += events.levels;
+                if *levels > MAX_LEVELS {
+                    return Err("too many events with too many frames open".to_owned());
                 }
                 Ok(())
             }
         }
     }
+}
 
+impl Profile {
     /// Hands over each stack, root first, as places in the shared frames, with its value in the
     /// profile's unit.
     ///
     /// # Errors
     /// Those of `each`.
-    pub fn stacks<E>(&self, mut each: impl FnMut(&[usize], f64) -> Result<(), E>) -> Result<(), E> {
-        match &self.content {
-            Content::Sampled { samples, weights } => {
-                samples.iter().zip(weights).try_for_each(|(stack, weight)| each(stack, *weight))
+    pub fn stacks<E>(&self, mut each: impl FnMut(&[u32], f64) -> Result<(), E>) -> Result<(), E> {
+        match (&self.samples, &self.weights, &self.events, self.r#type) {
+            (Some(samples), Some(weights), _, Kind::Sampled) => {
+                let starts = std::iter::once(0).chain(samples.ends.iter().copied());
+                let stacks = starts.zip(&samples.ends).map(|(start, end)| &samples.places[start..*end]);
+                stacks.zip(&weights.kept).try_for_each(|(stack, weight)| each(stack, *weight))
             }
-            Content::Evented { start_value, events } => {
-                let (mut open, mut last) = (Vec::new(), *start_value);
-                for event in events {
+            (_, _, Some(events), Kind::Evented) => {
+                let (mut open, mut last) = (Vec::new(), self.start_value.unwrap_or_default());
+                for event in &events.kept {
                     if !open.is_empty() && event.at > last {
                         each(&open, event.at - last)?;
                     }
@@ -163,7 +195,151 @@ impl Profile {
                 }
                 Ok(())
             }
+            _ => Ok(()),
         }
+    }
+}
+
+/// A list that is counted, and kept if that is asked for.
+#[derive(Debug)]
+struct List<T, const KEEP: bool> {
+    count: usize,
+    kept: Vec<T>,
+}
+
+/// The stacks of all samples, one after the other.
+#[derive(Debug, Default)]
+struct Stacks<const KEEP: bool> {
+    count: usize,
+    /// The greatest place that is named.
+    highest: Option<u32>,
+    places: Vec<u32>,
+    /// Where each stack ends.
+    ends: Vec<usize>,
+}
+
+/// Events, and what was found out about them while they were read.
+#[derive(Debug, Default)]
+struct Events<const KEEP: bool> {
+    highest: Option<u32>,
+    /// When the first one happened.
+    first: Option<f64>,
+    /// Levels of the stacks that they lead to.
+    levels: usize,
+    /// What is wrong with the first one that does not fit.
+    problem: Option<String>,
+    kept: Vec<Event>,
+}
+
+/// Reads a list element by element.
+struct Elements<T, F>(F, std::marker::PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element()? {
+            (self.0)(element);
+        }
+        Ok(())
+    }
+}
+
+fn elements<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D, each: impl FnMut(T)) -> Result<(), D::Error> {
+    from.deserialize_seq(Elements(each, std::marker::PhantomData))
+}
+
+impl<'de, T: Deserialize<'de>, const KEEP: bool> Deserialize<'de> for List<T, KEEP> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut list = List { count: 0, kept: Vec::new() };
+        elements(from, |element| {
+            list.count += 1;
+            if KEEP {
+                list.kept.push(element);
+            }
+        })?;
+        Ok(list)
+    }
+}
+
+impl<'de, const KEEP: bool> Deserialize<'de> for Stacks<KEEP> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut stacks = Stacks::default();
+        from.deserialize_seq(&mut stacks)?;
+        Ok(stacks)
+    }
+}
+
+impl<'de, const KEEP: bool> Visitor<'de> for &mut Stacks<KEEP> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of stacks")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Stack(&mut *self))?.is_some() {
+            self.count += 1;
+            if KEEP {
+                self.ends.push(self.places.len());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One stack, read to the end of the others.
+struct Stack<'s, const KEEP: bool>(&'s mut Stacks<KEEP>);
+
+impl<'de, const KEEP: bool> serde::de::DeserializeSeed<'de> for Stack<'_, KEEP> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        elements(from, |place: u32| {
+            self.0.highest = self.0.highest.max(Some(place));
+            if KEEP {
+                self.0.places.push(place);
+            }
+        })
+    }
+}
+
+impl<'de, const KEEP: bool> Deserialize<'de> for Events<KEEP> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut events = Events::default();
+        let (mut open, mut last, mut number) = (Vec::new(), f64::NEG_INFINITY, 0);
+        elements(from, |event: Event| {
+            let problem = events.take(event, &mut open, &mut last);
+            if let (Some(problem), None) = (problem, &events.problem) {
+                events.problem = Some(format!("events[{number}] {problem}"));
+            }
+            number += 1;
+        })?;
+        Ok(events)
+    }
+}
+
+impl<const KEEP: bool> Events<KEEP> {
+    /// Adds an event to the stack that is open; says what is wrong with it.
+    fn take(&mut self, event: Event, open: &mut Vec<u32>, last: &mut f64) -> Option<&'static str> {
+        self.highest = self.highest.max(Some(event.frame));
+        self.first.get_or_insert(event.at);
+        self.levels = self.levels.saturating_add(open.len());
+        if KEEP {
+            self.kept.push(event);
+        }
+        let in_order = event.at >= std::mem::replace(last, event.at);
+        match event.r#type {
+            _ if !in_order => return Some("is earlier than the one before"),
+            Direction::Open => open.push(event.frame),
+            Direction::Close if open.last() == Some(&event.frame) => _ = open.pop(),
+            Direction::Close => return Some("closes a frame that is not the last open one"),
+        }
+        None
     }
 }
 
@@ -173,7 +349,11 @@ mod tests {
 
     fn refusal(profile: &str) -> String {
         let body = format!(r#"{{"shared":{{"frames":[{{"name":"a"}},{{"name":"b"}}]}},"profiles":[{profile}]}}"#);
-        File::parse(body.as_bytes()).map_or_else(|error| error.to_string(), |_| "none".to_owned())
+        let told =
+            |result: Result<(), SpeedscopeError>| result.map_or_else(|error| error.to_string(), |()| "none".into());
+        let refusal = told(check(body.as_bytes()));
+        assert_eq!(refusal, told(File::parse(body.as_bytes()).map(drop)), "one that is kept is read alike");
+        refusal
     }
 
     #[test]
@@ -185,6 +365,7 @@ mod tests {
             refusal(&sampled("[[2]]", "[1]")),
             "speedscope: profiles[0]: frame 2 is not in the file, which has 2"
         );
+        assert_eq!(refusal(r#"{"type":"sampled","samples":[]}"#), "speedscope: profiles[0]: missing field `weights`");
         assert!(refusal(r#"{"type":"other"}"#).contains("unknown variant `other`"));
         let evented = |events| format!(r#"{{"type":"evented","startValue":0,"events":[{events}]}}"#);
         let event = |kind: &str, frame: u32, at: u32| format!(r#"{{"type":"{kind}","frame":{frame},"at":{at}}}"#);
@@ -199,9 +380,34 @@ mod tests {
     }
 
     #[test]
+    fn profiles_are_no_more_than_are_kept() {
+        let empty = r#"{"type":"sampled","samples":[],"weights":[]}"#;
+        assert_eq!(refusal(&vec![empty; MAX_PROFILES].join(",")), "none");
+        assert!(refusal(&vec![empty; MAX_PROFILES + 1].join(",")).contains("10001 profiles"));
+    }
+
+    #[test]
     fn events_do_not_ask_for_endless_work() {
         let open: Vec<String> = (0..20_000).map(|at| format!(r#"{{"type":"O","frame":0,"at":{at}}}"#)).collect();
         let profile = format!(r#"{{"type":"evented","startValue":0,"events":[{}]}}"#, open.join(","));
         assert!(refusal(&profile).contains("too many events"));
+    }
+
+    #[test]
+    fn stacks_come_with_their_values() {
+        let profiles = r#"{"weights":[1,2.5],"samples":[[0,1],[]],"type":"sampled"},
+            {"type":"evented","events":[{"type":"O","frame":1,"at":1},{"type":"C","frame":1,"at":3}],"startValue":0}"#;
+        let body = format!(r#"{{"profiles":[{profiles}],"shared":{{"frames":[{{"name":"a"}},{{"name":"b"}}]}}}}"#);
+        let file = File::parse(body.as_bytes()).expect("good");
+        let mut stacks = Vec::new();
+        for profile in file.profiles() {
+            let each = |stack: &[u32], value: f64| {
+                stacks.push((stack.to_vec(), value));
+                Ok::<_, ()>(())
+            };
+            profile.stacks(each).expect("all");
+        }
+        assert_eq!(stacks, [(vec![0, 1], 1.0), (vec![], 2.5), (vec![1], 2.0)]);
+        assert_eq!(file.frames()[1].name, "b");
     }
 }

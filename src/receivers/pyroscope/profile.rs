@@ -11,6 +11,9 @@ use crate::wire::ingest::multipart::{self, Part};
 /// Longest folded line: Pyroscope stops reading at one that is longer, without a word.
 const MAX_LINE: usize = 64 << 10;
 
+/// Bytes of the labels beside a recording, unpacked: read they take many times as much.
+const MAX_LABELS: usize = 4 << 20;
+
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Checks a body, after its content encoding is undone. What is gzipped within counts against
@@ -41,7 +44,7 @@ pub(super) fn check(
         ProfileFormat::Pprof => pprof(body, limit, room),
         ProfileFormat::Jfr if form => {
             let parts = parts(content_type, body)?;
-            plain(find(&parts, "labels").unwrap_or_default(), limit, room, |labels| {
+            plain(find(&parts, "labels").unwrap_or_default(), limit.min(MAX_LABELS), room, |labels| {
                 let labels = wire::jfr::labels::LabelsSnapshot::parse(labels);
                 labels.map(drop).map_err(|error| malformed(&format!("field labels: {error}")))
             })?;
@@ -51,7 +54,7 @@ pub(super) fn check(
         ProfileFormat::Groups => folded(body, true),
         ProfileFormat::Lines => folded(body, false),
         ProfileFormat::Speedscope => plain(body, limit, room, |file| {
-            wire::speedscope::File::parse(file).map(|_| ()).map_err(|error| malformed(&error.to_string()))
+            wire::speedscope::check(file).map_err(|error| malformed(&error.to_string()))
         }),
     }
 }

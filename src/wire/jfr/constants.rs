@@ -12,6 +12,9 @@ use super::metadata::{Scalar, Types};
 /// here.
 const MAX_FRAMES: usize = 4 << 20;
 
+/// Constants of a chunk. Each takes three bytes of the recording or more, and some forty here.
+const MAX_CONSTANTS: usize = 1 << 20;
+
 /// Pools are written in pieces, each of which names the one before.
 const MAX_CHECKPOINTS: usize = 10_000;
 
@@ -36,6 +39,8 @@ pub struct Constants<'a> {
     methods: HashMap<u64, (u64, u64)>,
     stacks: HashMap<u64, Range<usize>>,
     frames: Vec<StackFrame>,
+    /// How many constants have been read, those of no interest too.
+    count: usize,
 }
 
 impl<'a> Constants<'a> {
@@ -83,6 +88,10 @@ impl<'a> Constants<'a> {
     }
 
     fn constant(&mut self, cursor: &mut Cursor<'a>, types: &Types, class: u64, id: u64) -> Result<(), JfrError> {
+        self.count += 1;
+        if self.count > MAX_CONSTANTS {
+            return Err(cursor.fail("the chunk has more than a million constants"));
+        }
         let mut texts = Texts::default();
         let mut numbers = [("type", 0), ("name", 0)];
         match types.name(class) {

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::JfrError;
 
-/// Steps that reading may take for each byte of a chunk. A value of a recording takes a byte or
-/// more; only types without fields take none, and those a recording can count without end.
-const STEPS_PER_BYTE: usize = 4;
+/// Steps that reading may take for each byte of a chunk: one to read the byte, some for the values
+/// that it is of. Values of types without fields take no bytes, and pieces of the pools may name
+/// places within each other, so that a recording could else ask for any amount of work.
+const STEPS_PER_BYTE: usize = 5;
 
 /// Steps on top of that.
 const FREE_STEPS: usize = 1 << 16;
@@ -76,9 +77,13 @@ impl<'a> Cursor<'a> {
 
     /// One of a bounded number of steps.
     pub(super) fn step(&mut self) -> Result<(), JfrError> {
+        self.steps(1)
+    }
+
+    fn steps(&mut self, steps: usize) -> Result<(), JfrError> {
         self.steps = self
             .steps
-            .checked_sub(1)
+            .checked_sub(steps)
             .ok_or_else(|| self.fail("the types ask for more work than the chunk is large"))?;
         Ok(())
     }
@@ -86,6 +91,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], JfrError> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.end);
         let end = end.ok_or_else(|| self.fail("a value is cut off"))?;
+        self.steps(length)?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
         Ok(taken)

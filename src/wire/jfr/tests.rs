@@ -117,6 +117,41 @@ fn constants_that_name_one_another_end() {
 }
 
 #[test]
+fn pieces_of_constants_within_each_other_cost_no_more_than_the_chunk_is_large() {
+    const PIECES: usize = 200;
+    const EMPTY_POOLS: usize = 2000;
+    let mut recording = Writer::new().finish();
+    // Each piece has a text that reaches over the pieces behind it, then the same empty pools.
+    let piece = |i: usize| {
+        let content = |behind: usize, inside: usize| {
+            let before = if i == 0 { 0 } else { inside.wrapping_neg() as u64 };
+            let padded = |value: usize| [0, 7, 14].map(|bits| (value >> bits) as u8 | 0x80).to_vec();
+            [
+                [padded(behind), vec![0]].concat(),
+                vec![1, 0, 0],
+                if i == 0 { vec![0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0] } else { number(before) },
+                vec![0],
+                [padded(EMPTY_POOLS + 1), vec![0]].concat(),
+                numbers(&[testing::STRING, 1, 0, 3]),
+                [padded((PIECES - 1 - i) * inside), vec![0]].concat(),
+            ]
+            .concat()
+        };
+        let inside = content(0, 1).len();
+        content((PIECES - i) * inside + 2 * EMPTY_POOLS, inside)
+    };
+    let pieces: Vec<Vec<u8>> = (0..PIECES).map(piece).collect();
+    let last = recording.len() + pieces[..PIECES - 1].concat().len();
+    recording.extend(pieces.concat());
+    recording.extend([0; 2 * EMPTY_POOLS]);
+    let size = recording.len();
+    recording[8..16].copy_from_slice(&(size as u64).to_be_bytes());
+    recording[16..24].copy_from_slice(&(last as u64).to_be_bytes());
+    let refusal = check(&recording).expect_err("too much work");
+    assert_eq!(refusal.problem, "the types ask for more work than the chunk is large");
+}
+
+#[test]
 fn a_missing_constant_costs_its_sample_its_name_only() {
     let mut writer = Writer::new();
     writer.class(

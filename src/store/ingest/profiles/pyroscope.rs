@@ -137,9 +137,9 @@ fn push_speedscope(
 ) -> Result<(), ProtoError> {
     let file = File::parse(body).map_err(|error| ProtoError::Text(error.to_string()))?;
     let frames = speedscope::frames(&file, header.time, profiles);
-    for profile in &file.profiles {
+    for profile in file.profiles() {
         // The application's name has a kind for one profile; several have one each, by their unit.
-        let kind = match file.profiles.len() {
+        let kind = match file.profiles().len() {
             1 => kind.or(speedscope::kind(profile).filter(|kind| *kind == "bytes")),
             _ => speedscope::kind(profile).or(kind),
         };

@@ -7,7 +7,7 @@ use crate::wire::speedscope::{File, Profile};
 
 /// The ids of the shared frames, in their order.
 pub(super) fn frames(file: &File, time: Option<i64>, profiles: &mut Profiles) -> Vec<i64> {
-    let frames = file.shared.frames.iter().map(|frame| {
+    let frames = file.frames().iter().map(|frame| {
         let file = frame.file.as_deref().unwrap_or_default();
         let line = frame.line.map_or(0, |line| line as i64);
         profiles.frame(&Frame { function: &frame.name, file, line, ..Frame::default() }, time)
@@ -42,7 +42,7 @@ pub(super) fn samples(
     };
     let mut samples = Samples::default();
     profile.stacks(|stack, value| {
-        let stack_id = profiles.stack(stack.iter().filter_map(|place| frames.get(*place)).copied(), time);
+        let stack_id = profiles.stack(stack.iter().filter_map(|place| frames.get(*place as usize)).copied(), time);
         // Saturates: a value beyond the range of i64 is its end.
         samples.add(SampleKey { stack_id, ..SampleKey::default() }, &[(value * scale).round() as i64])
     })?;

@@ -44,6 +44,8 @@ impl Histogram {
         let raw = v2::Histogram::decode(bytes).map_err(|_| ProtoError::Meaning("malformed histogram"))?;
         let lists = [raw.positive_deltas.len(), raw.negative_deltas.len(), raw.positive_counts.len()];
         let lists = lists.into_iter().chain([raw.negative_counts.len(), raw.custom_values.len()]);
+        // A span may be of no bucket at all, and takes two bytes then.
+        let lists = lists.chain([raw.positive_spans.len(), raw.negative_spans.len()]);
         if lists.max().is_some_and(|longest| longest > MAX_BUCKETS) {
             return Err(ProtoError::Meaning("more than 65,536 buckets in one point"));
         }
@@ -170,7 +172,7 @@ impl Runs {
 /// Bounds and counts of the buckets of both sides, ascending; a gap is a bucket without a count.
 fn sparse(schema: i32, positive: &Runs, negative: &Runs) -> Result<(Vec<f64>, Vec<f64>), ProtoError> {
     #[expect(clippy::cast_precision_loss, reason = "indexes are far below 2^53")]
-    let bound = |index: i64| (index as f64 * f64::from(-schema).exp2()).exp2();
+    let bound = |index: i64| (index as f64 * (-f64::from(schema)).exp2()).exp2();
     let indexed = |runs: &Runs| {
         let runs = runs.0.iter();
         runs.flat_map(|(start, counts)| (*start..).zip(counts.iter().copied())).collect::<Vec<(i64, f64)>>()

@@ -230,6 +230,8 @@ fn histograms_of_odd_shape_cost_themselves_alone() {
         (spans(&[(0, 1), (-1, 2)]), "negative gap between buckets"),
         (outside, "bucket after the last bound"),
         (many, "more than 65,536 buckets in one point"),
+        (spans(&vec![(0, 0); 65_537]), "more than 65,536 buckets in one point"),
+        (v1::Histogram { schema: i32::MIN, ..spans(&[(0, 1), (1000, 2)]) }, "buckets that no double falls into"),
     ] {
         let mut store = TestStore::new();
         let with = v1::TimeSeries { histograms: vec![odd.clone()], ..series("odd", &[]) };
