@@ -158,7 +158,7 @@ impl<'a> Metric<'a> {
         let seed = identity.seed();
         let mut point = Point::default();
         for data in &self.data {
-            let mut push = |bytes| {
+            let mut push = |points: &mut Points, bytes| {
                 point.read(bytes, self.kind)?;
                 let times = (time::stored(point.start), time::stored(point.time));
                 resource.used(times.1, resources);
@@ -185,7 +185,10 @@ impl<'a> Metric<'a> {
                 Ok(())
             };
             blocks(data, 1, |bytes| {
-                if let Err(error) = push(bytes) {
+                let before = points.marks();
+                if let Err(error) = push(points, bytes) {
+                    // An exemplar may be at fault when the point itself is a row already.
+                    points.truncate(before);
                     rejects.add(*count, error);
                 }
                 *count += 1;

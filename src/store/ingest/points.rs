@@ -266,6 +266,18 @@ impl Points {
         rows.row_done();
     }
 
+    /// How many points and exemplars there are.
+    pub(crate) fn marks(&self) -> [usize; 3] {
+        [self.numbers.len(), self.distributions.len(), self.exemplars.len()]
+    }
+
+    /// Takes back the points and exemplars that came after these. Their series stay, which costs a row.
+    pub(crate) fn truncate(&mut self, [numbers, distributions, exemplars]: [usize; 3]) {
+        self.numbers.truncate(numbers);
+        self.distributions.truncate(distributions);
+        self.exemplars.truncate(exemplars);
+    }
+
     /// Notes what a metric is: once in a generation and day for the same text, and when it has
     /// changed (at most once a minute, for two senders may disagree for ever).
     pub(crate) fn describe(&mut self, metric: &str, kind: &str, unit: &str, description: &str, now: i64) {

@@ -16,6 +16,7 @@ use prost::Message;
 use crate::signal::{Format, Signal};
 use crate::store::ingest::testing::{RECEIVED, TestStore, record, some};
 use crate::store::schema::Table;
+use crate::wire::tests::delimited;
 
 fn text(key: &str, value: &str) -> KeyValue {
     KeyValue {
@@ -356,4 +357,18 @@ fn a_point_of_endless_buckets_costs_itself_alone() {
     assert!(reasons.iter().all(|reason| reason.contains("more than 65,536 buckets in one point")), "{reasons:?}");
     let kept: u32 = store.rejected.iter().map(|rejected| rejected.batch.items).sum();
     assert_eq!(kept, 2);
+}
+
+#[test]
+fn a_point_whose_exemplar_is_at_fault_is_no_row() {
+    let mut store = TestStore::new();
+    // The exemplar has its time as a varint.
+    let exemplar = delimited(5, &[0x10, 1]);
+    let point = |exemplar: &[u8]| delimited(1, &[&[0x19][..], &RECEIVED.to_le_bytes(), exemplar].concat());
+    let gauge = delimited(5, &[point(&[]), point(&exemplar), point(&[])].concat());
+    let metric = delimited(2, &[delimited(1, b"m"), gauge].concat());
+    let payload = delimited(1, &delimited(2, &metric));
+    store.push(&record(Signal::Metrics, Format::Otlp, payload)).expect("decode");
+    assert_eq!((store.count("metric_points"), store.rejected.len()), (2, 1));
+    assert!(store.rejected[0].reason.contains("item 1: "), "{}", store.rejected[0].reason);
 }

@@ -1,18 +1,14 @@
+mod otlp;
+mod recordings;
+
 use std::io::Write as _;
 
-use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
-use opentelemetry_proto::tonic::profiles::v1development as otlp;
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use crate::signal::{Format, Meta, Signal};
 use crate::store::ingest::DecodeError;
 use crate::store::ingest::testing::{RECEIVED, TestStore, record, some};
 use crate::store::schema::Table;
-use crate::wire::jfr::labels::{Context, LabelsSnapshot};
-use crate::wire::jfr::testing;
 use crate::wire::pprof_proto as proto;
 use crate::wire::pushpb::{LabelPair, PushRequest, RawProfileSeries, RawSample};
 
@@ -207,96 +203,6 @@ const ALL_FOLDED: &str = "SELECT profile_type, string_agg(function, ';' ORDER BY
     JOIN frames USING (frame_id) GROUP BY n, profile_type ORDER BY ALL";
 
 #[test]
-fn flight_recordings_are_profiles_as_pyroscope_names_them() {
-    let mut store = TestStore::new();
-    let context = Context { labels: [(1, 2)].into() };
-    let strings = [(1, "thread"), (2, "web-1"), (3, "GET /cart")].map(|(id, text)| (id, text.to_owned()));
-    let labels = LabelsSnapshot { contexts: [(4, context)].into(), strings: strings.into() };
-    let body = form(&[("jfr", &gzip(&testing::shop("cpu"))), ("labels", &gzip(&labels.encode_to_vec()))]);
-    let query = "name=shop%7Bpod%3Dp1%7D&format=jfr&from=1767225600&until=1767225610&sampleRate=100";
-    ingest(&mut store, query, FORM, body).expect("decode");
-    let totals = [
-        some(&["memory:alloc_in_new_tlab_bytes:bytes:space:bytes", "64", "1"]),
-        some(&["memory:alloc_in_new_tlab_objects:count:space:bytes", "1", "1"]),
-        some(&["mutex:contentions:count:mutex:count", "1", "1"]),
-        some(&["mutex:delay:nanoseconds:mutex:count", "5000", "1"]),
-        some(&["process_cpu:cpu:nanoseconds:cpu:nanoseconds", "20000000", "1"]),
-    ];
-    assert_eq!(store.rows(TOTALS), totals);
-    assert_eq!(
-        store.row("SELECT min(service_name), min(labels.pod), min(labels.jfr_event), min(format), min(time), min(duration_ns) FROM profiles"),
-        some(&["shop", "p1", "cpu", "jfr", "2026-01-01 00:00:00", "10000000000"])
-    );
-    let folded = store.rows(ALL_FOLDED);
-    let add = "shop/Main.main;shop/Cart$$Lambda_.add";
-    assert_eq!(folded[2], some(&["mutex:contentions:count:mutex:count", "shop/Main.main", "1"]));
-    assert_eq!(folded[4], some(&["process_cpu:cpu:nanoseconds:cpu:nanoseconds", add, "20000000"]));
-    let row = store
-        .row("SELECT span_id, trace_id, labels.thread, labels.span_name FROM profile_samples WHERE value = 20000000");
-    assert_eq!(row, some(&["0102030405060708", "00000000000000010000000000000002", "web-1", "GET /cart"]));
-    let row = store.row("SELECT function, line FROM frames WHERE function LIKE '%add'");
-    assert_eq!(row, some(&["shop/Cart$$Lambda_.add", "20"]));
-}
-
-#[test]
-fn a_wall_recording_counts_threads_that_sleep() {
-    let mut store = TestStore::new();
-    ingest(&mut store, "name=shop&format=jfr&sampleRate=50", "", testing::shop("wall")).expect("decode");
-    let totals = store.rows("SELECT profile_type, total FROM profiles WHERE profile_type LIKE '%:cpu:%' OR profile_type LIKE 'wall:%' ORDER BY ALL");
-    assert_eq!(
-        totals,
-        [
-            some(&["process_cpu:cpu:nanoseconds:cpu:nanoseconds", "40000000"]),
-            some(&["wall:wall:nanoseconds:wall:nanoseconds", "60000000"])
-        ]
-    );
-}
-
-#[test]
-fn a_recording_that_cannot_be_read_is_refused_with_its_place() {
-    let mut store = TestStore::new();
-    let mut body = testing::shop("cpu");
-    body[16] = 1;
-    let error = ingest(&mut store, "name=java&format=jfr", "", body).expect_err("refused").to_string();
-    assert!(error.contains("jfr: the constants are outside of the chunk at byte 16"), "{error}");
-    assert_eq!(store.count("profiles"), 0);
-}
-
-#[test]
-fn speedscope_files_are_profiles() {
-    let mut store = TestStore::new();
-    let frames = r#""shared":{"frames":[{"name":"main","file":"a.js","line":3},{"name":"work"}]}"#;
-    let file = |profiles: &str| format!(r#"{{"$schema":"x",{frames},"profiles":[{profiles}],"activeProfileIndex":0}}"#);
-    let sampled = r#"{"type":"sampled","name":"s","unit":"milliseconds","startValue":0,"endValue":5,"samples":[[0,1],[0]],"weights":[2.5,1]}"#;
-    let evented = r#"{"type":"evented","name":"e","unit":"seconds","startValue":1,"endValue":4,"events":[
-        {"type":"O","frame":0,"at":1},{"type":"O","frame":1,"at":2},{"type":"C","frame":1,"at":3.5},{"type":"C","frame":0,"at":4}]}"#;
-    let bytes = r#"{"type":"sampled","name":"b","unit":"bytes","startValue":0,"endValue":5,"samples":[[0,1]],"weights":[4096]}"#;
-    ingest(&mut store, "name=js&format=speedscope", "", file(sampled).into_bytes()).expect("decode");
-    let cpu = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
-    let expected = [some(&[cpu, "main", "1000000"]), some(&[cpu, "main;work", "2500000"])];
-    assert_eq!(store.rows(ALL_FOLDED), expected);
-    assert_eq!(store.row("SELECT file, line FROM frames WHERE function = 'main'"), some(&["a.js", "3"]));
-    let many = file(&[evented, bytes].join(","));
-    ingest(&mut store, "name=many&format=speedscope", "", many.into_bytes()).expect("decode");
-    let rows = store
-        .rows("SELECT profile_type, labels.profile_name, total FROM profiles WHERE service_name = 'many' ORDER BY ALL");
-    let wall = "wall:wall:nanoseconds:cpu:nanoseconds";
-    assert_eq!(rows, [some(&["memory:samples:bytes::", "b", "4096"]), some(&[wall, "e", "3000000000"])]);
-    let work = format!("SELECT value FROM ({ALL_FOLDED}) WHERE profile_type LIKE 'wall:%' ORDER BY stack");
-    assert_eq!(store.rows(&work), [some(&["1500000000"]), some(&["1500000000"])]);
-    for (bad, why) in [
-        (sampled.replace("[2.5,1]", "[2.5]"), "2 samples have 1 weights"),
-        (sampled.replace("[0,1]", "[0,2]"), "frame 2 is not in the file"),
-        (evented.replace("3.5", "1.5"), "is earlier than the one before"),
-        (evented.replace(r#""C","frame":1"#, r#""C","frame":0"#), "not the last open one"),
-        (sampled.replace("sampled", "other"), "unknown variant"),
-    ] {
-        let error = ingest(&mut store, "name=js&format=speedscope", "", file(&bad).into_bytes()).expect_err(why);
-        assert!(error.to_string().contains(why), "{error}");
-    }
-}
-
-#[test]
 fn go_says_what_its_profiles_are_called() {
     let mut store = TestStore::new();
     let go = |types: &[(&str, &str)], config: &str| {
@@ -411,142 +317,4 @@ fn endless_stacks_are_cut() {
     ingest(&mut store, "name=app&format=pprof", "", deep.encode_to_vec()).expect("decode");
     let row = store.row("SELECT max(len(frame_ids)), max_by(frame_ids[-1], len(frame_ids)) = (SELECT frame_id FROM frames WHERE function = '[deeper]') FROM stacks");
     assert_eq!(row, some(&["2049", "true"]));
-}
-
-#[test]
-fn otlp_profiles_come_back() {
-    let mut store = TestStore::new();
-    let strings =
-        ["", "cpu", "nanoseconds", "main", "main.go", "work", "thread", "a", "service.name", "go", "/bin/app"];
-    let at =
-        |text: &str| i32::try_from(strings.iter().position(|string| *string == text).expect("there")).expect("small");
-    let text = |text: &str| Some(AnyValue { value: Some(Any::StringValueStrindex(at(text))) });
-    let function =
-        |name, file| otlp::Function { name_strindex: at(name), filename_strindex: at(file), ..Default::default() };
-    let line = |function_index, line| otlp::Line { function_index, line, column: 0 };
-    let dictionary = otlp::ProfilesDictionary {
-        string_table: strings.map(str::to_owned).to_vec(),
-        mapping_table: vec![
-            otlp::Mapping::default(),
-            otlp::Mapping { filename_strindex: at("/bin/app"), ..Default::default() },
-        ],
-        function_table: vec![otlp::Function::default(), function("main", "main.go"), function("work", "main.go")],
-        location_table: vec![
-            otlp::Location::default(),
-            otlp::Location { mapping_index: 1, lines: vec![line(1, 7)], ..Default::default() },
-            otlp::Location { lines: vec![line(2, 9)], ..Default::default() },
-        ],
-        stack_table: vec![otlp::Stack::default(), otlp::Stack { location_indices: vec![2, 1] }],
-        link_table: vec![otlp::Link::default(), otlp::Link { trace_id: vec![1; 16], span_id: vec![2; 8] }],
-        attribute_table: vec![
-            otlp::KeyValueAndUnit::default(),
-            otlp::KeyValueAndUnit { key_strindex: at("thread"), value: text("a"), unit_strindex: 0 },
-        ],
-    };
-    let cpu = otlp::ValueType { type_strindex: at("cpu"), unit_strindex: at("nanoseconds") };
-    let sample = |values: &[i64], timestamps: &[u64], link_index| otlp::Sample {
-        stack_index: 1,
-        values: values.to_vec(),
-        timestamps_unix_nano: timestamps.to_vec(),
-        link_index,
-        attribute_indices: vec![link_index],
-    };
-    let profile = otlp::Profile {
-        sample_type: Some(cpu),
-        samples: vec![sample(&[5, 6], &[], 1), sample(&[], &[1, 2, 3], 0)],
-        time_unix_nano: RECEIVED,
-        duration_nano: 10,
-        period_type: Some(cpu),
-        period: 100,
-        profile_id: vec![9; 16],
-        attribute_indices: vec![1],
-        ..Default::default()
-    };
-    let attribute = KeyValue {
-        key_strindex: at("service.name"),
-        value: Some(AnyValue { value: Some(Any::StringValue("go".to_owned())) }),
-        ..Default::default()
-    };
-    let request = ExportProfilesServiceRequest {
-        resource_profiles: vec![otlp::ResourceProfiles {
-            resource: Some(Resource { attributes: vec![attribute], ..Default::default() }),
-            scope_profiles: vec![otlp::ScopeProfiles { profiles: vec![profile], ..Default::default() }],
-            ..Default::default()
-        }],
-        dictionary: Some(dictionary),
-    };
-    store.otlp(Signal::Profiles, &request).expect("decode");
-    let row = store.row(r#"SELECT * EXCLUDE labels, labels."service.name", labels.thread FROM profiles"#);
-    assert_eq!(
-        row,
-        some(&[
-            &"09".repeat(16),
-            "2026-01-01 00:00:00",
-            "10",
-            "cpu:cpu:nanoseconds:cpu:nanoseconds",
-            "cpu",
-            "nanoseconds",
-            "cpu",
-            "nanoseconds",
-            "100",
-            "go",
-            "otlp",
-            "2",
-            "14",
-            "go",
-            "a",
-        ])
-    );
-    assert_eq!(store.rows(FOLDED), [some(&["main;work", "11", &"02".repeat(8)]), some(&["main;work", "3", "NULL"])]);
-    let samples = store.rows("SELECT trace_id, labels.thread FROM profile_samples");
-    assert_eq!(samples, [some(&[&"01".repeat(16), "a"]), some(&["NULL", "NULL"])]);
-
-    // No time, no name, a number as a name; texts by their place in lists and maps; a service of a
-    // sample; a frame without a symbol.
-    let by_index = |text: &str| AnyValue { value: Some(Any::StringValueStrindex(at(text))) };
-    let list = Any::ArrayValue(ArrayValue { values: vec![by_index("a")] });
-    let map = KeyValue { key_strindex: at("thread"), value: Some(by_index("work")), ..Default::default() };
-    let map = Any::KvlistValue(KeyValueList { values: vec![map] });
-    let named = |key: &str, value| KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..Default::default()
-    };
-    let mut odd = request.clone();
-    let resource = odd.resource_profiles[0].resource.as_mut().expect("there");
-    resource.attributes = vec![named("list", list), named("map", map)];
-    let profile = &mut odd.resource_profiles[0].scope_profiles[0].profiles[0];
-    (profile.time_unix_nano, profile.profile_id) = (0, vec![8; 16]);
-    let dictionary = odd.dictionary.as_mut().expect("there");
-    dictionary.attribute_table.push(otlp::KeyValueAndUnit {
-        key_strindex: at("service.name"),
-        value: text("go"),
-        unit_strindex: 0,
-    });
-    profile.samples[0].attribute_indices = vec![2];
-    dictionary.location_table[1] = otlp::Location { mapping_index: 1, address: 0x2a, ..Default::default() };
-    store.otlp(Signal::Profiles, &odd).expect("decode");
-    let rows = store.rows("SELECT service_name, total, time, labels.list[1], labels.map.thread FROM profiles WHERE profile_id = repeat('08', 16) ORDER BY 1");
-    let time = "2026-01-01 00:00:00";
-    assert_eq!(rows, [some(&["go", "11", time, "a", "work"]), some(&["unknown_service", "3", time, "a", "work"])]);
-    assert_eq!(store.count("frames WHERE function = 'app 0x2a'"), 1);
-    let mut odd = request.clone();
-    let resource = odd.resource_profiles[0].resource.as_mut().expect("there");
-    resource.attributes = vec![named("service.name", Any::IntValue(7))];
-    store.otlp(Signal::Profiles, &odd).expect("decode");
-    assert_eq!(store.count("profiles WHERE service_name = '7'"), 1);
-
-    // A profile with an index out of its table costs itself alone.
-    let mut dangling = request.clone();
-    let profiles = &mut dangling.resource_profiles[0].scope_profiles[0].profiles;
-    let good = profiles[0].clone();
-    profiles[0].samples[0].stack_index = 7;
-    profiles.push(otlp::Profile { profile_id: vec![0xaa; 16], ..good });
-    store.otlp(Signal::Profiles, &dangling).expect("decode");
-    assert_eq!(store.count("profiles WHERE profile_id = repeat('aa', 16)"), 1);
-    assert_eq!(store.count("profiles"), 5);
-    let kept = ExportProfilesServiceRequest::decode(&store.rejected[0].batch.payload[..]).expect("valid");
-    assert_eq!(kept.resource_profiles[0].scope_profiles[0].profiles.len(), 1);
-    assert_eq!(kept.resource_profiles[0].scope_profiles[0].profiles[0].samples[0].stack_index, 7);
-    assert!(store.rejected[0].reason.contains("item 0: profiles: no such stack"), "{}", store.rejected[0].reason);
 }
