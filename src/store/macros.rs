@@ -201,5 +201,10 @@ mod tests {
         assert_eq!(exemplars, [r#"{"value":0.5,"trace_id":"01","service_name":"svc1"}"#]);
         let volume = ask(&format!("SELECT signal, sum(items) AS n FROM telemetry_volume({DAY}) GROUP BY 1 ORDER BY 1"));
         assert_eq!(volume, [r#"{"signal":"profile samples","n":2}"#, r#"{"signal":"spans","n":13}"#]);
+        // What the statement around it calls so is something else.
+        let shadowed = "WITH metric_points AS (SELECT 'x' AS service_name, TIMESTAMP '2026-01-01' AS time)
+            SELECT count(*) AS n FROM telemetry_volume('2026-01-01', '2026-01-02') WHERE service_name = 'x'";
+        let counted = store().query_row(shadowed, [], |row| row.get::<_, i64>(0));
+        assert_eq!(counted.expect(shadowed), 0);
     }
 }

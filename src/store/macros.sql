@@ -360,7 +360,7 @@ SELECT
 FROM (
     SELECT 'spans' AS signal, service_name, start_time AS time FROM stored.spans
     UNION ALL
-    SELECT 'metric points', service_name, time FROM metric_points
+    SELECT 'metric points', service_name, time FROM main.metric_points
     UNION ALL
     SELECT 'log records', service_name, time FROM stored.logs
     UNION ALL

@@ -7,6 +7,14 @@ CASE
     ELSE TRY_CAST(x::VARIANT AS DOUBLE)
 END;
 
+-- Of an array its elements, of anything else the characters of its text. DuckDB takes a VARIANT for
+-- bits: the length of every number was 64.
+CREATE MACRO stored.attribute_length(x) AS
+CASE
+    WHEN starts_with(variant_typeof(x::VARIANT), 'ARRAY') THEN variant_array_length(x::VARIANT)::BIGINT
+    ELSE length(CAST(x::VARIANT AS VARCHAR))
+END;
+
 CREATE MACRO stored.attribute_text(x) AS CAST(x::VARIANT AS VARCHAR);
 
 -- For functions over JSON: text that is none counts as NULL, and does not stop the statement.

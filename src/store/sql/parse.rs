@@ -163,16 +163,22 @@ fn same(a: &Value, b: &Value) -> bool {
             expected["from_table"] = a.clone();
             same(&list["alias"], &query["alias"]) && same(&expected, &query["subquery"]["node"])
         }
-        (Value::Object(a), Value::Object(b)) => {
-            let argument = a.contains_key("expression") && b.contains_key("expression");
-            let equal = a.iter().filter(|(key, _)| !is_incidental(key)).all(|(key, value)| {
-                let other = b.get(key).unwrap_or(&Value::Null);
-                if argument && key == "expression" { same_unnamed(value, other) } else { same(value, other) }
-            });
-            equal && b.iter().all(|(key, value)| a.contains_key(key) || is_incidental(key) || is_empty(value))
-        }
+        (Value::Object(a), Value::Object(b)) => same_fields(a, b, false),
         (a, b) => a == b || (is_empty(a) && is_empty(b)),
     }
+}
+
+/// The same for two nodes; `unnamed` ones have a name that nothing refers to.
+fn same_fields(a: &Map<String, Value>, b: &Map<String, Value>, unnamed: bool) -> bool {
+    let skipped = |key: &str| is_incidental(key) || unnamed && key == "alias";
+    let argument = a.contains_key("expression") && b.contains_key("expression");
+    let equal = a.iter().filter(|(key, _)| !skipped(key)).all(|(key, value)| {
+        match (value, b.get(key).unwrap_or(&Value::Null)) {
+            (Value::Object(a), Value::Object(b)) if argument && key == "expression" => same_fields(a, b, true),
+            (value, other) => same(value, other),
+        }
+    });
+    equal && b.iter().all(|(key, value)| a.contains_key(key) || skipped(key) || is_empty(value))
 }
 
 fn is_wrapped(list: &Map<String, Value>, query: &Map<String, Value>) -> bool {
@@ -180,18 +186,6 @@ fn is_wrapped(list: &Map<String, Value>, query: &Map<String, Value>) -> bool {
         && query.get("type").is_some_and(|kind| kind == "SUBQUERY")
         && [list, query].iter().all(|node| node.contains_key("alias"))
         && query.contains_key("subquery")
-}
-
-/// [`same`], for what has a name that nothing refers to.
-fn same_unnamed(a: &Value, b: &Value) -> bool {
-    let unnamed = |value: &Value| {
-        let mut value = value.clone();
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("alias");
-        }
-        value
-    };
-    same(&unnamed(a), &unnamed(b))
 }
 
 fn is_incidental(key: &str) -> bool {

@@ -8,7 +8,7 @@
 //! | an attribute | reads as |
 //! |---|---|
 //! | compared with a number, or given to a function over numbers | a number: itself, or what its text spells; else NULL |
-//! | compared with text | text; a number as it is written |
+//! | compared with text, or given to a function over text | text; a number as it is written |
 //! | compared with a time | a time |
 //! | compared with an attribute, a parameter or what has no known type | number with number, text with text; else NULL, or not equal. For `=` a text is the number that is written so, and no other: `'1.0'` is not `'1'` |
 //! | ordered, or given to `min`, `max`, `arg_min`, `arg_max` | numbers first, by their value, then text |
@@ -35,6 +35,7 @@ mod functions;
 mod kind;
 mod names;
 mod order;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,8 @@ pub fn rewrite(statement: &mut Value, print: Print<'_>) -> Result<(), SqlError> 
     let Some(names) = Names::of(statement) else {
         return Err(refused("attributes go through too many aliases: cast them first", statement));
     };
-    Pass { names: &names }.visit(statement).map(drop)
+    Pass { names: &names }.visit(statement)?;
+    weight::check(statement)
 }
 
 /// Columns without an alias are called by their text. It is made an alias where it is the name of a
@@ -229,6 +231,13 @@ impl Pass<'_> {
                 replaced["arguments"][1]["expression"] = key(&node["arguments"][1]["expression"]);
             }
             "nullif" => return self.nullif(node, arguments(node)),
+            _ if functions::is_length(&name) => {
+                return Ok(arguments(node).next().map(|of| call(&["stored", "attribute_length"], vec![of.clone()])));
+            }
+            _ if functions::takes_text(&name) && variant[0] => {
+                let text = call(&["stored", "attribute_text"], vec![node["arguments"][0]["expression"].clone()]);
+                replaced["arguments"][0]["expression"] = text;
+            }
             _ if functions::is_numeric(&name) => {
                 let of_time = matches!(name.as_str(), "+" | "-")
                     && arguments(node).any(|argument| kind::is_time(argument, self.names));

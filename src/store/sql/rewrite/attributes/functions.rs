@@ -84,13 +84,22 @@ const NUMERIC: &[&str] = &[
     "stddev_samp",
     "subtract",
     "sum",
+    "sum_no_overflow",
     "sumkahan",
     "tan",
     "trunc",
     "var_pop",
     "var_samp",
     "variance",
+    "wavg",
+    "weighted_avg",
 ];
+
+/// Functions over text whose first form takes something else, which DuckDB would cast a `VARIANT` to.
+const TEXT: &[&str] = &["bit_length", "hex", "md5", "repeat", "sha1", "sha256", "to_hex"];
+
+/// Names of the length of a text or of a list.
+const LENGTH: &[&str] = &["char_length", "character_length", "len", "length"];
 
 /// Functions that compare or compute inside of lists, or among their arguments: there is no place to
 /// say how.
@@ -248,6 +257,16 @@ const JSON: &[&str] = &[
 /// Whether its first argument is JSON.
 pub fn takes_json(name: &str) -> bool {
     JSON.contains(&name)
+}
+
+/// Whether its first argument is text.
+pub fn takes_text(name: &str) -> bool {
+    TEXT.contains(&name)
+}
+
+/// Whether it is the length of a text or of a list.
+pub fn is_length(name: &str) -> bool {
+    LENGTH.contains(&name)
 }
 
 /// Whether its arguments are numbers.

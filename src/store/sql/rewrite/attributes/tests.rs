@@ -22,13 +22,13 @@ const ROWS: &str = "
         {'k': 'abc'}::VARIANT, {'x': true}::VARIANT, {'k': 9007199254740992::BIGINT}::VARIANT,
         {'k': 9007199254740993::BIGINT}::VARIANT]) AS a)";
 
-struct Store {
+pub(super) struct Store {
     db: Connection,
 }
 
 impl Store {
     /// With the rows in memory, or in Parquet files where the attribute is shredded.
-    fn new(sealed: Option<&std::path::Path>) -> Self {
+    pub(super) fn new(sealed: Option<&std::path::Path>) -> Self {
         let db = Connection::open_in_memory().expect("open");
         db.execute_batch("CREATE SCHEMA stored").expect("schema");
         for table in Table::ALL {
@@ -71,7 +71,7 @@ impl Store {
             .map_err(|e| SqlError::from_duckdb(&e, ""))
     }
 
-    fn rewritten(&self, statement: &str) -> Result<String, SqlError> {
+    pub(super) fn rewritten(&self, statement: &str) -> Result<String, SqlError> {
         let mut tree = self.tree(statement);
         let print = |expression: &Value| {
             let one = serde_json::json!({"error": false, "statements": [
@@ -152,6 +152,9 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("attributes.k + 1 > 500", "3 5 11 12"),
     ("abs(attributes.k) = 7.5", "7"),
     ("coalesce(attributes.k, 0) < 6", "8 10"),
+    ("length(attributes.k) = 1 OR len(attributes.k) > 15", "8 11 12"),
+    ("length(events) = 1 AND duration_ns < 3", "1 2"),
+    ("hex(attributes.k) = '616263' OR md5(attributes.k) = md5('7.5')", "7 9"),
     ("CASE WHEN attributes.k > 100 THEN attributes.k END < 300", "1 2"),
     ("CASE attributes.k WHEN 503 THEN true END", "3 5"),
     ("nullif(attributes.k, 503) IS NULL", "3 5 10"),
