@@ -13,8 +13,12 @@
       ];
       eachSystem = f: lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
 
-      # The module with this flake's package in it. importApply keeps the file's name for errors.
-      module = file: lib.modules.importApply file { inherit self; };
+      # The backend's module with this flake's package in it. importApply keeps the file's name for
+      # errors; by the key it counts once where it is imported twice.
+      backend = {
+        key = "${./nixos-module/default.nix}";
+        imports = [ (lib.modules.importApply ./nixos-module { inherit self; }) ];
+      };
 
       # The example machine, on each system.
       appliance =
@@ -28,21 +32,48 @@
         };
     in
     {
-      packages = eachSystem (pkgs: rec {
-        vispyr = pkgs.callPackage ./nix/package.nix { };
-        default = vispyr;
-      });
+      packages = eachSystem (
+        pkgs:
+        let
+          inherit (pkgs.stdenv.hostPlatform) system;
+          machine = appliance system;
+          vispyr = pkgs.callPackage ./nix/package.nix { };
+        in
+        {
+          inherit vispyr;
+          default = vispyr;
+          # The example machine for a look, in QEMU.
+          vm = (machine.extendModules { modules = [ ./nix/vm.nix ]; }).config.system.build.vm;
+          stack = import ./nix/stack.nix { inherit self pkgs; };
+          options = import ./nix/options.nix { inherit self pkgs; };
+        }
+        # Images of the example machine, by nixpkgs' own builders.
+        // lib.optionalAttrs (builtins.pathExists "${nixpkgs}/nixos/modules/image/images.nix") (
+          lib.mapAttrs' (name: lib.nameValuePair "image-${name}") (
+            lib.genAttrs [ "iso" "oci" "qemu" ] (name: machine.config.system.build.images.${name})
+          )
+        )
+      );
 
       overlays.default = final: _: { vispyr = final.callPackage ./nix/package.nix { }; };
 
-      nixosModules.default = module ./nixos-module;
+      nixosModules = {
+        # The backend.
+        default = backend;
+        # For machines whose applications are watched: services.vispyr.agent.
+        agent.imports = [
+          backend
+          ./nixos-module/agent.nix
+        ];
+      };
 
       nixosConfigurations.appliance = appliance "x86_64-linux";
 
       apps = eachSystem (
         pkgs:
         let
-          vispyr = lib.getExe self.packages.${pkgs.stdenv.hostPlatform.system}.vispyr;
+          packages = self.packages.${pkgs.stdenv.hostPlatform.system};
+          vispyr = lib.getExe packages.vispyr;
           app = description: program: {
             type = "app";
             inherit program;
@@ -57,6 +88,8 @@
           demo = app "The same, with a make-believe shop that sends its telemetry" (
             command "demo" "serve --demo"
           );
+          vm = app "The whole appliance in a QEMU window, its ports on this machine's" "${packages.vm}/bin/run-vispyr-vm";
+          stack = app "The whole stack without NixOS and root, below one folder" (lib.getExe packages.stack);
         }
       );
 

@@ -17,6 +17,7 @@ scenarios
 // {
   package = vispyr;
 
+
   clippy = vispyr.overrideAttrs (old: {
     pname = "vispyr-clippy";
     nativeBuildInputs = old.nativeBuildInputs ++ [ pkgs.clippy ];
@@ -41,4 +42,8 @@ scenarios
         find . -name '*.nix' -exec nixfmt --check {} +
         touch $out
       '';
+}
+# They are the same on each system, and take their time.
+// lib.optionalAttrs (system == "x86_64-linux") {
+  module-cases = import ./cases.nix { inherit self pkgs; };
 }

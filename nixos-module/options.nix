@@ -1,11 +1,6 @@
 # What a user can say, each option with what happens then.
 { self }:
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+{ lib, pkgs, ... }:
 let
   inherit (lib)
     mkEnableOption

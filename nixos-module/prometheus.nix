@@ -60,7 +60,8 @@ let
   // lib.optionalAttrs (prometheus.remoteRead != [ ]) { remote_read = said prometheus.remoteRead; };
 in
 {
-  config = lib.mkIf (cfg.enable && cfg.prometheus.enable) {
+  config = lib.mkMerge [
+    (lib.mkIf (cfg.enable && cfg.prometheus.enable) {
     services.prometheus = {
       enable = true;
       # 9090 is the collector's.
@@ -91,11 +92,6 @@ in
       };
       # Written as JSON, which is YAML.
       configText = builtins.toJSON settings;
-
-      exporters.node = lib.mkIf cfg.nodeExporter.enable {
-        enable = true;
-        listenAddress = lib.mkDefault "127.0.0.1";
-      };
     };
 
     services.vispyr.settings.exporters.prometheus = {
@@ -111,8 +107,15 @@ in
         (memory.limits "prometheus")
       ];
     };
-    systemd.services.prometheus-node-exporter = lib.mkIf cfg.nodeExporter.enable {
-      serviceConfig = lib.mkMerge [
+    })
+
+    # Where somebody asks it: Prometheus here, or the agent's.
+    (lib.mkIf (cfg.enable && cfg.nodeExporter.enable && prometheus.enable) {
+      services.prometheus.exporters.node = {
+        enable = true;
+        listenAddress = lib.mkDefault "127.0.0.1";
+      };
+      systemd.services.prometheus-node-exporter.serviceConfig = lib.mkMerge [
         (hardening.sandboxed {
           # It counts what all processes and the whole machine do.
           PrivateUsers = false;
@@ -129,6 +132,6 @@ in
         hardening.restarted
         { MemoryMax = "128M"; }
       ];
-    };
-  };
+    })
+  ];
 }

@@ -1,11 +1,6 @@
 # Secrets that nobody gave are made at the first start. Root alone can read them; units get theirs as
 # credentials.
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+{ config, lib, ... }:
 let
   cfg = config.services.vispyr;
   hardening = import ./hardening.nix { inherit lib; };

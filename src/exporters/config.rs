@@ -47,7 +47,8 @@ pub struct Config {
     pub start: Start,
     /// Path for remote write, for Prometheus; `/api/v1/write` if not given.
     pub remote_write_path: Option<String>,
-    /// Path for OTLP metrics, for Prometheus; `/api/v1/otlp/v1/metrics` if not given.
+    /// Path for OTLP metrics, for Prometheus; `/api/v1/otlp/v1/metrics` if not given. Empty: it gets
+    /// none, for a server that takes remote write alone.
     pub otlp_path: Option<String>,
     /// TLS, for `https`.
     pub tls: Tls,

@@ -48,7 +48,7 @@ impl Destination {
     pub fn takes(&self, batch: &Batch) -> bool {
         match self {
             Destination::Otlp(_) => Otlp::takes(batch),
-            Destination::Prometheus(_) => Prometheus::takes(batch),
+            Destination::Prometheus(prometheus) => prometheus.takes(batch),
             Destination::Pyroscope(_) => Pyroscope::takes(batch),
         }
     }

@@ -39,7 +39,8 @@ const WRITTEN: [&str; 3] = [
 pub struct Prometheus {
     client: Client,
     joining: Joining,
-    otlp: Uri,
+    /// None: it gets remote write alone.
+    otlp: Option<Uri>,
     remote_write: Uri,
     /// Until when remote write goes as 1.0: it has shown that it knows no 2.0.
     only_v1: Mutex<Option<Instant>>,
@@ -49,8 +50,12 @@ impl Prometheus {
     /// Reads the files that the config names. Blocks.
     pub fn new(config: &Config) -> Result<Self, BuildError> {
         let client = Client::new(config, Version::Http1)?;
+        let otlp = match config.otlp_path.as_deref().unwrap_or(OTLP) {
+            "" => None,
+            path => Some(client.uri(path)?),
+        };
         Ok(Prometheus {
-            otlp: client.uri(config.otlp_path.as_deref().unwrap_or(OTLP))?,
+            otlp,
             remote_write: client.uri(config.remote_write_path.as_deref().unwrap_or(REMOTE_WRITE))?,
             joining: Joining::new(config, &[Compression::Gzip]),
             client,
@@ -58,9 +63,13 @@ impl Prometheus {
         })
     }
 
-    /// OTLP and both remote writes.
-    pub fn takes(batch: &Batch) -> bool {
-        matches!(batch.format, Format::Otlp | Format::RemoteWriteV1 | Format::RemoteWriteV2)
+    /// OTLP, if there is a path for it, and both remote writes.
+    pub fn takes(&self, batch: &Batch) -> bool {
+        match batch.format {
+            Format::Otlp => self.otlp.is_some(),
+            Format::RemoteWriteV1 | Format::RemoteWriteV2 => true,
+            _ => false,
+        }
     }
 
     /// The time for one request.
@@ -75,18 +84,19 @@ impl Prometheus {
 
     /// Sends one request.
     pub async fn send<'a>(&self, batches: impl Iterator<Item = &'a Batch> + Clone) -> Outcome {
-        match batches.clone().next() {
-            Some(batch) if batch.format != Format::Otlp => self.write(batch).await,
-            _ => match batch::body(&self.joining, batches).await {
-                Ok(body) => otlp::post(&self.client, self.otlp.clone(), body).await,
+        match (batches.clone().next(), &self.otlp) {
+            (Some(batch), _) if batch.format != Format::Otlp => self.write(batch).await,
+            (_, Some(uri)) => match batch::body(&self.joining, batches).await {
+                Ok(body) => otlp::post(&self.client, uri.clone(), body).await,
                 Err(error) => damaged(&error),
             },
+            (_, None) => Outcome::Refused { reason: "it gets remote write alone (otlp_path is empty)".to_owned() },
         }
     }
 
     /// An empty request of this format: whether somebody answers there who looks into requests.
     pub async fn probe(&self, format: Format) -> Outcome {
-        if format == Format::Otlp {
+        if format == Format::Otlp && self.otlp.is_some() {
             return self.send(std::iter::empty()).await;
         }
         // No series, in a snappy block.

@@ -85,7 +85,9 @@ impl Section<'_> {
             self.broken("compression", message);
         }
         for (key, path) in [("remote_write_path", &exporter.remote_write_path), ("otlp_path", &exporter.otlp_path)] {
+            let is_off = key == "otlp_path" && path.as_deref() == Some("");
             if let Some(path) = path
+                && !is_off
                 && (!path.starts_with('/') || format!("http://host{path}").parse::<http::Uri>().is_err())
             {
                 self.broken(key, format!("{path:?} is not possible here, expected a path such as \"/api/v1/push\""));

@@ -90,6 +90,18 @@ async fn remote_write_goes_on_as_received_in_its_version() {
 }
 
 #[tokio::test]
+async fn without_a_path_for_otlp_it_gets_remote_write_alone() {
+    let sink = Sink::start().await;
+    let vispyr = collector(&prometheus(&sink, "otlp_path = \"\"")).await;
+    send_points(&vispyr, [4]).await;
+    write(&vispyr, snappy(&series(&[1, 2]).encode_to_vec())).await;
+    let ledger = settled(&vispyr, "metrics", 3).await;
+    assert_eq!((ledger.forwarded, ledger.skipped), (2, 1));
+    let calls = sink.calls();
+    assert_eq!(calls.iter().map(|call| call.path.as_str()).collect::<Vec<_>>(), ["/api/v1/write"]);
+}
+
+#[tokio::test]
 async fn a_server_that_knows_no_2_0_gets_1_0() {
     let sink = Sink::with(|call: &Call| match call.header("content-type") {
         Some(V2) => http(415, "unknown proto"),

@@ -1,0 +1,464 @@
+# Configurations of the module, and what must come of each: some work, some fail with the right words.
+# All of it happens while evaluating: a wrong one stops `nix flake check` with the name of the case.
+# The example machine, which is evaluated as a whole besides, is `everything`.
+{ self, pkgs }:
+let
+  inherit (pkgs) lib;
+  inherit (pkgs.stdenv.hostPlatform) system;
+
+  evaluate =
+    module:
+    (self.inputs.nixpkgs.lib.nixosSystem {
+      modules = [
+        self.nixosModules.default
+        {
+          nixpkgs.hostPlatform = system;
+          system.stateVersion = "26.05";
+          boot.loader.grub.enable = false;
+          fileSystems."/" = {
+            device = "/dev/vda";
+            fsType = "ext4";
+          };
+        }
+        module
+      ];
+    }).config;
+  enabled =
+    settings:
+    evaluate {
+      services.vispyr = {
+        enable = true;
+      }
+      // settings;
+    };
+  withVersion =
+    versions:
+    evaluate {
+      nixpkgs.overlays = [
+        (_: prev: lib.mapAttrs (name: version: prev.${name} // { inherit version; }) versions)
+      ];
+      services.vispyr.enable = true;
+    };
+
+  units = config: lib.attrNames config.systemd.services;
+  runs = name: config: lib.elem name (units config);
+  exporters = config: lib.attrNames config.services.vispyr.settings.exporters;
+  datasources =
+    config:
+    map (source: source.name) config.services.grafana.provision.datasources.settings.datasources;
+  ports = config: lib.sort lib.lessThan config.networking.firewall.allowedTCPPorts;
+  serviceOf = name: config: config.systemd.services.${name}.serviceConfig;
+
+  # name = { config; holds = { what = config -> bool; }; } or { config; fails = words; } or { config; warns = words; }
+  cases = {
+    everything = {
+      config = enabled { };
+      holds = {
+        "every unit is there" =
+          config:
+          lib.all (name: runs name config) [
+            "vispyr-collector"
+            "vispyr-store"
+            "prometheus"
+            "prometheus-node-exporter"
+            "tempo"
+            "pyroscope"
+            "grafana"
+            "vispyr-secrets"
+          ];
+        "every upstream is a destination" =
+          config:
+          exporters config == [
+            "prometheus"
+            "pyroscope"
+            "tempo"
+          ];
+        "Grafana has its sources" =
+          config:
+          datasources config == [
+            "Prometheus"
+            "Tempo"
+            "Pyroscope"
+          ];
+        "no port is open" = config: ports config == [ ];
+        "no secret is in the store" =
+          config:
+          !lib.hasInfix "/nix/store" config.services.grafana.settings.security.secret_key
+          && lib.hasPrefix "$__file{/run/credentials/" config.services.grafana.settings.security.admin_password;
+      };
+    };
+
+    without-prometheus = {
+      config = enabled { prometheus.enable = false; };
+      holds = {
+        "no unit" = config: !runs "prometheus" config;
+        "no destination" = config: !lib.elem "prometheus" (exporters config);
+        "no source" = config: !lib.elem "Prometheus" (datasources config);
+        "Tempo makes no metrics" =
+          config: config.services.tempo.settings.overrides.defaults.metrics_generator.processors == [ ];
+      };
+    };
+    without-tempo = {
+      config = enabled { tempo.enable = false; };
+      holds = {
+        "no unit" = config: !runs "tempo" config;
+        "no destination" = config: !lib.elem "tempo" (exporters config);
+        "no source" = config: !lib.elem "Tempo" (datasources config);
+      };
+    };
+    without-pyroscope = {
+      config = enabled { pyroscope.enable = false; };
+      holds = {
+        "no unit" = config: !runs "pyroscope" config;
+        "no destination" = config: !lib.elem "pyroscope" (exporters config);
+        "no source" = config: !lib.elem "Pyroscope" (datasources config);
+      };
+    };
+    without-grafana = {
+      config = enabled { grafana.enable = false; };
+      holds = {
+        "no unit" = config: !runs "grafana" config && !runs "vispyr-secrets" config;
+        "status tells of none" = config: !(config.services.vispyr.settings ? grafana);
+      };
+    };
+    without-store = {
+      config = enabled { store.enable = false; };
+      holds = {
+        "the unit is not started" = config: !(config.systemd.services.vispyr-store.wantedBy or [ ] != [ ]);
+        "the collector knows" = config: !config.services.vispyr.settings.store.enabled;
+        "nobody listens for SQL" = config: !(config.systemd.sockets ? vispyr-sql);
+      };
+    };
+    without-node-exporter = {
+      config = enabled { nodeExporter.enable = false; };
+      holds."no unit" = config: !runs "prometheus-node-exporter" config;
+    };
+
+    tls-and-tokens = {
+      whole = true;
+      config = enabled {
+        listenAddress = "0.0.0.0";
+        openFirewall = true;
+        tls.certificate = "/var/lib/acme/a/fullchain.pem";
+        tls.key = "/var/lib/acme/a/key.pem";
+        auth.tokensFile = "/run/secrets/tokens";
+      };
+      holds = {
+        "the receivers' ports are open" =
+          config:
+          ports config == [
+            4317
+            4318
+            9090
+            9999
+          ];
+        "systemd listens there" =
+          config:
+          config.systemd.sockets.vispyr-otlp-grpc.socketConfig.ListenStream == [
+            ""
+            "0.0.0.0:4317"
+          ];
+        "status and metrics stay inside" =
+          config:
+          config.systemd.sockets.vispyr-web.socketConfig.ListenStream == [
+            ""
+            "127.0.0.1:12345"
+          ];
+        "both units get the secrets" =
+          config:
+          lib.all (
+            unit: lib.elem "vispyr.tokens:/run/secrets/tokens" (serviceOf unit config).LoadCredential
+          ) [
+            "vispyr-collector"
+            "vispyr-store"
+          ];
+      };
+    };
+    ipv6 = {
+      config = enabled {
+        listenAddress = "::1";
+      };
+      holds."the address is in brackets" =
+        config: config.services.vispyr.settings.receivers.otlp_grpc.listen == "[::1]:4317";
+    };
+
+    s3 = {
+      config = enabled {
+        tempo.s3 = {
+          bucket = "traces";
+          endpoint = "s3.example:9000";
+          environmentFile = "/run/secrets/s3";
+        };
+      };
+      holds = {
+        "blocks are there" = config: config.services.tempo.settings.storage.trace.backend == "s3";
+        "the key is not in the config" = config: !(config.services.tempo.settings.storage.trace.s3 ? access_key);
+        "the unit has it" = config: (serviceOf "tempo" config).EnvironmentFile == "/run/secrets/s3";
+      };
+    };
+
+    domain = {
+      whole = true;
+      config = enabled { domain = "telemetry.example"; };
+      holds = {
+        "nginx is in front" = config: config.services.nginx.virtualHosts."telemetry.example".forceSSL;
+        "its certificate is made here" = runs "vispyr-certificate";
+        "HTTP and HTTPS are open" =
+          config:
+          ports config == [
+            80
+            443
+          ];
+      };
+    };
+    domain-with-acme = {
+      config = enabled {
+        domain = "telemetry.example";
+        acmeEmail = "admin@telemetry.example";
+      };
+      holds = {
+        "its certificate is asked for" =
+          config: config.security.acme.certs."telemetry.example".email == "admin@telemetry.example";
+        "none is made here" = config: !runs "vispyr-certificate" config;
+      };
+    };
+
+    own-settings = {
+      config = enabled {
+        settings.receivers.otlp_grpc.listen = "127.0.0.1:14317";
+        settings.receivers.pyroscope.enabled = false;
+        settings.wal.max_size = "32GiB";
+        memory = "2GiB";
+        retention = {
+          age = "36h";
+          size = "10GiB";
+        };
+      };
+      holds = {
+        "the socket moves, too" =
+          config:
+          config.systemd.sockets.vispyr-otlp-grpc.socketConfig.ListenStream == [
+            ""
+            "127.0.0.1:14317"
+          ];
+        "a receiver that is off has no socket" = config: !(config.systemd.sockets ? vispyr-pyroscope);
+        "memory is shared out" = config: (serviceOf "prometheus" config).MemoryMax == "372M";
+        "retention reaches Prometheus" =
+          config:
+          config.services.prometheus.retentionTime == "36h"
+          && lib.elem "--storage.tsdb.retention.size=10GB" config.services.prometheus.extraFlags;
+        "retention reaches Pyroscope" = config: config.services.pyroscope.settings.limits.max_query_lookback == "36h";
+      };
+    };
+    users-prometheus = {
+      config = evaluate {
+        services.vispyr.enable = true;
+        services.prometheus.scrapeConfigs = [ { job_name = "mine"; } ];
+      };
+      holds."what a user says of Prometheus is kept" =
+        config: lib.hasInfix ''"job_name":"mine"'' config.services.prometheus.configText;
+    };
+
+    newer-upstreams = {
+      config = withVersion {
+        tempo = "3.0.2";
+        pyroscope = "2.2.1";
+      };
+      holds = {
+        "Tempo 3 has a live store" =
+          config: config.services.tempo.settings ? live_store && !(config.services.tempo.settings ? ingester);
+        "Pyroscope 2 has a metastore" = config: config.services.pyroscope.settings ? metastore;
+        "retention" =
+          config:
+          config.services.tempo.settings.overrides.defaults.compaction.block_retention == "720h"
+          && config.services.pyroscope.settings.limits.retention_period == "30d";
+      };
+    };
+    older-upstreams = {
+      whole = true;
+      config = withVersion {
+        tempo = "2.10.5";
+        pyroscope = "1.20.4";
+        grafana = "13.0.1";
+        prometheus = "3.11.0";
+      };
+      holds = {
+        "Tempo 2 has ingester and compactor" =
+          config:
+          config.services.tempo.settings ? ingester
+          && config.services.tempo.settings ? compactor
+          && !(config.services.tempo.settings ? live_store);
+        "Pyroscope 1 has no metastore" = config: !(config.services.pyroscope.settings ? metastore);
+        "retention" =
+          config:
+          config.services.tempo.settings.compactor.compaction.block_retention == "720h"
+          && config.services.pyroscope.settings.limits.compactor_blocks_retention_period == "30d";
+      };
+    };
+
+    agent = {
+      whole = true;
+      config = evaluate {
+        imports = [ self.nixosModules.agent ];
+        services.vispyr.agent = {
+          enable = true;
+          backend = "telemetry.example";
+          tokenFile = "/run/secrets/token";
+        };
+      };
+      holds = {
+        "nothing but collector, node_exporter and what asks it" =
+          config:
+          runs "vispyr-collector" config
+          && runs "prometheus-node-exporter" config
+          && config.services.prometheus.enableAgentMode
+          && !lib.any (name: runs name config) [
+            "tempo"
+            "pyroscope"
+            "grafana"
+          ];
+        "everything goes to the backend" =
+          config:
+          exporters config == [
+            "backend"
+            "backend-metrics"
+            "backend-profiles"
+          ];
+        "over TLS" =
+          config: lib.hasPrefix "https://" config.services.vispyr.settings.exporters.backend.url;
+        "with the token" =
+          config:
+          lib.elem "vispyr.backend-token:/run/secrets/token"
+            (serviceOf "vispyr-collector" config).LoadCredential;
+      };
+    };
+
+    # Mistakes.
+    unprotected = {
+      config = enabled { listenAddress = "0.0.0.0"; };
+      fails = "services.vispyr.auth.tokensFile, or both";
+    };
+    firewall-for-nobody = {
+      config = enabled { openFirewall = true; };
+      fails = "Set services.vispyr.listenAddress";
+    };
+    certificate-without-key = {
+      config = enabled { tls.certificate = "/etc/certificate.pem"; };
+      fails = "certificate is set without services.vispyr.tls.key";
+    };
+    key-without-certificate = {
+      config = enabled { tls.key = "/etc/key.pem"; };
+      fails = "key is set without services.vispyr.tls.certificate";
+    };
+    client-ca-without-tls = {
+      config = enabled { tls.clientCA = "/etc/ca.pem"; };
+      fails = "services.vispyr.tls.clientCA";
+    };
+    acme-without-domain = {
+      config = enabled { acmeEmail = "admin@telemetry.example"; };
+      fails = "Set services.vispyr.domain";
+    };
+    domain-without-grafana = {
+      config = enabled {
+        domain = "telemetry.example";
+        grafana.enable = false;
+      };
+      fails = "services.vispyr.grafana.enable is false";
+    };
+    rules-without-prometheus = {
+      config = enabled {
+        prometheus.enable = false;
+        alerting.rules = [ { name = "none"; } ];
+      };
+      fails = "services.vispyr.alerting.rules";
+    };
+    s3-without-tempo = {
+      config = enabled {
+        tempo.enable = false;
+        tempo.s3 = {
+          bucket = "traces";
+          endpoint = "s3.example";
+        };
+      };
+      fails = "services.vispyr.tempo.s3";
+    };
+    s3-with-scheme = {
+      config = enabled {
+        tempo.s3 = {
+          bucket = "traces";
+          endpoint = "http://s3.example";
+        };
+      };
+      fails = "services.vispyr.tempo.s3.insecure";
+    };
+    too-little-memory = {
+      config = enabled { memory = "512MiB"; };
+      fails = "1GiB at least";
+    };
+    agent-token-in-the-clear = {
+      config = evaluate {
+        imports = [ self.nixosModules.agent ];
+        services.vispyr.agent = {
+          enable = true;
+          backend = "telemetry.example";
+          tokenFile = "/run/secrets/token";
+          tls.enable = false;
+        };
+      };
+      fails = "services.vispyr.agent.tls.enable is false";
+    };
+
+    # Allowed, but said.
+    open-to-all = {
+      config = enabled {
+        listenAddress = "0.0.0.0";
+        allowUnprotected = true;
+      };
+      warns = "services.vispyr.allowUnprotected";
+    };
+    tokens-in-the-clear = {
+      config = enabled {
+        listenAddress = "0.0.0.0";
+        auth.tokensFile = "/run/secrets/tokens";
+      };
+      warns = "tokens and passwords cross the network in the clear";
+    };
+  };
+
+  judge =
+    name: case:
+    let
+      failed = map (a: a.message) (lib.filter (a: !a.assertion) case.config.assertions);
+      expected = lib.optional (case ? fails) case.fails;
+      unexpected = lib.filter (message: !lib.any (words: lib.hasInfix words message) expected) failed;
+      missing = lib.filter (words: !lib.any (lib.hasInfix words) failed) expected;
+      broken = lib.attrNames (lib.filterAttrs (_: holds: !holds case.config) (case.holds or { }));
+      unsaid = lib.filter (words: !lib.any (lib.hasInfix words) case.config.warnings) (
+        lib.optional (case ? warns) case.warns
+      );
+      say = what: list: lib.concatMapStrings (one: "\n  ${what}: ${one}") list;
+      wrong =
+        say "fails, but should not" unexpected
+        + say "should fail with" missing
+        + say "does not hold" broken
+        + say "should warn of" unsaid;
+      # All of it, also what nobody asked for above; that takes its time, so not for every case.
+      whole =
+        if case.whole or false then
+          builtins.unsafeDiscardStringContext case.config.system.build.toplevel.drvPath
+        else
+          "";
+    in
+    if wrong != "" then
+      throw "case ${name} of nix/cases.nix:${wrong}"
+    else
+      builtins.seq whole "${name}: ${
+        if case ? fails then
+          "fails with \"${case.fails}\""
+        else if case ? warns then
+          "warns of \"${case.warns}\""
+        else
+          lib.concatStringsSep ", " (lib.attrNames case.holds)
+      }";
+in
+pkgs.writeText "vispyr-module-cases" (lib.concatLines (lib.mapAttrsToList judge cases))
