@@ -1,6 +1,7 @@
 # The program with DuckDB and SQLite compiled in, its units, and the files in config/.
 {
   lib,
+  stdenv,
   rustPlatform,
   installShellFiles,
 }:
@@ -52,6 +53,12 @@ rustPlatform.buildRustPackage {
     installManPage generated/*.1
     installShellCompletion --cmd vispyr --bash generated/vispyr.bash --zsh generated/_vispyr --fish generated/vispyr.fish
     mkdir -p $out/share/vispyr
+    # Where the program is another platform's, they are left out.
+    ${lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+      $out/bin/vispyr generate generated
+      installManPage generated/*.1
+      installShellCompletion --bash generated/vispyr.bash --zsh generated/_vispyr --fish generated/vispyr.fish
+    ''}
     cp -r config/grafana config/prometheus config/pyroscope config/tempo config/vispyr.toml $out/share/vispyr
   '';
 
