@@ -112,6 +112,7 @@ mod tests {
                 "TIMESTAMP_NS" => "'2026-01-02 03:04:05.123456789'::TIMESTAMP_NS",
                 "DOUBLE" => "0.1::DOUBLE + 0.2::DOUBLE",
                 "DOUBLE[]" => "[1e300, 0.1, 'nan'::DOUBLE, '-inf'::DOUBLE, NULL]",
+                "BIGINT[]" => "[-9223372036854775808, 7, NULL]",
                 "BOOLEAN" => "true",
                 "BIGINT" => "-9223372036854775808",
                 _ => "7",
