@@ -27,8 +27,8 @@ pub fn create(connection: &Connection) -> Result<(), duckdb::Error> {
     connection.execute_batch(include_str!("macros.sql"))
 }
 
-/// Makes those by which attributes compare, in the schema `stored`. Statements that name attributes do
-/// not run without them ([`crate::store::sql::rewrite::attributes`]).
+/// Makes those that passes over a statement write into it, in the schema `stored`. Statements that name
+/// attributes do not run without them ([`crate::store::sql::rewrite`]).
 ///
 /// # Errors
 /// DuckDB's.

@@ -11,9 +11,9 @@ use vispyr::store::sql::request::Query;
 use vispyr::store::sql::{Config, Service, SqlError, sandbox};
 
 const HOSTILE: &str = include_str!("fixtures/hostile.sql");
-const ORDINARY: &str = include_str!("fixtures/ordinary.sql");
+pub const ORDINARY: &str = include_str!("fixtures/ordinary.sql");
 
-fn statements(fixture: &str) -> impl Iterator<Item = &str> {
+pub fn statements(fixture: &str) -> impl Iterator<Item = &str> {
     fixture.lines().filter(|line| !line.is_empty() && !line.starts_with("--"))
 }
 

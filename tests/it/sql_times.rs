@@ -112,9 +112,7 @@ async fn a_filter_by_now_leaves_out_files() {
 async fn no_call_repeats_without_bound() {
     let dir = tempfile::tempdir().unwrap();
     let service = service(instance(dir.path()), Config::default());
-    for call in
-        ["repeat('a', range * 1000000)", "rpad('a', range::INT * 1000000, 'b')", "lpad('a', 40000 + range, 'b')"]
-    {
+    for call in ["rpad('a', range::INT * 1000000, 'b')", "lpad('a', 40000 + range, 'b')"] {
         let error = service.collect(query(&format!("SELECT {call} FROM range(3)")), Kind::Json).await.unwrap_err();
         assert!(error.to_string().contains("out of range"), "{call}: {error}");
     }

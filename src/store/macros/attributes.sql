@@ -51,3 +51,18 @@ END;
 CREATE MACRO stored.attribute_key_of_variant(x VARIANT) AS stored.attribute_key(x), (x) AS x;
 
 CREATE MACRO stored.attribute_number_of_variant(x VARIANT) AS stored.attribute_number(x), (x) AS x;
+
+-- In the place of repeat (sql/rewrite/bounds.rs). What a vector of 2048 rows makes stays below 200 MB. The
+-- arguments are in a list so that each stands here once: nested calls would double the expression.
+CREATE MACRO stored.bounded_repeat(x, n) AS list_transform([{'x': x, 'n': n}], lambda p: repeat(p.x,
+    CASE WHEN strlen(p.x::VARCHAR)::HUGEINT * p.n::BIGINT > 100000
+        THEN error('repeat makes at most 100,000 bytes, not ' || strlen(p.x::VARCHAR)::HUGEINT * p.n::BIGINT)
+        ELSE p.n::BIGINT END))[1];
+
+-- A parameter that stands beside a time (sql/rewrite/times.rs). The cast to TIMESTAMP skips an offset, the
+-- one to TIMESTAMPTZ has no nanoseconds.
+CREATE MACRO stored.time_of_parameter(x) AS
+CASE
+    WHEN regexp_matches(x::VARCHAR, ':.*[+-][0-9]{2}(:?[0-9]{2})?$') THEN x::VARCHAR::TIMESTAMPTZ::TIMESTAMP::TIMESTAMP_NS
+    ELSE x::VARCHAR::TIMESTAMP_NS
+END;

@@ -22,10 +22,9 @@ pub type Print<'a> = &'a dyn Fn(&Value) -> Result<String, SqlError>;
 /// [`SqlError::Refused`] where a pass finds no right answer.
 pub fn rewrite(statement: &mut Value, print: Print<'_>) -> Result<(), SqlError> {
     let tables = dotted::tables(statement);
-    with_names(statement, print, &|node| {
-        dotted::replaced(node, &tables).or_else(|| times::replaced(node)).or_else(|| bounds::replaced(node))
-    })?;
-    attributes::rewrite(statement, print)
+    with_names(statement, print, &|node| dotted::replaced(node, &tables).or_else(|| times::replaced(node)))?;
+    attributes::rewrite(statement, print)?;
+    with_names(statement, print, &bounds::replaced)
 }
 
 /// Replaces nodes, from the leaves up, and keeps the names of columns whose expressions change.

@@ -9,7 +9,7 @@
 //! `AT TIME ZONE` of such a time still means the wall clock there. A literal with an offset
 //! (`'2026-01-01 00:00:00+02'`) that is cast to a time, compared with one or given to a function beside one
 //! counts by its offset, which DuckDB would skip. What has a name that no table has may be a time; if it is
-//! text, DuckDB refuses the comparison.
+//! text, DuckDB refuses the comparison. A parameter beside a column of times counts by its offset, too.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -23,6 +23,13 @@ use crate::store::schema::Table;
 static OTHERS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     let columns = Table::ALL.into_iter().flat_map(Table::columns);
     columns.filter(|column| !column.sql_type.starts_with("TIMESTAMP")).map(|column| column.name).collect()
+});
+
+/// Columns that hold a time.
+static TIMES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let columns = Table::ALL.into_iter().flat_map(Table::columns);
+    let times = columns.filter(|column| column.sql_type.starts_with("TIMESTAMP")).map(|column| column.name);
+    times.chain(["end_time"]).filter(|name| !OTHERS.contains(name)).collect()
 });
 
 /// Functions of times that take a time as a literal, too, and our own over a range of time.
@@ -99,7 +106,11 @@ fn of_call(node: &Value) -> Option<Value> {
             Some(utc(zoned))
         }
         name if BESIDE_TIMES.contains(&name) => beside_times(node, &places_of_arguments(node)),
-        name if OVER_RANGES.contains(&name) => by_offset(node, &places_of_arguments(node)),
+        name if OVER_RANGES.contains(&name) => {
+            let places = places_of_arguments(node);
+            let range = &places[places.len().saturating_sub(2)..];
+            by_offset(node, &places, range)
+        }
         _ => None,
     }
 }
@@ -157,20 +168,46 @@ fn is_instant(node: &Value) -> bool {
 /// The node with the literals at these places by their offset, if any has one and stands beside a time.
 fn beside_times(node: &Value, places: &[impl AsRef<str>]) -> Option<Value> {
     let is_time = places.iter().any(|place| node.pointer(place.as_ref()).is_some_and(may_be_time));
-    if is_time { by_offset(node, places) } else { None }
+    let is_sure = places.iter().any(|place| node.pointer(place.as_ref()).is_some_and(is_time_of_table));
+    if is_time { by_offset(node, places, if is_sure { places } else { &[] }) } else { None }
 }
 
-/// The node with the literals at these places by their offset; `None` if none has one.
-fn by_offset(node: &Value, places: &[impl AsRef<str>]) -> Option<Value> {
+/// The node with the literals at these places by their offset, and the parameters at those that are times
+/// for sure; `None` if there is none.
+fn by_offset<P: AsRef<str>>(node: &Value, places: &[P], sure: &[P]) -> Option<Value> {
     let mut replaced = None;
+    let mut put = |place: &P, new: Value| {
+        if let Some(part) = replaced.get_or_insert_with(|| node.clone()).pointer_mut(place.as_ref()) {
+            *part = new;
+        }
+    };
     for place in places {
-        if let Some(literal) = node.pointer(place.as_ref()).filter(|part| has_offset(part))
-            && let Some(part) = replaced.get_or_insert_with(|| node.clone()).pointer_mut(place.as_ref())
-        {
-            *part = utc(cast(literal.clone(), "TIMESTAMPTZ"));
+        match node.pointer(place.as_ref()) {
+            Some(literal) if has_offset(literal) => put(place, utc(cast(literal.clone(), "TIMESTAMPTZ"))),
+            _ => {}
+        }
+    }
+    for place in sure {
+        match node.pointer(place.as_ref()) {
+            Some(parameter) if text(parameter, "class") == "PARAMETER" => {
+                put(place, call(&["stored", "time_of_parameter"], vec![parameter.clone()]));
+            }
+            _ => {}
         }
     }
     replaced
+}
+
+/// Whether it is a column that holds a time in a table, or made of one by a function that gives a time.
+fn is_time_of_table(node: &Value) -> bool {
+    match text(node, "class") {
+        "COLUMN_REF" => {
+            let name = items(node, "column_names").last().and_then(Value::as_str);
+            name.is_some_and(|name| TIMES.contains(name.to_ascii_lowercase().as_str()))
+        }
+        "FUNCTION" => GIVE_TIMES.contains(&function_name(node).as_str()) && arguments(node).any(is_time_of_table),
+        _ => false,
+    }
 }
 
 fn places_of_arguments(node: &Value) -> Vec<String> {
