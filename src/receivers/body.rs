@@ -19,8 +19,9 @@ use super::ingest::{Deadline, Tally};
 use super::refusal::Refusal;
 use crate::net::drain_body;
 
-/// Memory is taken on a client's word up to so many times what it has sent.
-const TRUSTED: usize = 8;
+/// Memory is taken on a client's word up to so many times what it has sent. The first frame of HTTP/2
+/// is mostly 16 KiB, so a body of up to 256 KiB gets its memory at once and is not moved.
+const TRUSTED: usize = 16;
 
 /// A complete body, and its part of the memory budget.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ mod tests {
         let admission = Arc::new(Admission::new(Config::default()));
         for (announced, frames, want) in [
             (Some(300), vec![300], vec![300]),
-            (Some(100_000), vec![1000, 5000, 40_000, 54_000], vec![8000, 8000, 100_000, 100_000]),
+            (Some(100_000), vec![1000, 5000, 40_000, 54_000], vec![16_000, 16_000, 100_000, 100_000]),
             (None, vec![1000, 500, 4000], vec![1000, 2000, 5500]),
             // It sends more than it has announced.
             (Some(10), vec![100], vec![100]),
