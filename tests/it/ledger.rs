@@ -51,7 +51,8 @@ async fn every_item_is_accounted_for_by_every_destination() {
             return Answer::Accept;
         }
         let spans = call.spans();
-        if calls % 5 == 0 && failed.insert(spans[0]) {
+        // An empty request asks whether it looks into requests at all.
+        if calls % 5 == 0 && spans.first().is_some_and(|first| failed.insert(*first)) {
             return http(503, "in a moment");
         }
         if spans.iter().any(|span| span % 13 == 0) {
