@@ -44,6 +44,12 @@ let
     in
     "${host}:${toString (portOf port.listen)}";
 
+  # For people: the commands know this machine's config by themselves.
+  command = pkgs.writeShellScriptBin "vispyr" ''
+    export VISPYR_CONFIG=''${VISPYR_CONFIG-/etc/vispyr/vispyr.toml}
+    exec ${lib.getExe cfg.package} "$@"
+  '';
+
   credential = name: "$CREDENTIALS_DIRECTORY/vispyr.${name}";
   protected = lib.filterAttrs (_: path: path != null) {
     certificate = cfg.tls.certificate;
@@ -89,7 +95,11 @@ in
     ];
 
     environment.etc."vispyr/vispyr.toml".source = checked;
-    environment.systemPackages = [ cfg.package ];
+    environment.systemPackages = [
+      (lib.hiPrio command)
+      # Man pages and completions.
+      cfg.package
+    ];
 
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall (
       map (port: portOf (listen port)) (
