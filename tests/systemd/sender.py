@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Sends log records to 127.0.0.1:4318, each over a connection of its own, until it is told to end
-(SIGTERM). Then it prints what became of them as JSON: the numbers of those acknowledged, and errors by kind."""
+(SIGTERM). Then it prints what became of them as JSON: the numbers of those acknowledged, and errors
+by kind. Until then each acknowledged one is a line on stderr."""
 
 import collections
 import http.client
@@ -32,6 +33,7 @@ while going:
         answer.read()
         if answer.status == 200:
             acknowledged.append(number)
+            print(number, file=sys.stderr, flush=True)
         else:
             errors[f"status {answer.status}"] += 1
     except Exception as error:
