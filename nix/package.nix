@@ -49,9 +49,6 @@ rustPlatform.buildRustPackage {
   postInstall = ''
     install -D -m 644 -t $out/lib/systemd/system config/systemd/*.service config/systemd/*.socket
     substituteInPlace $out/lib/systemd/system/*.service --replace-fail /usr/bin/vispyr $out/bin/vispyr
-    $out/bin/vispyr generate generated
-    installManPage generated/*.1
-    installShellCompletion --cmd vispyr --bash generated/vispyr.bash --zsh generated/_vispyr --fish generated/vispyr.fish
     mkdir -p $out/share/vispyr
     # Where the program is another platform's, they are left out.
     ${lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
