@@ -56,7 +56,7 @@ impl Config {
             let tls = [&mut tls.ca_file, &mut tls.certificate_file, &mut tls.key_file];
             tls.into_iter().chain([&mut auth.bearer_token_file, &mut auth.password_file])
         });
-        of_ports.chain(of_exporters).flatten()
+        of_ports.chain(of_exporters).chain([&mut self.grafana.admin_password_file]).flatten()
     }
 }
 
