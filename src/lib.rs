@@ -8,6 +8,7 @@
 //! | [`receivers`] | the ports: OTLP, remote write, Pyroscope; admission |
 //! | [`net`] | TLS, authentication and connections of the ports; our own clients |
 //! | [`blocking`] | threads for work that blocks |
+//! | [`codec`] | compressing and decompressing |
 //! | [`durable`] | replacing, syncing and locking files and folders |
 //! | [`wal`] | the write-ahead log, one a signal |
 //! | [`quarantine`] | what could not go where it was to go: dead letters |
@@ -23,6 +24,7 @@
 pub mod app;
 pub mod blocking;
 pub mod cli;
+pub mod codec;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -13,12 +13,12 @@ const RULES: &[(&str, &[&str])] = &[
     ("app", &["*"]),
     // The defaults and shapes of each part are the part's own.
     ("config", &["net", "receivers", "exporters", "quarantine", "wal", "store", "web", "telemetry", "demo"]),
-    ("receivers", &["blocking", "net", "wal", "wire", "signal", "telemetry"]),
-    ("exporters", &["quarantine", "wal", "wire", "signal", "telemetry"]),
-    ("exporters::store", &["quarantine", "wal", "wire", "signal", "telemetry", "store::protocol"]),
+    ("receivers", &["blocking", "codec", "net", "wal", "wire", "signal", "telemetry"]),
+    ("exporters", &["codec", "quarantine", "wal", "wire", "signal", "telemetry"]),
+    ("exporters::store", &["codec", "quarantine", "wal", "wire", "signal", "telemetry", "store::protocol"]),
     // A record with its place is what collector and engine speak about; the log itself is not.
-    ("store", &["durable", "net", "signal", "telemetry", "wire", "wal::Position", "wal::Record"]),
-    ("wal", &["blocking", "durable", "signal", "telemetry"]),
+    ("store", &["codec", "durable", "net", "signal", "telemetry", "wire", "wal::Position", "wal::Record"]),
+    ("wal", &["blocking", "durable", "quarantine", "signal", "telemetry"]),
     ("wire", &["signal", "telemetry"]),
     // Read-only views come from the app; the text formats are telemetry's.
     ("web", &["net", "telemetry"]),
@@ -26,6 +26,7 @@ const RULES: &[(&str, &[&str])] = &[
     // Whoever opens a port or knocks at one.
     ("net", &[]),
     ("durable", &[]),
+    ("codec", &["signal"]),
     ("quarantine", &["durable", "signal", "telemetry"]),
     ("blocking", &[]),
     ("demo", &["net", "wire", "signal"]),

@@ -135,9 +135,9 @@ async fn inflated(joining: &Joining, parts: Vec<(Bytes, Compression, u64)>, size
         let turn = joining.large.clone().acquire_owned().await.map_err(io::Error::other)?;
         return Ok(Chunks::inflating(parts).holding(turn));
     }
-    let work = move || {
+    let work = move || -> io::Result<Vec<Bytes>> {
         let plain = parts.iter().map(|(payload, from, size)| inflate(payload, *from, *size));
-        plain.collect::<io::Result<Vec<Bytes>>>()
+        Ok(plain.collect::<Result<Vec<Bytes>, _>>()?)
     };
     let plain =
         if size <= INLINE { work()? } else { tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?? };

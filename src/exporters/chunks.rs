@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -54,7 +54,11 @@ impl Inflating {
     fn next(&mut self) -> io::Result<Bytes> {
         let mut decoder = match self.decoder.take() {
             Some(decoder) => decoder,
-            None => encoding::decoder(std::mem::take(&mut self.payload), self.compression)?,
+            None => encoding::decoder(
+                std::mem::take(&mut self.payload).reader(),
+                self.compression,
+                encoding::ZSTD_ANY_WINDOW,
+            )?,
         };
         let mut piece = Vec::with_capacity(self.left.min(PIECE) as usize);
         (&mut decoder).take(self.left.min(PIECE)).read_to_end(&mut piece)?;

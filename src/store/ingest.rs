@@ -8,16 +8,18 @@
 //! half of what it asks for ten times 2,000, and gives them out as [`Chunk`]s, each of which is
 //! inserted by one statement.
 
+use std::borrow::Cow;
+
 use duckdb::Connection;
 
-use crate::signal::{Format, Signal};
+use crate::codec::inflate::{self as codec, InflateError, inflate};
+use crate::signal::{Batch, Format, Signal};
 use crate::store::schema::TIME_MAX;
 use crate::wal::Record;
 
 mod any;
 mod chunk;
 mod dictionary;
-mod inflate;
 mod logs;
 mod metrics;
 mod points;
@@ -36,7 +38,6 @@ mod traces;
 mod variant;
 
 pub use chunk::Chunk;
-pub(crate) use inflate::inflate;
 pub use rejects::Rejected;
 pub use stored_row::StoredRow;
 
@@ -176,7 +177,7 @@ impl Decoder {
         let batch = &record.batch;
         let mut rejects = Rejects::default();
         let no = &mut rejects;
-        let payload = inflate::inflate(&batch.payload, batch.compression, self.limits.max_decoded_size)?;
+        let payload = inflated(batch, self.limits.max_decoded_size)?;
         // A clock beyond 2262 is no use to anybody.
         let now = i64::try_from(batch.received).unwrap_or(TIME_MAX).min(TIME_MAX);
         let malformed = |reason: String| DecodeError::Malformed { format: batch.format.name(), reason };
@@ -255,6 +256,16 @@ impl Decoder {
     pub fn counts(&self) -> Counts {
         self.counts
     }
+}
+
+/// The payload of a batch without its compression.
+fn inflated(batch: &Batch, limit: u64) -> Result<Cow<'_, [u8]>, DecodeError> {
+    inflate(&batch.payload, batch.compression, codec::Limits::size(limit), batch.decoded_size).map_err(|error| {
+        match error {
+            InflateError::TooLarge => DecodeError::TooLarge(limit),
+            error => DecodeError::Decompress { compression: batch.compression.name(), reason: error.to_string() },
+        }
+    })
 }
 
 /// Something to be done with every table, whatever its columns.

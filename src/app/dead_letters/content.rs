@@ -11,8 +11,8 @@ use prost::Message;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::codec::inflate::{Limits, inflate};
 use crate::signal::{Batch, Format, Signal};
-use crate::store::ingest::inflate;
 use crate::wire::prompb::{v1, v2};
 
 /// Largest content that is decoded for showing: a page with more is of no use.
@@ -23,7 +23,8 @@ pub fn decode(batch: &Batch) -> Result<Value, String> {
     if batch.decoded_size > MAX_DECODED {
         return Err(format!("{} bytes are too many to show; take it raw", batch.decoded_size));
     }
-    let payload = inflate(&batch.payload, batch.compression, MAX_DECODED).map_err(|error| error.to_string())?;
+    let payload = inflate(&batch.payload, batch.compression, Limits::size(MAX_DECODED), batch.decoded_size)
+        .map_err(|error| error.to_string())?;
     match (batch.format, batch.signal) {
         (Format::Otlp, Signal::Traces) => otlp::<ExportTraceServiceRequest>(&payload),
         (Format::Otlp, Signal::Metrics) => otlp::<ExportMetricsServiceRequest>(&payload),

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::*;
+use crate::codec::inflate::{COUNTED, SNAPPY_STREAM, STEP};
 use crate::receivers::admission::{Admission, Config};
 
 const LIMIT: usize = 1 << 20;

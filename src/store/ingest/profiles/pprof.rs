@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use prost::Message;
 
+use crate::codec::inflate::{Limits, inflate, size_hint};
 use crate::signal::Compression;
-use crate::store::ingest::inflate::inflate;
 use crate::store::ingest::profiles::name::DisplayNames;
 use crate::store::ingest::profiles::{Frame, Header, Profiles, SampleKey, SampleType, Samples, unsymbolized};
 use crate::store::ingest::proto::ProtoError;
@@ -19,7 +19,9 @@ use crate::wire::repair_pprof;
 pub(super) fn unpack(bytes: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, ProtoError> {
     let gzip = bytes.starts_with(&[0x1f, 0x8b]);
     let compression = if gzip { Compression::Gzip } else { Compression::Identity };
-    inflate(bytes, compression, limit).map_err(|_| ProtoError::Meaning("the profile cannot be decompressed"))
+    let expected = size_hint(compression, bytes) as u64;
+    inflate(bytes, compression, Limits::size(limit), expected)
+        .map_err(|_| ProtoError::Meaning("the profile cannot be decompressed"))
 }
 
 /// A decoded pprof with what its samples refer to.
