@@ -61,6 +61,8 @@ fn of_logs(e: &mut DescriptorEncoder<'_>, stats: &All) -> std::fmt::Result {
         "Records skipped because they were damaged or could not be read",
         corrupt,
     )?;
+    let unkept = by_signal(|s| s.corrupt_unkept as f64);
+    write(e, counter, "log_corrupt_unkept", "Damaged stretches of the log of which nothing is kept", unkept)?;
     let missing = by_signal(|s| s.missing_records as f64);
     write(e, counter, "log_missing_records", "Records of the log that are gone without a trace", missing)?;
     let failing = by_signal(|s| f64::from(u8::from(s.failing.is_some())));

@@ -297,7 +297,9 @@ impl Shared {
             if self.state.lock().damage(entry) {
                 let position = entry.position;
                 tracing::error!(signal = %self.signal, segment, position, items = entry.items, "damaged record skipped");
-                quarantine::keep(&self.dir, segment, u64::from(entry.offset), raw);
+                if !quarantine::keep(&self.dir, segment, u64::from(entry.offset), raw) {
+                    self.state.lock().corrupt_unkept += 1;
+                }
             }
         }
     }

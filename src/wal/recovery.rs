@@ -117,6 +117,7 @@ pub(super) fn open(
         tail: Default::default(),
         damaged: Default::default(),
         corrupt_records: found.corrupt,
+        corrupt_unkept: found.unkept,
         missing_records,
         told: [saved.told, found.explained, missing].concat(),
         persisted: 0,
@@ -178,6 +179,8 @@ fn is_leftover(name: &str, firsts: &[u64]) -> bool {
 struct Found {
     /// Damaged records.
     corrupt: u64,
+    /// Damaged stretches that are not in the quarantine.
+    unkept: u64,
     /// Positions of records that have left no trace.
     missing: Vec<Range<u64>>,
     /// Positions behind the last good record that damaged ones may have had.
@@ -231,7 +234,7 @@ fn read_closed(
     let index = segment::write_index(dir, first, salt, &totals, &scanned.entries);
     tracing::info!(%signal, segment = first, records = totals.records, written = index.is_ok(), "segment's index made anew");
     for damage in &scanned.damaged {
-        quarantine_damage(dir, signal, first, &file, damage);
+        found.unkept += u64::from(!quarantine_damage(dir, signal, first, &file, damage));
     }
     found.corrupt += scanned.corrupt;
     found.missing.extend(scanned.missing);
@@ -265,7 +268,7 @@ fn read_last(
     // What is torn was acknowledged all the same if the cursors have heard of it.
     let cut_short = known > scanned.next;
     for damage in scanned.damaged.iter().filter(|damage| !damage.torn || cut_short) {
-        quarantine_damage(dir, signal, first, &file, damage);
+        found.unkept += u64::from(!quarantine_damage(dir, signal, first, &file, damage));
     }
     let length = file.metadata().map_err(files::io("cannot read", &path))?.len();
     if scanned.end < length {
@@ -280,11 +283,11 @@ fn read_last(
     Ok((active, scanned.next))
 }
 
-fn quarantine_damage(dir: &Path, signal: Signal, segment: u64, file: &File, damage: &Damage) {
+/// Whether it is kept.
+fn quarantine_damage(dir: &Path, signal: Signal, segment: u64, file: &File, damage: &Damage) -> bool {
     let (offset, bytes) = (damage.range.start, damage.range.end - damage.range.start);
     tracing::error!(%signal, segment, offset, bytes, "damaged record skipped");
     let mut raw = vec![0; usize::try_from(bytes).unwrap_or(0).min(16 << 20)];
-    if let Ok(read) = disk::read_around(file, &mut raw, offset, &mut Vec::new()) {
-        quarantine::keep(dir, segment, offset, &raw[..read]);
-    }
+    let read = disk::read_around(file, &mut raw, offset, &mut Vec::new());
+    read.is_ok_and(|read| quarantine::keep(dir, segment, offset, &raw[..read]))
 }

@@ -1,9 +1,8 @@
 //! Segment files by name, and the index file that stands beside a closed one.
 //!
 //! The index of segment `N.log` is `N.idx`: totals, then one [`Entry`] a record. With it a log of
-//! 8 GiB opens without reading its payloads, and lag is exact. It is written without a sync,
-//! because it is only a shortcut: one that is missing, torn or does not fit the segment's length
-//! is made anew from the record headers.
+//! 8 GiB opens without reading its payloads, and lag is exact. It is only a shortcut: one that is
+//! missing, torn or does not fit the segment's length is made anew from the record headers.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 
 use super::record::{Entry, u32_at, u64_at};
 use super::scan::{Scan, ScanError, scan};
+use crate::durable;
 
 const MAGIC: [u8; 8] = *b"VispIdx1";
 const HEAD: usize = 80;
@@ -105,7 +105,7 @@ pub(super) fn write_index(dir: &Path, first: u64, salt: u64, totals: &Totals, en
     out[72..76].copy_from_slice(&entries_crc.to_le_bytes());
     let head_crc = crc32c::crc32c(&out[..76]);
     out[76..80].copy_from_slice(&head_crc.to_le_bytes());
-    fs::write(index_path(dir, first), out)
+    durable::replace(&index_path(dir, first), &out)
 }
 
 /// The totals of an index, if it is whole and belongs to this segment as it is now.

@@ -88,6 +88,8 @@ pub(super) struct State {
     /// Records found damaged since the start, so that each is counted once.
     pub(super) damaged: BTreeSet<u64>,
     pub(super) corrupt_records: u64,
+    /// Damaged stretches that are not in the quarantine.
+    pub(super) corrupt_unkept: u64,
     /// Records that have left no trace, found since the start.
     pub(super) missing_records: u64,
     /// Gaps between the records that are known; see [`super::gaps`].

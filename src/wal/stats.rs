@@ -22,6 +22,8 @@ pub struct Stats {
     pub next: Position,
     /// Records skipped for a wrong checksum since the start.
     pub corrupt_records: u64,
+    /// Damaged stretches of which nothing is kept: there was no room in the quarantine, or on the disk.
+    pub corrupt_unkept: u64,
     /// Records that have left no trace, found since the start, and that some destination had still
     /// to get: a segment was removed, emptied or cut short.
     pub missing_records: u64,
@@ -73,6 +75,7 @@ impl Shared {
             oldest: Position(state.oldest()),
             next: Position(state.next),
             corrupt_records: state.corrupt_records,
+            corrupt_unkept: state.corrupt_unkept,
             missing_records: state.missing_records,
             failing,
             syncs: state.syncs,

@@ -16,7 +16,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::durable;
 use crate::signal::{Batch, Compression, Format, Meta, Signal};
 
 const MAGIC: &str = "vispyr dead letter 1";
@@ -225,14 +224,12 @@ impl DeadLetter {
     }
 }
 
-/// Writes a dead letter's file, whole or not at all; its length.
-pub(super) fn write(path: &Path, head: &Head, payload: &[u8]) -> io::Result<u64> {
+/// Writes what is in a dead letter's file; its length.
+pub(super) fn write(file: &mut File, head: &Head, payload: &[u8]) -> io::Result<u64> {
     let json = serde_json::to_string(head)?;
     let text = format!("{MAGIC}\n{json}\ncrc32c {:08x}\n", crc32c::crc32c(json.as_bytes()));
-    durable::replace_with(path, |file| {
-        file.write_all(text.as_bytes())?;
-        file.write_all(payload)
-    })?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(payload)?;
     Ok((text.len() + payload.len()) as u64)
 }
 

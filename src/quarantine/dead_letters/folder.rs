@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::dead_letter::{self, DeadLetter, DeadLetterId, Head};
-use crate::durable;
+use crate::quarantine::folder as kept;
 use crate::signal::{Batch, Signal};
 
 /// Letters of one destination at most: bounds the memory of their heads to some megabytes.
@@ -78,7 +78,7 @@ impl Index {
 /// The dead letters of one destination.
 #[derive(Debug)]
 pub(super) struct Folder {
-    dir: PathBuf,
+    kept: kept::Folder,
     destination: String,
     pub(super) index: Mutex<Index>,
     files: Mutex<()>,
@@ -106,22 +106,16 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<String>> {
 
 impl Folder {
     fn empty(above: &Path, destination: &str) -> Self {
-        let dir = above.join(destination);
-        Folder { dir, destination: destination.to_owned(), index: Mutex::default(), files: Mutex::default() }
+        let kept = kept::Folder::at(above.join(destination));
+        Folder { kept, destination: destination.to_owned(), index: Mutex::default(), files: Mutex::default() }
     }
 
     /// Reads the heads in a folder that is there, and removes what a crash left half written.
     pub(super) fn open(above: &Path, destination: &str) -> io::Result<Self> {
         let folder = Folder::empty(above, destination);
-        for entry in fs::read_dir(&folder.dir)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "tmp") {
-                fs::remove_file(&path)?;
-                continue;
-            }
-            let name = path.file_name().and_then(|name| name.to_str());
-            let Some(id) = name.and_then(|name| DeadLetterId::of_file(destination, name)) else { continue };
-            let size = fs::metadata(&path)?.len();
+        for (name, size) in folder.kept.list()? {
+            let Some(id) = DeadLetterId::of_file(destination, &name) else { continue };
+            let path = folder.kept.path(&name);
             let head = dead_letter::read_head(&path).unwrap_or_else(|error| Err(format!("cannot read it: {error}")));
             folder.index.lock().put(DeadLetter { id, size, head, taken: false });
         }
@@ -131,13 +125,13 @@ impl Folder {
     /// A folder for a destination's first dead letter, for its owner only as all of the data is.
     pub(super) fn create(above: &Path, destination: &str) -> io::Result<Self> {
         let folder = Folder::empty(above, destination);
-        durable::create_dir(&folder.dir)?;
+        folder.kept.create()?;
         Ok(folder)
     }
 
     /// Where a dead letter is, if it is there.
     pub(super) fn path(&self, id: &DeadLetterId) -> Option<PathBuf> {
-        self.index.lock().letters.contains_key(&id.number()).then(|| self.dir.join(id.file_name()))
+        self.index.lock().letters.contains_key(&id.number()).then(|| self.kept.path(&id.file_name()))
     }
 
     /// Writes a dead letter, unless there is one of the same origin; durable when it returns.
@@ -162,15 +156,16 @@ impl Folder {
     /// `max_letters`; those that went. The newest stays.
     pub(super) fn bound(&self, max_size: u64, max_letters: usize) -> Vec<DeadLetter> {
         let _alone = self.files.lock();
+        let bound = kept::Bound { files: max_letters, bytes: max_size };
         let mut gone = Vec::new();
         loop {
             let oldest = {
                 let index = self.index.lock();
-                let full = index.size > max_size || index.count() > max_letters;
+                let full = bound.is_exceeded(index.count(), index.size);
                 index.letters().next().filter(|_| full && index.count() > 1).map(|oldest| oldest.id.clone())
             };
             let Some(id) = oldest else { break };
-            if let Err(error) = fs::remove_file(self.dir.join(id.file_name())).or_else(missing_is_fine) {
+            if let Err(error) = self.kept.delete(&id.file_name()) {
                 tracing::warn!(letter = %id, %error, "cannot delete a dead letter");
                 break;
             }
@@ -190,9 +185,10 @@ impl Folder {
         count: impl FnOnce(&mut Index) -> &mut Items,
     ) -> io::Result<Option<DeadLetter>> {
         let _alone = self.files.lock();
-        let Some(path) = self.path(id) else { return Ok(None) };
-        fs::remove_file(path).or_else(missing_is_fine)?;
-        durable::sync_dir(&self.dir)?;
+        if self.path(id).is_none() {
+            return Ok(None);
+        }
+        self.kept.remove(&id.file_name())?;
         let mut index = self.index.lock();
         let letter = index.take(id);
         if let Some(letter) = &letter {
@@ -221,10 +217,6 @@ impl Folder {
 
     /// Writes a dead letter's file, whole or not at all.
     fn write(&self, id: &DeadLetterId, head: &Head, payload: &[u8]) -> io::Result<u64> {
-        dead_letter::write(&self.dir.join(id.file_name()), head, payload)
+        self.kept.write(&id.file_name(), |file| dead_letter::write(file, head, payload))
     }
-}
-
-fn missing_is_fine(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
