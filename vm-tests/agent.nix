@@ -1,0 +1,43 @@
+# An application's machine with the agent, and the backend on another, both with their firewalls on:
+# everything arrives over TLS with a token, also what was sent while the network was cut.
+{ self }:
+{
+  name = "agent";
+  nodes = {
+    backend = {
+      imports = [
+        self.nixosModules.default
+        (import ./common/certificates.nix "DNS:backend")
+      ];
+      services.vispyr = {
+        enable = true;
+        listenAddress = "0.0.0.0";
+        openFirewall = true;
+        tls = {
+          certificate = "/etc/pki/server.pem";
+          key = "/etc/pki/server.key";
+        };
+        auth.tokensFile = "/etc/pki/tokens";
+        # The scenario asks the store without.
+        settings.sql = {
+          tls.enabled = false;
+          auth.enabled = false;
+        };
+      };
+    };
+    application = {
+      imports = [
+        self.nixosModules.agent
+        (import ./common/certificates.nix "DNS:application")
+      ];
+      services.vispyr.agent = {
+        enable = true;
+        backend = "backend";
+        tls.ca = "/etc/pki/authority.pem";
+        tokenFile = "/etc/pki/tokens";
+        scrapeInterval = "2s";
+      };
+    };
+  };
+  testScript = import ./common/script.nix ./agent.py;
+}
