@@ -5,6 +5,7 @@
 //! or set aside.
 
 pub mod health;
+mod journal;
 pub mod log;
 pub mod metrics;
 pub mod process;

@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use super::journal::FieldsInMessage;
 use super::recent::Recent;
 
 /// How a line of the log looks.
@@ -83,7 +84,7 @@ pub fn start(config: &Config) -> Result<Recent, String> {
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         Format::Json => lines.json().flatten_event(true).boxed(),
         Format::Auto if stderr_is_journal() => match tracing_journald::layer() {
-            Ok(journal) => journal.boxed(),
+            Ok(journal) => FieldsInMessage(journal).boxed(),
             Err(_) => lines.with_ansi(false).boxed(),
         },
         Format::Auto | Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
