@@ -6,18 +6,14 @@
   nodes = {
     backend = {
       imports = [
-        self.nixosModules.default
-        (import ./common/certificates.nix "DNS:backend")
+        (import ./common/protected.nix {
+          inherit self;
+          names = "DNS:backend";
+        })
       ];
       services.vispyr = {
-        enable = true;
         listenAddress = "0.0.0.0";
         openFirewall = true;
-        tls = {
-          certificate = "/etc/pki/server.pem";
-          key = "/etc/pki/server.key";
-        };
-        auth.tokensFile = "/etc/pki/tokens";
         # The scenario asks the store without.
         settings.sql = {
           tls.enabled = false;

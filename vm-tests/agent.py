@@ -18,7 +18,7 @@ application.succeed(
 )
 application.wait_until_succeeds("curl -sf --max-time 5 http://127.0.0.1:12345/-/ready", timeout=60)
 
-with subtest("the firewall lets in the receivers alone"):
+with subtest("from outside only the receivers can be reached"):
     for port in (3000, 3200, 4040, 9091, 12345, 12346):
         application.fail(f"curl -s --max-time 1 http://backend:{port}/")
     application.succeed("curl -s --max-time 5 --cacert /etc/pki/authority.pem https://backend:4318/")

@@ -1,16 +1,7 @@
 # Two backends behind a balancer: one goes away, and what was acknowledged is in one of the two.
 { self }:
 let
-  backend = {
-    imports = [ self.nixosModules.default ];
-    services.vispyr = {
-      enable = true;
-      listenAddress = "0.0.0.0";
-      openFirewall = true;
-      # The network of this test is its own.
-      allowUnprotected = true;
-    };
-  };
+  backend = import ./common/open.nix { inherit self; };
   ports = [
     4317
     4318
@@ -23,37 +14,39 @@ in
   nodes = {
     backend1 = backend;
     backend2 = backend;
-    balancer = {
-      services.nginx = {
-        enable = true;
-        clientMaxBodySize = "64m";
-        appendHttpConfig = builtins.concatStringsSep "\n" (
-          map (
-            port:
-            let
-              upstream = "port${toString port}";
-              isGrpc = port == 4317;
-            in
-            ''
-              upstream ${upstream} {
-                server backend1:${toString port} max_fails=1 fail_timeout=2s;
-                server backend2:${toString port} max_fails=1 fail_timeout=2s;
-              }
-              server {
-                listen ${toString port};
-                ${if isGrpc then "http2 on;" else ""}
-                location / {
-                  ${if isGrpc then "grpc_connect_timeout 1s;" else "proxy_connect_timeout 1s;"}
-                  ${if isGrpc then "grpc_pass grpc" else "proxy_pass http"}://${upstream};
+    balancer =
+      { pkgs, ... }:
+      {
+        services.nginx = {
+          enable = true;
+          clientMaxBodySize = "64m";
+          appendHttpConfig = builtins.concatStringsSep "\n" (
+            map (
+              port:
+              let
+                upstream = "port${toString port}";
+                isGrpc = port == 4317;
+              in
+              ''
+                upstream ${upstream} {
+                  server backend1:${toString port} max_fails=1 fail_timeout=2s;
+                  server backend2:${toString port} max_fails=1 fail_timeout=2s;
                 }
-              }
-            ''
-          ) ports
-        );
+                server {
+                  listen ${toString port};
+                  ${if isGrpc then "http2 on;" else ""}
+                  location / {
+                    ${if isGrpc then "grpc_connect_timeout 1s;" else "proxy_connect_timeout 1s;"}
+                    ${if isGrpc then "grpc_pass grpc" else "proxy_pass http"}://${upstream};
+                  }
+                }
+              ''
+            ) ports
+          );
+        };
+        networking.firewall.allowedTCPPorts = ports;
+        environment.systemPackages = [ self.packages.${pkgs.stdenv.hostPlatform.system}.vispyr ];
       };
-      networking.firewall.allowedTCPPorts = ports;
-      environment.systemPackages = [ self.packages.x86_64-linux.vispyr ];
-    };
   };
   testScript = import ./common/script.nix ./balancer.py;
 }

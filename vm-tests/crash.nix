@@ -3,19 +3,12 @@
 {
   name = "crash";
   nodes = {
-    backend = {
-      imports = [ self.nixosModules.default ];
-      services.vispyr = {
-        enable = true;
-        listenAddress = "0.0.0.0";
-        openFirewall = true;
-        # The network of this test is its own.
-        allowUnprotected = true;
+    backend = import ./common/open.nix { inherit self; };
+    application =
+      { pkgs, ... }:
+      {
+        environment.systemPackages = [ self.packages.${pkgs.stdenv.hostPlatform.system}.vispyr ];
       };
-    };
-    application = {
-      environment.systemPackages = [ self.packages.x86_64-linux.vispyr ];
-    };
   };
   testScript = import ./common/script.nix ./crash.py;
 }

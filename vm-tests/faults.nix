@@ -6,22 +6,16 @@
     { pkgs, ... }:
     {
       imports = [
-        self.nixosModules.default
-        (import ./common/certificates.nix "DNS:localhost,IP:127.0.0.1")
+        (import ./common/protected.nix {
+          inherit self;
+          names = "DNS:localhost,IP:127.0.0.1";
+        })
       ];
       environment.systemPackages = [ pkgs.python3 ];
-      services.vispyr = {
-        enable = true;
-        tls = {
-          certificate = "/etc/pki/server.pem";
-          key = "/etc/pki/server.key";
-        };
-        auth.tokensFile = "/etc/pki/tokens";
-        # The scenario asks the store without.
-        settings.sql = {
-          tls.enabled = false;
-          auth.enabled = false;
-        };
+      # The scenario asks the store without.
+      services.vispyr.settings.sql = {
+        tls.enabled = false;
+        auth.enabled = false;
       };
     };
   testScript = import ./common/script.nix ./faults.py;

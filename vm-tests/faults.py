@@ -3,16 +3,16 @@ COLLECTOR, STORE = "vispyr-collector.service", "vispyr-store.service"
 SEND = "--tls --host localhost --ca-file /etc/pki/authority.pem --token-file /root/token"
 
 
-def said(unit: str, *words: str) -> None:
-    """A line of the unit's journal has all of these words."""
+def fails(unit: str, *words: str, since: int) -> None:
+    """The unit does not start, and a line of its journal from this time on has all of these words."""
+    machine.wait_until_succeeds(f"[ $(systemctl show --value --property=Result {unit}) = exit-code ]", timeout=60)
+    lines = f"journalctl -b --no-pager --output=cat --since=@{since} -u {unit}"
     condition = " | ".join(f"grep -F {shlex.quote(word)}" for word in words)
-    machine.wait_until_succeeds(f"journalctl -b --no-pager --output=cat -u {unit} | {condition}", timeout=60)
+    machine.wait_until_succeeds(f"{lines} | {condition}", timeout=60)
 
 
-def fails(unit: str) -> None:
-    machine.wait_until_succeeds(
-        f"case $(systemctl show --value --property=ActiveState {unit}) in failed|activating) true;; *) false;; esac", timeout=60
-    )
+def now() -> int:
+    return int(machine.succeed("date +%s"))
 
 
 def mended() -> None:
@@ -27,9 +27,9 @@ store_has(machine, together(accounts))
 
 with subtest("a certificate that is none"):
     machine.succeed("cp /etc/pki/server.pem /root/; echo nonsense > /etc/pki/server.pem")
+    began = now()
     machine.execute(f"systemctl restart {COLLECTOR}")
-    fails(COLLECTOR)
-    said(COLLECTOR, "certificate", "PEM")
+    fails(COLLECTOR, "certificate", "PEM", since=began)
     machine.succeed(f"systemctl is-active {STORE} prometheus.service tempo.service")
     assert one(machine, "SELECT count(*) FROM spans") == acknowledged(together(accounts), "spans")
     machine.succeed("cp /root/server.pem /etc/pki/")
@@ -37,9 +37,9 @@ with subtest("a certificate that is none"):
 
 with subtest("a file of tokens that is not there"):
     machine.succeed("mv /etc/pki/tokens /root/tokens")
+    began = now()
     machine.execute(f"systemctl restart {COLLECTOR}")
-    fails(COLLECTOR)
-    said(COLLECTOR, "tokens")
+    fails(COLLECTOR, "bearer_tokens_file", since=began)
     machine.succeed(f"systemctl is-active {STORE} prometheus.service tempo.service")
     machine.succeed("mv /root/tokens /etc/pki/tokens")
     mended()
@@ -66,9 +66,10 @@ with subtest("the disk of the store is full"):
         f"cp -a {folder} /root/store; mount -t tmpfs -o size=400m,mode=700 tmpfs {folder}; cp -a /root/store/. {folder}/",
         f"chown --reference=/root/store {folder}; dd if=/dev/zero of={folder}/ballast bs=1M 2>/dev/null || true",
     )
+    began = now()
     machine.execute(f"systemctl restart {STORE}")
     accounts.append(shop(machine, 5, options=SEND))
-    machine.wait_until_succeeds(f"journalctl -b -u {STORE} -u {COLLECTOR} | grep -iE 'no space|disk is full'", timeout=60)
+    machine.wait_until_succeeds(f"journalctl -b --since=@{began} -u {STORE} -u {COLLECTOR} | grep -iE 'no space|disk is full'", timeout=60)
     machine.succeed(f"systemctl is-active {COLLECTOR} prometheus.service tempo.service")
     machine.succeed(f"rm {folder}/ballast")
     machine.succeed("systemctl reset-failed || true", f"systemctl restart {STORE}")
@@ -79,9 +80,9 @@ with subtest("a port that somebody else has"):
     machine.succeed(f"systemctl stop {COLLECTOR} 'vispyr-*.socket'")
     machine.succeed("systemd-run --quiet --unit=thief /run/current-system/sw/bin/python3 -m http.server --bind 127.0.0.1 4318")
     machine.wait_for_open_port(4318)
+    began = now()
     machine.execute(f"systemctl start {COLLECTOR}")
-    fails(COLLECTOR)
-    said(COLLECTOR, "4318")
+    fails(COLLECTOR, "4318", "is taken by another program", since=began)
     machine.succeed("systemctl stop thief.service")
     mended()
     accounts.append(shop(machine, 5, options=SEND))

@@ -26,5 +26,6 @@ with subtest("nothing waits, nothing was set aside"):
     letters = machine.succeed("curl -sSf http://127.0.0.1:12345/metrics | grep ^vispyr_rejected_items_total || true")
     assert not [line for line in letters.splitlines() if float(line.rsplit(" ", 1)[1])], letters
 
-with subtest("Grafana knows its data sources"):
+with subtest("Grafana is up"):
     machine.wait_for_unit("grafana.service")
+    machine.wait_until_succeeds("curl -sSf --max-time 5 http://127.0.0.1:3000/api/health", timeout=60)

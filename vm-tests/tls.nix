@@ -1,19 +1,9 @@
 # TLS and tokens on every port, client certificates, and their rotation by reload.
 { self }:
 let
-  protected = {
-    imports = [
-      self.nixosModules.default
-      (import ./common/certificates.nix "DNS:localhost,IP:127.0.0.1")
-    ];
-    services.vispyr = {
-      enable = true;
-      tls = {
-        certificate = "/etc/pki/server.pem";
-        key = "/etc/pki/server.key";
-      };
-      auth.tokensFile = "/etc/pki/tokens";
-    };
+  protected = import ./common/protected.nix {
+    inherit self;
+    names = "DNS:localhost,IP:127.0.0.1";
   };
 in
 {

@@ -76,6 +76,9 @@ with subtest("with client certificates: only those of the authority"):
     assert code(f"{CA} {TOKEN} --cert /etc/pki/stranger.pem --key /etc/pki/stranger.key", on=strict) == "000"
     assert code(f"{CA} {TOKEN} --cert /etc/pki/client.pem --key /etc/pki/client.key", on=strict) in ("200", "400")
 
-with subtest("no secret is in the Nix store or in the journal"):
-    machine.fail("grep -rs good-token /etc/static/ /run/current-system/etc/ --include='*' -l")
-    machine.fail("journalctl -b -u vispyr-collector -u vispyr-store | grep good-token")
+with subtest("no secret is in what Nix made of the config, or in the journal"):
+    made = "/etc/static/ /etc/systemd/system/"
+    machine.succeed(f"grep -RqsF bearer_tokens_file {made}")  # It is looked through.
+    for secret in ("good-token", "next-token"):
+        machine.fail(f"grep -RqsF {secret} {made}")
+        machine.fail(f"journalctl -b --no-pager -u vispyr-collector -u vispyr-store | grep -qF {secret}")

@@ -8,9 +8,8 @@ use crate::harness::{Options, Vispyr, post};
 use crate::lifecycle::Load;
 use crate::receivers::rig::payload;
 
-/// Two seconds on a machine with nothing else to do. Under load it may take longer, but nothing is
-/// ended by force, which would be a warning.
-const IN_TIME: Duration = Duration::from_secs(8);
+/// Two seconds, and what a busy machine needs beside.
+const IN_TIME: Duration = Duration::from_secs(4);
 
 /// What the log says from the signal on.
 fn said_while_stopping(vispyr: &Vispyr) -> String {

@@ -71,10 +71,6 @@ class Shop:
         return json.loads(text)["items"]
 
 
-def sent(account: dict[str, Any], kind: str) -> int:
-    return int(account[kind]["sent"])
-
-
 def acknowledged(account: dict[str, Any], kind: str) -> int:
     return int(account[kind]["acknowledged"])
 
@@ -201,12 +197,3 @@ def pyroscope_total(machine: Any, kind: str, service: str) -> int:
         f"http://127.0.0.1:{PYROSCOPE}/querier.v1.QuerierService/SelectMergeStacktraces --data-binary {shlex.quote(json.dumps(body))}"
     )
     return int(json.loads(answer).get("flamegraph", {}).get("total", 0))
-
-
-def journal(machine: Any, unit: str) -> str:
-    return machine.succeed(f"journalctl --no-pager --output=cat -b -u {unit}")
-
-
-def has(machine: Any, package: str) -> bool:
-    """Whether a server really runs; a machine of boot-flake may lack Pyroscope or Grafana."""
-    return machine.execute(f"systemctl is-active --quiet {package}.service")[0] == 0

@@ -7,7 +7,7 @@
 //!
 //! | an attribute | reads as |
 //! |---|---|
-//! | compared with a number, or given to a function over numbers | a number: itself, or what its text spells; else NULL |
+//! | compared with a number, or given to a function over numbers | a number: itself, or what its text spells; 1 or 0 for a truth value, as DuckDB has it; else NULL |
 //! | compared with text, or given to a function over text | text; a number as it is written |
 //! | compared with a time | a time |
 //! | compared with an attribute, a parameter or what has no known type | number with number, text with text; else NULL, or not equal. For `=` a text is the number that is written so, and no other: `'1.0'` is not `'1'` |
