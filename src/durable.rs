@@ -18,8 +18,8 @@ pub mod lock;
 pub mod reserve;
 pub mod version;
 
-/// What the name of a file that is being written ends with. Such a file is ours to delete.
-pub const TEMPORARY: &str = ".tmp";
+/// What the name of a file that is being written ends with. Other programs have such names, too.
+const TEMPORARY: &str = ".tmp";
 
 /// Replaces the file `path`: after a crash or a power cut it is the old one or the new one, whole.
 ///
@@ -59,6 +59,13 @@ pub fn of_temporary(name: &str) -> Option<&str> {
         // As it was before there was a process in it.
         _ => Some(stem),
     }
+}
+
+/// Whether a file has the name that [`replace`] gives to one that is being written: ours to delete, once
+/// nobody writes it.
+pub fn is_temporary(name: &str) -> bool {
+    let process = name.strip_suffix(TEMPORARY).and_then(|stem| stem.rsplit_once('.'));
+    process.is_some_and(|(_, process)| process.parse::<u32>().is_ok())
 }
 
 /// Renames a file or folder; the new name lasts when this returns.

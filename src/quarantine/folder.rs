@@ -69,7 +69,7 @@ impl Folder {
         for entry in entries {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.ends_with(durable::TEMPORARY) {
+            if durable::is_temporary(&name) {
                 fs::remove_file(entry.path())?;
                 continue;
             }
@@ -130,12 +130,15 @@ mod tests {
         folder.create().unwrap();
         folder.write("two", |file| file.write_all(b"22")).unwrap();
         folder.write("one", |file| file.write_all(b"1")).unwrap();
-        fs::write(folder.path(&format!("three{}", durable::TEMPORARY)), "x").unwrap();
+        fs::write(folder.path("three.5.tmp"), "x").unwrap();
+        fs::write(folder.path("somebody's.tmp"), "x").unwrap();
         let failed = folder.write("four", |_| Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull)));
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
         let held = folder.list().unwrap();
-        assert_eq!(held, [("one".to_owned(), 1), ("two".to_owned(), 2)]);
-        assert_eq!(fs::read_dir(folder.dir()).unwrap().count(), 2);
+        assert_eq!(held, [("one".to_owned(), 1), ("somebody's.tmp".to_owned(), 1), ("two".to_owned(), 2)]);
+        assert_eq!(fs::read_dir(folder.dir()).unwrap().count(), 3);
+        fs::remove_file(folder.path("somebody's.tmp")).unwrap();
+        let held = folder.list().unwrap();
         assert!(Bound { files: 3, bytes: 5 }.has_room(&held, 2));
         assert!(!Bound { files: 3, bytes: 5 }.has_room(&held, 3) && !Bound { files: 2, bytes: 9 }.has_room(&held, 1));
         folder.remove("one").unwrap();

@@ -169,7 +169,8 @@ fn remove_leftovers(dir: &Path, firsts: &[u64]) -> io::Result<()> {
 }
 
 fn is_leftover(name: &str, firsts: &[u64]) -> bool {
-    let half_written = durable::of_temporary(name).is_some_and(|file| [identity::NAME, cursor::NAME].contains(&file));
+    let is_replaced = |file| [identity::NAME, cursor::NAME].contains(&file) || segment::of_index(file).is_some();
+    let half_written = durable::of_temporary(name).is_some_and(is_replaced);
     let orphan = segment::of_index(name).is_some_and(|first| firsts.binary_search(&first).is_err());
     half_written || orphan || name == health::PROBE
 }

@@ -64,10 +64,10 @@ fn comes_back_as_it_went_in_also_after_a_start() {
     assert_eq!(metric(&telemetry, "vispyr_dead_letters_bytes{destination=\"tempo\"}"), format!("{size}.0"));
     drop(letters);
     // Half written by a crash.
-    std::fs::write(dir.path().join("dead-letters/tempo/zzz.tmp"), "x").unwrap();
+    std::fs::write(dir.path().join("dead-letters/tempo/zzz.5.tmp"), "x").unwrap();
     let (letters, _) = open(dir.path(), 1 << 20);
     assert_eq!(ids(&letters), [&other, &first, &second].map(ToString::to_string));
-    assert!(!dir.path().join("dead-letters/tempo/zzz.tmp").exists());
+    assert!(!dir.path().join("dead-letters/tempo/zzz.5.tmp").exists());
     let (head, found) = letters.read(&first).unwrap();
     assert_eq!(found, batch(1000, 7));
     assert_eq!((head.reason.as_str(), head.destination.as_str(), head.items), ("HTTP 400: \"bad\"\nspan", "tempo", 7));

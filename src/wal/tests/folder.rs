@@ -78,7 +78,8 @@ fn only_our_own_leftovers_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path(), &small(), &["a"]));
     let folder = dir.path().join("log");
-    let ours = ["cursors.123.tmp", "id.4.tmp", "probe.tmp", "00000000000000000042.idx"];
+    let index = "00000000000000000042.idx";
+    let ours = ["cursors.123.tmp", "id.4.tmp", "probe.tmp", index, "00000000000000000000.idx.5.tmp"];
     let theirs = ["notes.idx", "42.idx", "00000000000000000000.log.tmp", "cursors.old.tmp", "copy.tmp"];
     for name in ours.iter().chain(&theirs) {
         std::fs::write(folder.join(name), "x").unwrap();
