@@ -14,7 +14,8 @@ use super::refusals::{Turn, Verdict};
 use super::send_unit::SendUnit;
 use crate::exporters::outcome::Outcome;
 
-/// How many wait on the side. What fails beyond that goes to the end of the line.
+/// How many wait on the side. What fails beyond that goes to the end of the line, and all wait: so
+/// many do not fail each for itself.
 const HELD: usize = 16;
 
 /// See the module.
@@ -131,7 +132,7 @@ impl Concurrent {
                 match common.not_now(unit, *kind) {
                     NotNow::Again(unit) => {
                         self.fails(common, unit.sent, *after, now);
-                        self.hold(SendUnit { not_before: None, ..unit });
+                        self.hold(common, SendUnit { not_before: None, ..unit }, *after, now);
                     }
                     NotNow::Halved(halves) => self.put(halves),
                     NotNow::PutOff(unit) | NotNow::Unavailable(unit) | NotNow::FailedOver(unit) if last_chance => {
@@ -151,7 +152,10 @@ impl Concurrent {
     pub(super) fn judge(&mut self, common: &mut Common, verdict: Verdict) {
         match verdict {
             Verdict::Meant => self.refused.drain(..).for_each(|unit| common.set_aside(unit)),
-            Verdict::Again => self.try_refused_again(),
+            Verdict::Again => {
+                self.refused.iter_mut().for_each(|unit| unit.doubted = true);
+                self.try_refused_again();
+            }
             Verdict::Unknown => {}
         }
     }
@@ -177,7 +181,7 @@ impl Concurrent {
         }
         self.fails(common, unit.sent, after, now);
         unit.not_before = None;
-        self.hold(unit);
+        self.hold(common, unit, after, now);
     }
 
     /// It waits for itself if others are accepted meanwhile.
@@ -190,7 +194,7 @@ impl Concurrent {
         }
         unit.put_off += 1;
         unit.not_before = Some(common.wait(unit.put_off, None, now));
-        self.hold(unit);
+        self.hold(common, unit, None, now);
     }
 
     fn failed_over(&mut self, common: &mut Common, mut unit: SendUnit, after: Option<Duration>, now: Instant) {
@@ -219,11 +223,17 @@ impl Concurrent {
         if !alone {
             self.fails(common, unit.sent, after, now);
         }
-        self.hold(unit);
+        self.hold(common, unit, after, now);
     }
 
-    fn hold(&mut self, unit: SendUnit) {
-        if self.held.len() < HELD { self.held.push(unit) } else { self.ready.push_back(unit) }
+    fn hold(&mut self, common: &mut Common, unit: SendUnit, after: Option<Duration>, now: Instant) {
+        if self.held.len() < HELD {
+            return self.held.push(unit);
+        }
+        if common.pause(now).is_none() {
+            self.fails(common, unit.sent, after, now);
+        }
+        self.ready.push_back(unit);
     }
 
     fn put(&mut self, [first, second]: [SendUnit; 2]) {

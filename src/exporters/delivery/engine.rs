@@ -185,13 +185,13 @@ impl Engine {
                 self.common.refusals.proven()
             }
             Outcome::Refused { .. } => {
-                if !self.common.refusals.not_proven(true) {
+                if !self.common.refusals.not_proven() {
                     self.common.fails(None, None, now);
                 }
                 Verdict::Unknown
             }
             Outcome::Later { after, .. } => {
-                self.common.refusals.not_proven(false);
+                self.common.refusals.not_answered();
                 self.common.fails(None, *after, now);
                 Verdict::Unknown
             }

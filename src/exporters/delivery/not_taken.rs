@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::engine::{Common, Undeliverable};
+use super::engine::{Common, PUT_OFF, Undeliverable};
 use super::send_unit::SendUnit;
 use crate::exporters::outcome::Later;
 
@@ -68,8 +68,10 @@ impl Common {
     pub(super) fn not_now(&mut self, unit: SendUnit, kind: Later) -> NotNow {
         if self.refusals.doubted() {
             self.refusals.tried();
-            return NotNow::Again(unit);
+            return self.not_now_in_doubt(unit, kind);
         }
+        // So the refusal, when everything was refused, was not about it.
+        let unit = SendUnit { doubted: false, ..unit };
         match kind {
             Later::Exhausted if !unit.halved => match self.halve(unit) {
                 Ok(halves) => NotNow::Halved(halves.map(|half| SendUnit { halved: true, ..half })),
@@ -79,6 +81,25 @@ impl Common {
             Later::Unavailable => NotNow::Unavailable(unit),
             Later::ServerError | Later::Unanswered => NotNow::FailedOver(unit),
             Later::Unreachable | Later::Busy | Later::Misconfigured => NotNow::Again(unit),
+        }
+    }
+
+    /// A unit was not taken now, and the destination refuses everything else. What may be for the size
+    /// of it is tried in halves: all others may have the same, and it needs one that is accepted.
+    fn not_now_in_doubt(&mut self, mut unit: SendUnit, kind: Later) -> NotNow {
+        unit.put_off += 1;
+        let halve = match kind {
+            Later::Exhausted => !unit.halved || unit.put_off.is_multiple_of(PUT_OFF),
+            Later::Unavailable | Later::ServerError | Later::Unanswered => unit.put_off.is_multiple_of(PUT_OFF),
+            Later::Unreachable | Later::Busy | Later::Misconfigured => false,
+        };
+        if !halve {
+            return NotNow::Again(unit);
+        }
+        let halved = unit.halved || kind == Later::Exhausted;
+        match self.halve(unit) {
+            Ok(halves) => NotNow::Halved(halves.map(|half| SendUnit { halved, ..half })),
+            Err(unit) => NotNow::Again(SendUnit { halved, ..unit }),
         }
     }
 

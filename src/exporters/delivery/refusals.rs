@@ -39,7 +39,7 @@ pub(super) struct Refusals {
     doubt: Option<Turn>,
     /// An empty request is on its way.
     probing: bool,
-    /// Records were accepted, and there was no pause since.
+    /// Something was accepted, and there was no pause since.
     behind_acceptance: bool,
 }
 
@@ -96,7 +96,7 @@ impl Refusals {
         self.behind_acceptance = false;
     }
 
-    /// Whether records were accepted right before.
+    /// Whether something was accepted right before.
     pub(super) fn behind_acceptance(&self) -> bool {
         self.behind_acceptance
     }
@@ -121,14 +121,21 @@ impl Refusals {
     pub(super) fn proven(&mut self) -> Verdict {
         self.probing = false;
         self.unproven = 0;
+        self.behind_acceptance = true;
         if self.doubt.take().is_some() { Verdict::Again } else { Verdict::Meant }
     }
 
-    /// An empty request was not accepted. Whether others are tried right behind it, without a pause.
-    pub(super) fn not_proven(&mut self, refused: bool) -> bool {
+    /// An empty request was refused. Whether others are tried right behind it, without a pause.
+    pub(super) fn not_proven(&mut self) -> bool {
         self.probing = false;
-        let others = refused && self.doubt.is_some();
+        let others = self.doubt.is_some();
         self.doubt = Some(if others { Turn::Other } else { Turn::First });
         others
+    }
+
+    /// Nobody answered an empty request: it is sent again after the pause.
+    pub(super) fn not_answered(&mut self) {
+        self.probing = false;
+        self.doubt = Some(Turn::Empty);
     }
 }

@@ -35,7 +35,7 @@ pub struct SendUnit {
     pub halved: bool,
     /// The destination refused it as it is.
     pub refused: bool,
-    /// The destination refused it when it refused everything.
+    /// The destination refused it when it refused everything, or before that.
     pub doubted: bool,
     /// How often the server failed over it in a row.
     pub strikes: u32,

@@ -143,7 +143,9 @@ impl Sequential {
                 }
             }
             Verdict::Again => {
-                self.line.iter_mut().for_each(|unit| unit.refused = false);
+                for unit in &mut self.line {
+                    unit.doubted |= std::mem::take(&mut unit.refused);
+                }
                 self.at = 0;
             }
             Verdict::Unknown => self.at = 0,

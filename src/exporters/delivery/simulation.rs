@@ -79,6 +79,8 @@ struct World {
     asks: Option<u64>,
     /// Of so many requests in a hundred it fails over one by chance.
     chance: u8,
+    /// It does not answer every so-manieth request, one without anything in it or not; never, if 0.
+    drops: u64,
     /// It refuses requests without anything in them.
     refuses_nothing: bool,
     /// More than this at once is too much.
@@ -115,6 +117,7 @@ fn world() -> impl Strategy<Value = World> {
             fails,
             asks,
             chance: 0,
+            drops: 0,
             refuses_nothing,
             too_many,
             outages,
@@ -192,6 +195,12 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
     let mut cursor = Position(0);
     let mut total = Done::default();
     let mut random = world.seed | 1;
+    let mut requests = 0;
+    let mut drops = || {
+        requests += 1;
+        let dropped = world.drops > 0 && requests % world.drops == 0;
+        dropped.then(|| Outcome::Later { reason: "dropped".to_owned(), after: None, kind: Later::Unreachable })
+    };
     for step in 0.. {
         prop_assert!(step < 100_000, "it never ends: {flying:?}");
         while read < records.len() && engine.wants_more() {
@@ -214,7 +223,8 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
             Step::Probe(format) => {
                 prop_assert_eq!(format, Format::Otlp);
                 prop_assert!(flying.is_empty(), "nothing else is on its way");
-                engine.probed(&world.probe((now - begin).as_millis() as u64), now);
+                let outcome = drops().unwrap_or_else(|| world.probe((now - begin).as_millis() as u64));
+                engine.probed(&outcome, now);
             }
             Step::Wait(until) => {
                 if flying.is_empty() {
@@ -237,7 +247,7 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
                 let unlucky = (random >> 17) % 100 < u64::from(world.chance);
                 let outcome = match unlucky {
                     true => Outcome::Later { reason: "luck".to_owned(), after: None, kind: world.fails },
-                    false => world.answer((now - begin).as_millis() as u64, &sent),
+                    false => drops().unwrap_or_else(|| world.answer((now - begin).as_millis() as u64, &sent)),
                 };
                 if matches!(outcome, Outcome::Accepted { .. }) {
                     accepted.extend(&sent);
@@ -271,9 +281,11 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
     let good: Vec<u64> = all.iter().copied().filter(|item| !hopeless(item)).collect();
     let lost: Vec<u64> = all.iter().copied().filter(|item| hopeless(item)).collect();
     // A destination that refuses everything for a while, and what is empty always, cannot be told from
-    // one for which the first is bad: then others pass it.
+    // one for which the first is bad: then others pass it. So they do if it fails over those behind
+    // the bad one.
     let refuses = world.outages.iter().any(|(_, _, outage)| matches!(outage, Outage::Refuses));
-    if !world.ordered || refuses && world.refuses_nothing {
+    let fails_behind = !world.bad.is_empty() && !world.poison.is_empty();
+    if !world.ordered || (refuses || fails_behind) && world.refuses_nothing {
         accepted.sort_unstable();
         aside.sort_unstable();
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn whatever_the_destination_does(world in world()) {
@@ -21,10 +21,56 @@ fn quiet(ordered: bool, records: Vec<u8>) -> World {
         fails: Later::ServerError,
         asks: None,
         chance: 0,
+        drops: 0,
         refuses_nothing: false,
         too_many: 1000,
         outages: Vec::new(),
         seed: 1,
+    }
+}
+
+#[test]
+fn what_was_refused_in_an_outage_and_then_put_off_is_not_set_aside_in_the_next() {
+    let refuses = |from, length| (from, length, Outage::Refuses);
+    deliver(&World {
+        bad: [32].into(),
+        poison: [19, 41].into(),
+        fails: Later::Unavailable,
+        asks: Some(10),
+        too_many: 10,
+        outages: vec![refuses(4447, 41872), refuses(75698, 13603)],
+        seed: 88809701686249615,
+        ..quiet(false, vec![2, 3, 5, 4, 1, 4, 2, 7, 2, 6, 6, 0])
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_outage_in_the_middle_of_a_search_is_waited_for() {
+    deliver(&World {
+        concurrency: 1,
+        poison: [10].into(),
+        asks: Some(13),
+        too_many: 17,
+        outages: vec![(13_267, 935, Outage::ServerError)],
+        seed: 16_111_835_381_725_158_227,
+        ..quiet(false, vec![4, 0, 6, 7, 5, 5, 0])
+    })
+    .unwrap();
+}
+
+#[test]
+fn it_ends_if_each_so_manieth_request_is_dropped() {
+    for drops in 3..9 {
+        for last in 1..4 {
+            for seed in 0..20 {
+                for ordered in [true, false] {
+                    let bad = (14 - last..14).collect();
+                    deliver(&World { bad, drops, seed, ..quiet(ordered, vec![7, 7]) })
+                        .unwrap_or_else(|error| panic!("{drops} {last} {seed} {ordered}: {error}"));
+                }
+            }
+        }
     }
 }
 
