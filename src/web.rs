@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::net::origin::Hosts;
 use crate::net::server::{self, Connections};
 use crate::net::{self, Acceptor, Authenticator};
 use crate::telemetry::text::TextFormat;
@@ -38,6 +39,8 @@ pub struct Config {
     pub auth: net::Auth,
     /// Lets other machines in although nothing protects the port.
     pub allow_unprotected: bool,
+    /// Names besides addresses and names without a dot by which people open the page.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             tls: net::Tls::default(),
             auth: net::Auth::default(),
             allow_unprotected: false,
+            hosts: Vec::new(),
         }
     }
 }
@@ -70,29 +74,48 @@ pub async fn serve(
     listener: TcpListener,
     (acceptor, authenticator): (Acceptor, Authenticator),
     connections: Arc<Connections>,
-    view: Arc<dyn View>,
+    (view, hosts): (Arc<dyn View>, Hosts),
     shutdown: CancellationToken,
 ) {
-    let handler = move |request| answer(Arc::clone(&view), authenticator.clone(), request);
+    let guard = Arc::new(Guard { acceptor: acceptor.clone(), authenticator, hosts });
+    let handler = move |request| answer(Arc::clone(&view), Arc::clone(&guard), request);
     server::serve("web", (listener, acceptor), connections, shutdown, handler).await;
 }
 
-async fn answer(
-    view: Arc<dyn View>,
+/// Who may ask.
+struct Guard {
+    acceptor: Acceptor,
     authenticator: Authenticator,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+    hosts: Hosts,
+}
+
+impl Guard {
+    /// Checks that no page of somebody else is behind a request. Such a page has no credentials for us,
+    /// and no certificate for its name.
+    fn check_host(&self, request: &Request<Incoming>) -> Result<(), String> {
+        if self.authenticator.has_credentials() || self.acceptor.has_tls() { Ok(()) } else { self.hosts.asked(request) }
+    }
+}
+
+async fn answer(view: Arc<dyn View>, guard: Arc<Guard>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     // Probes of orchestrators and balancers have no credentials to show.
     if !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
-        && let Err(denied) = authenticator.authenticate(request.headers())
+        && let Err(denied) = guard.authenticator.authenticate(request.headers())
     {
         let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
         denied.challenge(response.headers_mut());
         net::drain(request);
         return response;
     }
+    // What balancers and scrapers ask for tells nobody's telemetry.
+    if !matches!(request.uri().path(), "/-/healthy" | "/-/ready" | "/metrics")
+        && let Err(name) = guard.check_host(&request)
+    {
+        let why = format!("{name} is not known as a name of this machine; if it is one, add it to hosts in [web]\n");
+        return plain(StatusCode::MISDIRECTED_REQUEST, why);
+    }
     if is_below(request.uri().path(), DEAD_LETTERS) {
-        return dead_letters::answer(view.letters(), &request).await;
+        return dead_letters::answer(view.letters(), &request, &guard.hosts).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");

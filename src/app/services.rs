@@ -34,12 +34,13 @@ use crate::config::Config;
 use crate::durable;
 use crate::exporters;
 use crate::net::Ports;
+use crate::net::origin::Hosts;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
 use crate::store::front;
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
-use crate::web;
+use crate::web::{self, View};
 
 /// How long the receivers wait for the store at the start, and how long readiness waits after that.
 const STORE_PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
@@ -141,7 +142,8 @@ impl Services {
         let places = Places::new(config);
         if let Some((listener, security)) = open.take("web") {
             let shutdown = services.web.shutdown.clone();
-            let serve = web::serve(listener, security, places.web.clone(), view.clone(), shutdown);
+            let shown = (view.clone() as Arc<dyn View>, Hosts::new(&config.web.hosts));
+            let serve = web::serve(listener, security, places.web.clone(), shown, shutdown);
             services.spawn(&services.web, "web", serve);
         }
         let storage = if roles.collector {

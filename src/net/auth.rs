@@ -46,6 +46,11 @@ impl Authenticator {
         *self.inner.credentials.write() = credentials;
     }
 
+    /// Whether requests have to show credentials now.
+    pub fn has_credentials(&self) -> bool {
+        self.inner.credentials.read().is_some()
+    }
+
     /// Checks a request by its headers.
     ///
     /// # Errors
@@ -76,6 +81,6 @@ impl Authenticator {
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticator").field("credentials", &self.inner.credentials.read().is_some()).finish()
+        f.debug_struct("Authenticator").field("credentials", &self.has_credentials()).finish()
     }
 }

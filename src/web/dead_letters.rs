@@ -19,7 +19,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::reply;
-use crate::net::origin;
+use crate::net::origin::Hosts;
 
 /// Where all of it is.
 pub const PATH: &str = "/api/v1/dead-letters";
@@ -66,10 +66,14 @@ pub trait DeadLetterApi: Send + Sync + 'static {
 }
 
 /// Answers what is asked below [`PATH`].
-pub async fn answer<B>(letters: Option<Arc<dyn DeadLetterApi>>, request: &Request<B>) -> Response<Full<Bytes>> {
+pub async fn answer<B>(
+    letters: Option<Arc<dyn DeadLetterApi>>,
+    request: &Request<B>,
+    hosts: &Hosts,
+) -> Response<Full<Bytes>> {
     let (method, uri) = (request.method(), request.uri());
     let reads = method == Method::GET || method == Method::HEAD;
-    if !reads && !origin::is_ours(request) {
+    if !reads && !hosts.sent(request) {
         return problem(StatusCode::FORBIDDEN, "requests from other web pages are not taken");
     }
     let Some(letters) = letters else {

@@ -46,4 +46,4 @@ mod store_items;
 mod store_letters;
 mod store_rebuild;
 mod wal_crash;
-mod web_http2;
+mod web_pages;

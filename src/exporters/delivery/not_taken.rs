@@ -40,8 +40,8 @@ impl Common {
 
     /// A unit was refused. A single record stays whole if everything is refused.
     pub(super) fn refuse(&mut self, unit: SendUnit, reason: &str, now: Instant) -> Refused {
-        self.refusals.refused(unit.parts.first().map(|part| part.batch.format));
-        let mut unit = SendUnit { refused: true, ..unit };
+        self.refusals.refused(unit.parts.first().map(|part| part.batch.format), unit.refused_before);
+        let mut unit = SendUnit { refused: true, refused_before: true, ..unit };
         reason.clone_into(&mut unit.reason);
         if self.refusals.doubted() {
             if self.refusals.tried() {

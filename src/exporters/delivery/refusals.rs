@@ -29,7 +29,7 @@ pub(super) enum Turn {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Since records were accepted.
+    /// Of so many units, since records were accepted.
     in_a_row: u32,
     /// Since anything was accepted, an empty request included.
     unproven: u32,
@@ -62,9 +62,9 @@ impl Refusals {
         again
     }
 
-    /// Records were refused.
-    pub(super) fn refused(&mut self, format: Option<Format>) {
-        self.in_a_row += 1;
+    /// Records were refused, `again` or for the first time.
+    pub(super) fn refused(&mut self, format: Option<Format>, again: bool) {
+        self.in_a_row += u32::from(!again);
         self.unproven += 1;
         self.format = format.or(self.format);
     }

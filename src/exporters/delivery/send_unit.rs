@@ -35,6 +35,8 @@ pub struct SendUnit {
     pub halved: bool,
     /// The destination refused it as it is.
     pub refused: bool,
+    /// It did so before, perhaps with another answer since.
+    pub refused_before: bool,
     /// The destination refused it when it refused everything, or before that.
     pub doubted: bool,
     /// How often the server failed over it in a row.
@@ -62,6 +64,7 @@ impl SendUnit {
             suspect: false,
             halved: false,
             refused: false,
+            refused_before: false,
             doubted: false,
             strikes: 0,
             put_off: 0,

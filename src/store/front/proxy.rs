@@ -20,8 +20,9 @@ use super::Port;
 use super::crash_statements::fingerprint;
 use super::engine_client;
 use super::state::{Engine, Kill, State, Statement};
+use crate::net::origin::Hosts;
 use crate::net::server::{self, Limits};
-use crate::net::{Authenticator, drain, origin};
+use crate::net::{Authenticator, drain};
 use crate::store::sql::SqlError;
 use crate::store::sql::http::{Body, FATAL, error_response, json, plain};
 use crate::store::sql::request::Query;
@@ -62,7 +63,7 @@ async fn answer(request: Request<Incoming>, authenticator: Authenticator, state:
         drain(request);
         return response;
     }
-    if !origin::is_ours(&request) {
+    if !Hosts::default().sent(&request) {
         return json(StatusCode::FORBIDDEN, &json!({"error": "requests from other web pages are not taken"}));
     }
     match (request.method(), request.uri().path()) {

@@ -59,6 +59,21 @@ fn an_outage_in_the_middle_of_a_search_is_waited_for() {
     .unwrap();
 }
 
+/// One is refused over and over, since the server fails over the one behind it.
+#[test]
+fn many_refusals_of_one_are_not_refusals_of_many() {
+    deliver(&World {
+        bad: [28, 30].into(),
+        poison: [7, 29].into(),
+        fails: Later::Unavailable,
+        too_many: 2,
+        outages: vec![(0, 14_657, Outage::ServerError)],
+        seed: 25_079_766_791_155,
+        ..quiet(true, vec![0, 5, 1, 6, 2, 1, 3, 3, 4, 7])
+    })
+    .unwrap();
+}
+
 #[test]
 fn it_ends_if_each_so_manieth_request_is_dropped() {
     for drops in 3..9 {
