@@ -47,7 +47,7 @@ impl Common {
             if self.refusals.tried() {
                 self.fails(None, None, now);
             }
-            return Refused::Waits(SendUnit { doubted: true, ..unit });
+            return self.refused_in_doubt(SendUnit { doubted: true, ..unit });
         }
         if self.refusals.in_bulk() && unit.divides_a_record() {
             return Refused::Waits(unit);
@@ -84,8 +84,21 @@ impl Common {
         }
     }
 
+    /// A unit was refused, like everything else. Now and then it is tried in halves all the same: each
+    /// of those that are held may have a bad item in it, and it needs one that is accepted.
+    fn refused_in_doubt(&mut self, mut unit: SendUnit) -> Refused {
+        unit.put_off += 1;
+        if !unit.put_off.is_multiple_of(PUT_OFF) {
+            return Refused::Waits(unit);
+        }
+        match self.halve(unit) {
+            Ok(halves) => Refused::Halved(halves),
+            Err(unit) => Refused::Waits(unit),
+        }
+    }
+
     /// A unit was not taken now, and the destination refuses everything else. What may be for the size
-    /// of it is tried in halves: all others may have the same, and it needs one that is accepted.
+    /// of it is tried in halves, for the same reason.
     fn not_now_in_doubt(&mut self, mut unit: SendUnit, kind: Later) -> NotNow {
         unit.put_off += 1;
         let halve = match kind {

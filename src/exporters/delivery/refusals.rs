@@ -5,8 +5,8 @@
 //! So what is refused alone is set aside when something else is accepted right behind it. If
 //! there is nothing else, or too much is refused in a row, an empty request takes its place: a
 //! destination that accepts it looks into requests. If it does not accept that either, it is in
-//! doubt: nothing is set aside or torn, the cursor stays, and one request at a time is tried, with
-//! pauses, until one is accepted.
+//! doubt: nothing is set aside, and torn only now and then, the cursor stays, and one request at a time
+//! is tried, with pauses, until one is accepted.
 
 use crate::signal::Format;
 

@@ -42,7 +42,7 @@ pub struct SendUnit {
     /// How often the server failed over it in a row.
     pub strikes: u32,
     /// How often the server put it off: too much of something, although it was halved for that, or
-    /// the server was not there.
+    /// the server was not there. In doubt, how often it was tried.
     pub put_off: u32,
     /// How much had been accepted when the server first failed over it.
     pub accepted_before: u64,

@@ -59,6 +59,21 @@ fn an_outage_in_the_middle_of_a_search_is_waited_for() {
     .unwrap();
 }
 
+/// In doubt: each one that is held has a bad item in it, or one over which the server fails.
+#[test]
+fn it_ends_if_nothing_whole_can_be_accepted() {
+    deliver(&World {
+        bad: [27, 28, 30].into(),
+        poison: [29].into(),
+        fails: Later::Unavailable,
+        refuses_nothing: true,
+        too_many: 7,
+        seed: 0,
+        ..quiet(true, vec![4, 2, 7, 0, 0, 1, 4, 7, 0, 5, 3, 4])
+    })
+    .unwrap();
+}
+
 /// One is refused over and over, since the server fails over the one behind it.
 #[test]
 fn many_refusals_of_one_are_not_refusals_of_many() {
