@@ -8,6 +8,10 @@ demo *args:
 test *args:
     scripts/test {{args}}
 
+# A million random cases of what a destination may do (20 minutes), or as many as are wanted
+explore cases="1000000":
+    PROPTEST_CASES={{cases}} scripts/test --lib whatever_the_destination_does
+
 # Formatting, clippy with warnings denied, dependency rules, Nix syntax
 lint:
     scripts/lint
