@@ -65,6 +65,8 @@ let
             "pyroscope"
             "grafana"
             "vispyr-secrets"
+            "nginx"
+            "vispyr-certificate"
           ];
         "every upstream is a destination" =
           config:
@@ -117,7 +119,13 @@ let
     without-grafana = {
       config = enabled { grafana.enable = false; };
       holds = {
-        "no unit" = config: !runs "grafana" config && !runs "vispyr-secrets" config;
+        "no unit" =
+          config:
+          !lib.any (name: runs name config) [
+            "grafana"
+            "vispyr-secrets"
+            "nginx"
+          ];
         "status tells of none" = config: !(config.services.vispyr.settings ? grafana);
       };
     };
@@ -144,9 +152,11 @@ let
         auth.tokensFile = "/run/secrets/tokens";
       };
       holds = {
-        "the receivers' ports are open" =
+        "the ports of the receivers and of nginx are open" =
           config:
           ports config == [
+            80
+            443
             4317
             4318
             9090
@@ -197,11 +207,55 @@ let
       };
     };
 
+    front = {
+      config = enabled { };
+      holds = {
+        "it listens where the receivers do" =
+          config: config.services.nginx.virtualHosts.vispyr.listenAddresses == [ "127.0.0.1" ];
+        "HTTP is redirected" = config: config.services.nginx.virtualHosts.vispyr.forceSSL;
+        "status tells its address" =
+          config: config.services.vispyr.settings.grafana.url == "https://localhost";
+      };
+    };
+    front-for-the-network = {
+      whole = true;
+      config = evaluate {
+        networking.hostName = "telemetry";
+        services.vispyr = {
+          enable = true;
+          listenAddress = "0.0.0.0";
+          openFirewall = true;
+          allowUnprotected = true;
+        };
+      };
+      holds = {
+        "of all addresses" = config: config.services.nginx.virtualHosts.vispyr.listenAddresses == [ ];
+        "HTTP and HTTPS are open" =
+          config:
+          lib.all (port: lib.elem port (ports config)) [
+            80
+            443
+          ];
+        "Grafana knows by which name" =
+          config: config.services.grafana.settings.server.root_url == "https://telemetry/";
+        "its cookies are for HTTPS alone" = config: config.services.grafana.settings.security.cookie_secure;
+      };
+    };
+    without-front = {
+      config = enabled { front.enable = false; };
+      holds = {
+        "no unit" = config: !runs "nginx" config && !runs "vispyr-certificate" config;
+        "status tells Grafana's own address" =
+          config: config.services.vispyr.settings.grafana.url == "http://127.0.0.1:3000";
+      };
+    };
     domain = {
       whole = true;
       config = enabled { domain = "telemetry.example"; };
       holds = {
         "nginx is in front" = config: config.services.nginx.virtualHosts."telemetry.example".forceSSL;
+        "of all addresses" =
+          config: config.services.nginx.virtualHosts."telemetry.example".listenAddresses == [ ];
         "its certificate is made here" = runs "vispyr-certificate";
         "HTTP and HTTPS are open" =
           config:
@@ -364,6 +418,13 @@ let
         grafana.enable = false;
       };
       fails = "services.vispyr.grafana.enable is false";
+    };
+    domain-without-front = {
+      config = enabled {
+        domain = "telemetry.example";
+        front.enable = false;
+      };
+      fails = "services.vispyr.front.enable is false";
     };
     rules-without-prometheus = {
       config = enabled {

@@ -12,9 +12,13 @@ let
         self.nixosModules.default
         {
           nixpkgs.hostPlatform = system;
-          services.vispyr.enable = true;
-          # It wants more of the machine than a user may look at.
-          services.vispyr.nodeExporter.enable = false;
+          services.vispyr = {
+            enable = true;
+            # It wants more of the machine than a user may look at.
+            nodeExporter.enable = false;
+            # Ports below 1024 are root's.
+            front.enable = false;
+          };
         }
       ];
     }).config.services;

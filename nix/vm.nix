@@ -19,6 +19,8 @@ in
     listenAddress = "0.0.0.0";
     openFirewall = true;
     allowUnprotected = true;
+    # Grafana itself is shown, on the host's 127.0.0.1.
+    front.enable = false;
     settings = {
       web = {
         listen = "0.0.0.0:12345";

@@ -1,4 +1,4 @@
-# nginx with a certificate before Grafana, where there is a domain.
+# nginx with TLS before Grafana: with a certificate of Let's Encrypt's, or one signed by itself.
 {
   config,
   lib,
@@ -9,19 +9,66 @@ let
   cfg = config.services.vispyr;
   hardening = import ./hardening.nix { inherit lib; };
   grafana = config.services.grafana.settings.server;
-  hasAcme = cfg.acmeEmail != null;
+  hasDomain = cfg.domain != null;
+  hasAcme = hasDomain && cfg.acmeEmail != null;
+  isLoopback = import ./loopback.nix { inherit lib; } cfg.listenAddress;
+  isForAll =
+    hasDomain
+    || lib.elem cfg.listenAddress [
+      "0.0.0.0"
+      "::"
+    ];
+  # By this name it is reached, and so is its virtual host called where there is a domain.
+  name =
+    if hasDomain then
+      cfg.domain
+    else if isLoopback then
+      "localhost"
+    else
+      config.networking.fqdnOrHostName;
+  host = if hasDomain then cfg.domain else "vispyr";
+
   folder = "/var/lib/vispyr-certificate";
+  isAddress = text: lib.hasInfix ":" text || builtins.match "[0-9.]+" text != null;
+  alternative = one: "${if isAddress one then "IP" else "DNS"}:${one}";
+  names = lib.unique (
+    [ name ]
+    ++ lib.optionals (!hasDomain) (
+      [
+        config.networking.hostName
+        "localhost"
+        "127.0.0.1"
+        "::1"
+      ]
+      ++ lib.optional (!isForAll) cfg.listenAddress
+    )
+  );
+  request = pkgs.writeText "vispyr-certificate.cnf" ''
+    [req]
+    prompt = no
+    distinguished_name = subject
+    x509_extensions = extensions
+    [subject]
+    CN = ${name}
+    [extensions]
+    subjectAltName = ${lib.concatMapStringsSep "," alternative (lib.filter (one: one != "") names)}
+    basicConstraints = critical,CA:FALSE
+    keyUsage = critical,digitalSignature
+    extendedKeyUsage = serverAuth
+  '';
 in
 {
-  config = lib.mkIf (cfg.enable && cfg.grafana.enable && cfg.domain != null) (
+  config = lib.mkIf (cfg.enable && cfg.grafana.enable && cfg.front.enable) (
     lib.mkMerge [
       {
+        services.vispyr.settings.grafana.url = lib.mkDefault "https://${name}";
         services.grafana.settings = {
           server = {
-            domain = lib.mkDefault cfg.domain;
-            root_url = lib.mkDefault "https://${cfg.domain}/";
+            domain = lib.mkDefault name;
+            root_url = lib.mkDefault "https://${name}/";
           };
-          security.cookie_secure = lib.mkDefault true;
+          # Where only this machine connects, plain HTTP to Grafana will do, too.
+          security.cookie_secure = lib.mkDefault (hasDomain || !isLoopback);
         };
 
         services.nginx = {
@@ -29,26 +76,46 @@ in
           recommendedProxySettings = lib.mkDefault true;
           recommendedTlsSettings = lib.mkDefault true;
           serverTokens = lib.mkDefault false;
-          virtualHosts.${cfg.domain} = {
-            forceSSL = true;
-            enableACME = hasAcme;
-            locations."/" = {
-              proxyPass = "http://${grafana.http_addr}:${toString grafana.http_port}";
-              # Live panels.
-              proxyWebsockets = true;
-            };
-            extraConfig = ''
-              add_header X-Content-Type-Options nosniff always;
-              add_header X-Frame-Options SAMEORIGIN always;
-              add_header Referrer-Policy same-origin always;
-            ''
-            # A browser that has seen it once takes no other certificate: not for one that is signed by itself.
-            + lib.optionalString hasAcme ''
-              add_header Strict-Transport-Security "max-age=31536000" always;
-            '';
-          };
+          virtualHosts.${host} = lib.mkMerge [
+            {
+              forceSSL = true;
+              enableACME = hasAcme;
+              locations."/" = {
+                proxyPass = "http://${grafana.http_addr}:${toString grafana.http_port}";
+                # Live panels.
+                proxyWebsockets = true;
+              };
+              extraConfig = ''
+                # Grafana says some of them itself, and others: a browser wants each once.
+                proxy_hide_header X-Content-Type-Options;
+                proxy_hide_header X-Frame-Options;
+                proxy_hide_header Referrer-Policy;
+                add_header X-Content-Type-Options nosniff always;
+                add_header X-Frame-Options SAMEORIGIN always;
+                add_header Referrer-Policy same-origin always;
+              ''
+              # A browser that has seen it once takes no other certificate: not for one that is signed by itself.
+              + lib.optionalString hasAcme ''
+                add_header Strict-Transport-Security "max-age=31536000" always;
+              '';
+            }
+            (lib.mkIf (!hasDomain) {
+              # Whatever name or address it is asked by.
+              serverName = lib.mkDefault "_";
+              default = lib.mkDefault true;
+            })
+            (lib.mkIf (!isForAll) {
+              listenAddresses = lib.mkDefault [
+                (if lib.hasInfix ":" cfg.listenAddress then "[${cfg.listenAddress}]" else cfg.listenAddress)
+              ];
+            })
+            (lib.mkIf (!hasAcme) {
+              sslCertificate = "${folder}/certificate.pem";
+              sslCertificateKey = "${folder}/key.pem";
+            })
+          ];
         };
-        networking.firewall.allowedTCPPorts = [
+        networking.firewall.allowedTCPPorts = lib.mkIf (hasDomain || cfg.openFirewall) [
           80
           443
         ];
@@ -72,36 +139,36 @@ in
         };
       })
       (lib.mkIf (!hasAcme) {
-        services.nginx.virtualHosts.${cfg.domain} = {
-          sslCertificate = "${folder}/certificate.pem";
-          sslCertificateKey = "${folder}/key.pem";
-        };
         systemd.services.vispyr-certificate = {
-          description = "Vispyr: a certificate signed by itself for ${cfg.domain}";
+          description = "Vispyr: a certificate signed by itself for ${name}";
           before = [ "nginx.service" ];
           requiredBy = [ "nginx.service" ];
-          path = [ pkgs.openssl ];
-          # Made again for another name, and a month before its end.
+          path = [
+            pkgs.diffutils
+            pkgs.openssl
+          ];
           script = ''
-            cd "$STATE_DIRECTORY"
-            if [ "$(cat domain 2>/dev/null)" = ${lib.escapeShellArg cfg.domain} ] && openssl x509 -checkend 2592000 -noout -in certificate.pem; then
-              exit 0
-            fi
-            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 825 \
-              -subj ${lib.escapeShellArg "/CN=${cfg.domain}"} -addext ${lib.escapeShellArg "subjectAltName=DNS:${cfg.domain}"} \
+            openssl req -x509 -config ${request} -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 825 \
               -keyout key.new -out certificate.new
-            chmod 640 key.new certificate.new
-            mv key.new key.pem
-            mv certificate.new certificate.pem
-            echo ${lib.escapeShellArg cfg.domain} > domain
+            cp ${request} request.new
+            sync key.new certificate.new request.new
+            for file in key.pem certificate.pem request.cnf; do
+              mv "''${file%.*}.new" "$file"
+            done
           '';
           serviceConfig = lib.mkMerge [
             {
               Type = "oneshot";
+              # Made at the first start, for other names, and a month before its end; else there is
+              # nothing to do, which systemd counts as a success.
+              ExecCondition = pkgs.writeShellScript "vispyr-certificate-is-due" ''
+                ! cmp -s ${request} request.cnf || ! openssl x509 -checkend 2592000 -noout -in certificate.pem
+              '';
               # At the first start nginx is not there yet.
               ExecStartPost = "+${config.systemd.package}/bin/systemctl --no-block try-reload-or-restart nginx.service";
               StateDirectory = "vispyr-certificate";
-              StateDirectoryMode = "0750";
+              StateDirectoryMode = "0700";
+              WorkingDirectory = folder;
               User = config.services.nginx.user;
               Group = config.services.nginx.group;
             }

@@ -166,11 +166,8 @@ in
     };
 
     services.vispyr.settings.grafana = {
-      url = lib.mkDefault (
-        if cfg.domain != null then
-          "https://${cfg.domain}"
-        else
-          "http://127.0.0.1:${toString grafana.settings.server.http_port}"
+      url = lib.mkIf (!cfg.front.enable) (
+        lib.mkDefault "http://127.0.0.1:${toString grafana.settings.server.http_port}"
       );
       admin_password_file = lib.mkDefault password;
     };

@@ -4,8 +4,7 @@
 let
   cfg = config.services.vispyr;
   memory = import ./memory.nix { inherit lib cfg; };
-  isLoopback =
-    lib.hasPrefix "127." cfg.listenAddress || cfg.listenAddress == "::1" || cfg.listenAddress == "localhost";
+  isLoopback = import ./loopback.nix { inherit lib; } cfg.listenAddress;
   hasTLS = cfg.tls.certificate != null;
   hasAuth = cfg.auth.tokensFile != null || cfg.auth.usersFile != null;
   isProtected = hasTLS || hasAuth;
@@ -41,6 +40,10 @@ in
       (never (cfg.domain != null && !cfg.grafana.enable) ''
         services.vispyr.domain is the name under which Grafana is reached, and services.vispyr.grafana.enable is false.
         Enable it, or leave domain out.
+      '')
+      (never (cfg.domain != null && !cfg.front.enable) ''
+        services.vispyr.domain is the name under which nginx shows Grafana, and services.vispyr.front.enable is false.
+        Enable it, or leave domain out: another server's name for Grafana is services.grafana.settings.server.domain.
       '')
       (never (cfg.alerting.rules != [ ] && !cfg.prometheus.enable) ''
         services.vispyr.alerting.rules are for Prometheus, and services.vispyr.prometheus.enable is false.

@@ -70,8 +70,8 @@ in
       default = false;
       example = true;
       description = ''
-        Open the receivers' ports in the firewall, those that are enabled. Nothing else is opened
-        by it; HTTP and HTTPS of Grafana are by {option}`services.vispyr.domain`.
+        Open the receivers' ports in the firewall, those that are enabled, and with
+        {option}`services.vispyr.front.enable` HTTP and HTTPS of Grafana. Nothing else is opened by it.
       '';
     };
 
@@ -243,15 +243,21 @@ in
 
     nodeExporter.enable = enabled "Run node_exporter on 127.0.0.1:9100, scraped by Prometheus, for this machine's own CPU, memory, disks and network.";
 
+    front.enable = enabled ''
+      Put nginx before Grafana, on ports 80 and 443 of {option}`services.vispyr.listenAddress`, with
+      {option}`services.vispyr.domain` of all addresses. HTTP is redirected to HTTPS. The certificate
+      is Let's Encrypt's where {option}`services.vispyr.acmeEmail` is set; else one signed by itself
+      is made at the first start, and again before it ends. Where another program has these ports,
+      disable it.
+    '';
+
     domain = mkOption {
       type = types.nullOr types.str;
       default = null;
       example = "telemetry.example";
       description = ''
-        Name under which Grafana is reached. nginx shows it with a certificate and redirects HTTP;
-        ports 80 and 443 are opened. The certificate is Let's Encrypt's where
-        {option}`services.vispyr.acmeEmail` is set, else one signed by itself.
-        Not set: Grafana is on 127.0.0.1 alone.
+        Name under which Grafana is reached from everywhere: ports 80 and 443 are opened. Not set:
+        Grafana is reached where the receivers are, by {option}`services.vispyr.listenAddress`.
       '';
     };
 
