@@ -99,46 +99,54 @@ impl Prometheus {
         if format == Format::Otlp && self.otlp.is_some() {
             return self.send(std::iter::empty()).await;
         }
-        // No series, in a snappy block.
-        match self.post(Format::RemoteWriteV1, Bytes::from_static(&[0])).await {
-            Ok((_, outcome)) | Err(outcome) => outcome,
-        }
+        self.negotiate(format, Content::Nothing).await
+    }
+
+    async fn write(&self, batch: &Batch) -> Outcome {
+        self.negotiate(batch.format, Content::Batch(batch)).await
     }
 
     /// Remote write, in the version as received. A server that does not know 2.0 answers 415, or
     /// takes it for 1.0 in which it finds nothing, and says nothing of what it has written. It gets
-    /// 1.0 from then on (Remote-Write 2.0 specification, "Required Content Negotiation", "Required
-    /// Written Response Headers").
-    async fn write(&self, batch: &Batch) -> Outcome {
+    /// 1.0 from then on, until it refuses that (Remote-Write 2.0 specification, "Required Content
+    /// Negotiation", "Required Written Response Headers").
+    async fn negotiate(&self, format: Format, content: Content<'_>) -> Outcome {
         let only_v1 = self.only_v1.lock().is_some_and(|until| Instant::now() < until);
-        if batch.format == Format::RemoteWriteV2 && !only_v1 {
-            let body = match batch::recoded(batch, Compression::SnappyBlock).await {
+        let versions: &[Format] = match format {
+            Format::RemoteWriteV2 if only_v1 => &[Format::RemoteWriteV1, Format::RemoteWriteV2],
+            Format::RemoteWriteV2 => &[Format::RemoteWriteV2, Format::RemoteWriteV1],
+            _ => &[Format::RemoteWriteV1],
+        };
+        let mut unsupported = Outcome::Refused { reason: "it takes no version of remote write".to_owned() };
+        for version in versions {
+            let is_v2 = *version == Format::RemoteWriteV2;
+            let body = match content.body(*version).await {
                 Ok(body) => body,
                 Err(error) => return damaged(&error),
             };
-            match self.post(Format::RemoteWriteV2, body).await {
-                Ok((Written::No, _)) => {
-                    tracing::info!(to = %self.remote_write, "no remote write 2.0 there, going on with 1.0");
-                    *self.only_v1.lock() = Some(Instant::now() + ONLY_V1);
+            match self.post(*version, body).await {
+                // There is nothing of which it could say that it was written.
+                Ok((_, accepted @ Outcome::Accepted { .. })) if content.is_nothing() => return accepted,
+                Ok((Written::No, _)) if is_v2 => {
+                    if !only_v1 {
+                        tracing::info!(to = %self.remote_write, "no remote write 2.0 there, going on with 1.0");
+                        *self.only_v1.lock() = Some(Instant::now() + ONLY_V1);
+                    }
                 }
-                Ok((Written::Yes, outcome)) | Err(outcome) => {
+                Ok((_, refused @ Outcome::Refused { .. })) if !is_v2 => {
+                    // It knows 2.0 only, now.
                     *self.only_v1.lock() = None;
+                    unsupported = refused;
+                }
+                Ok((_, outcome)) | Err(outcome) => {
+                    if is_v2 {
+                        *self.only_v1.lock() = None;
+                    }
                     return outcome;
                 }
             }
         }
-        match as_v1(batch).await {
-            Ok(body) => match self.post(Format::RemoteWriteV1, body).await {
-                Ok((_, accepted @ Outcome::Accepted { .. })) => accepted,
-                // It knows 2.0 only, now.
-                Ok((_, unsupported)) => {
-                    *self.only_v1.lock() = None;
-                    unsupported
-                }
-                Err(outcome) => outcome,
-            },
-            Err(error) => damaged(&error),
-        }
+        unsupported
     }
 
     async fn post(&self, format: Format, body: Bytes) -> Result<(Written, Outcome), Outcome> {
@@ -177,6 +185,31 @@ enum Written {
     Yes,
     /// It refuses the version, or has taken it for another.
     No,
+}
+
+/// What a request of remote write says.
+#[derive(Debug, Clone, Copy)]
+enum Content<'a> {
+    Batch(&'a Batch),
+    /// No series.
+    Nothing,
+}
+
+impl Content<'_> {
+    fn is_nothing(self) -> bool {
+        matches!(self, Content::Nothing)
+    }
+
+    /// A snappy block of this version.
+    async fn body(self, version: Format) -> std::io::Result<Bytes> {
+        match self {
+            Content::Batch(batch) if version == Format::RemoteWriteV2 => {
+                batch::recoded(batch, Compression::SnappyBlock).await
+            }
+            Content::Batch(batch) => as_v1(batch).await,
+            Content::Nothing => Ok(Bytes::from_static(&[0])),
+        }
+    }
 }
 
 /// A snappy block of 1.0, translated where it came as 2.0.

@@ -121,6 +121,49 @@ async fn a_server_that_knows_no_2_0_gets_1_0() {
     assert_eq!(request.metadata[0].help, "Load.");
 }
 
+/// The versions of remote write in which it was sent something.
+fn versions(sink: &Sink) -> Vec<String> {
+    let version = |call: &Call| call.header("x-prometheus-remote-write-version").map(str::to_owned);
+    sink.calls().iter().filter_map(version).collect()
+}
+
+/// The server is replaced by one that takes 2.0 alone.
+#[tokio::test]
+async fn that_a_server_knows_only_1_0_is_forgotten_when_it_refuses_1_0() {
+    let mut n = 0;
+    let sink = Sink::with(move |call: &Call| {
+        n += 1;
+        let (is_old, is_v2) = (n <= 2, call.header("content-type") == Some(V2));
+        if is_old == is_v2 { http(415, "unknown proto") } else { Answer::Accept }
+    })
+    .await;
+    let vispyr = collector(&prometheus(&sink, "")).await;
+    for value in [5.0, 6.0, 7.0] {
+        write_v2(&vispyr, snappy(&series_v2(value).encode_to_vec())).await;
+        assert_eq!(settled(&vispyr, "metrics", value as u64 - 4).await, Ledger::forwarded(value as u64 - 4));
+    }
+    assert_eq!(versions(&sink), ["2.0.0", "0.1.0", "0.1.0", "2.0.0", "2.0.0"]);
+    assert!(!vispyr.log().contains("refuses everything"), "{}", vispyr.log());
+}
+
+/// Whether it looks into requests is asked in the version that it takes.
+#[tokio::test]
+async fn of_a_server_that_knows_only_2_0_one_item_that_it_refuses_is_set_aside() {
+    let sink = Sink::with(|call: &Call| {
+        if call.header("content-type") != Some(V2) {
+            return http(415, "unknown proto");
+        }
+        let request = v2::Request::decode(&call.plain()[..]).unwrap();
+        if request.timeseries.is_empty() { Answer::Accept } else { http(400, "too old") }
+    })
+    .await;
+    let vispyr = collector(&prometheus(&sink, "")).await;
+    write_v2(&vispyr, snappy(&series_v2(5.0).encode_to_vec())).await;
+    let ledger = settled(&vispyr, "metrics", 1).await;
+    assert_eq!(ledger, Ledger { set_aside: 1, ..Ledger::default() });
+    assert_eq!(versions(&sink), ["2.0.0", "2.0.0"]);
+}
+
 #[tokio::test]
 async fn only_the_series_that_is_refused_is_set_aside() {
     let sink = Sink::with(
