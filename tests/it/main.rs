@@ -46,4 +46,5 @@ mod store_items;
 mod store_letters;
 mod store_rebuild;
 mod wal_crash;
+mod watchdog;
 mod web_pages;
