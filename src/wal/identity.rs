@@ -55,6 +55,14 @@ pub(super) fn load(dir: &Path, firsts: &[u64], copy: Option<Uuid>) -> Result<Uui
             copy
         }
     };
+    let trusted = match trusted {
+        // A power cut at the first start leaves files without content: no record hangs on the identity.
+        None if hold_nothing(dir, firsts).map_err(files::io("cannot read the segments in", dir))? => {
+            tracing::warn!(path = %path.display(), "the log holds nothing yet, it gets a new identity");
+            Some(Uuid::new_v4())
+        }
+        trusted => trusted,
+    };
     let Some(id) = trusted.filter(|id| is_of_records(dir, firsts, *id)) else { return Err(lost(path)) };
     let written = files::replace(dir, NAME, text(id).as_bytes());
     match written {
@@ -118,6 +126,29 @@ fn is_of_records(dir: &Path, firsts: &[u64], id: Uuid) -> bool {
         any = true;
     }
     !any
+}
+
+/// Whether the segments are empty, or of zero bytes alone.
+fn hold_nothing(dir: &Path, firsts: &[u64]) -> io::Result<bool> {
+    let mut buffer = vec![0; 1 << 16];
+    for first in firsts {
+        let file = std::fs::File::open(segment::path(dir, *first))?;
+        let mut at = 0;
+        loop {
+            let read = match disk::read_at(&file, &mut buffer, at) {
+                Err(error) if disk::is_unreadable(&error) => return Ok(false),
+                read => read?,
+            };
+            if read == 0 {
+                break;
+            }
+            if buffer[..read].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            at += read as u64;
+        }
+    }
+    Ok(true)
 }
 
 /// The salt of the first record of a segment, if its header is good.

@@ -13,6 +13,7 @@ use crate::signal::{Compression, Format, Meta};
 mod appending;
 mod damage;
 mod destinations;
+mod first_start;
 mod folder;
 mod identity;
 mod ledger;

@@ -13,6 +13,7 @@ mod connections;
 mod dead_letters;
 mod delivery;
 mod demo;
+mod first_start;
 mod full_disk;
 mod harness;
 mod journal;
