@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// It cannot be made or written to.
-    #[error("cannot write to the data directory {}: {source}; change its owner, or choose another with --data-dir or data_dir", dir.display())]
+    #[error("cannot write to the data directory {}: {source}; {}choose another with --data-dir or data_dir", dir.display(), remedy(source))]
     NotWritable {
         /// The directory.
         dir: PathBuf,
@@ -46,6 +46,16 @@ pub enum DataDirError {
         /// What it says.
         found: String,
     },
+}
+
+/// What helps against it, beside another directory.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "change its owner, or ",
+        io::ErrorKind::StorageFull => "its disk is full: make room on it, or ",
+        io::ErrorKind::QuotaExceeded => "the quota of its owner is used up: raise it, or ",
+        _ => "",
+    }
 }
 
 fn holder(pid: Option<u32>) -> String {
@@ -95,6 +105,18 @@ mod tests {
         assert!(matches!(&error, DataDirError::InUse { pid: Some(pid), .. } if *pid == std::process::id()), "{error}");
         drop(first);
         hold(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_helps_depends_on_what_is_wrong() {
+        for (code, hint) in [
+            (rustix::io::Errno::ACCESS, "(os error 13); change its owner, or choose another with"),
+            (rustix::io::Errno::NOSPC, "(os error 28); its disk is full: make room on it, or choose another with"),
+            (rustix::io::Errno::ROFS, "(os error 30); choose another with"),
+        ] {
+            let said = DataDirError::NotWritable { dir: "/data".into(), source: code.into() }.to_string();
+            assert!(said.starts_with("cannot write to the data directory /data: ") && said.contains(hint), "{said}");
+        }
     }
 
     #[test]

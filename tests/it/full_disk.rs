@@ -62,6 +62,31 @@ async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
+/// The folder is empty yet, and there is not one byte for what a first start writes.
+#[test]
+fn a_first_start_on_a_full_disk_says_that_it_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Small::mount(&folder.path().join("disk")) else {
+        eprintln!("SKIPPED: no file system can be mounted here");
+        return;
+    };
+    let filler = disk.fill();
+    let data_dir = disk.0.join("data");
+    let config = folder.path().join("vispyr.toml");
+    fs::write(&config, "[receivers.otlp_grpc]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    for command in ["serve", "collector"] {
+        let mut program = Command::new(PROGRAM);
+        program.arg(command).arg("--config").arg(&config).arg("--data-dir").arg(&data_dir);
+        let output = program.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{command}: {said}");
+        let folder = format!("cannot write to the data directory {}: ", data_dir.display());
+        assert!(said.contains(&folder) && said.contains("its disk is full: make room on it"), "{command}: {said}");
+        assert!(!said.contains("owner"), "{command}: {said}");
+    }
+    fs::remove_file(filler).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_on_a_full_disk_answers_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
