@@ -56,6 +56,10 @@ pub struct Config {
     pub flush_interval: Duration,
     /// Threads of DuckDB; as many as there are cores if not given.
     pub threads: Option<u32>,
+    /// How long rows may find no memory before the engine ends: longer than a statement may run. No key
+    /// of the config.
+    #[serde(skip)]
+    pub memory_patience: Duration,
 }
 
 impl Default for Config {
@@ -68,6 +72,7 @@ impl Default for Config {
             memory_limit: ByteSize::mib(512),
             flush_interval: Duration::from_secs(3600),
             threads: None,
+            memory_patience: Duration::from_secs(40),
         }
     }
 }

@@ -45,6 +45,7 @@ mod store_crash;
 mod store_damage;
 mod store_items;
 mod store_letters;
+mod store_memory;
 mod store_rebuild;
 mod wal_crash;
 mod watchdog;

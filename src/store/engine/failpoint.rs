@@ -84,6 +84,20 @@ pub fn end_transaction(db: &duckdb::Connection) {
     }
 }
 
+/// The same for a test that has a record find no memory: with `VISPYR_CRASH_AT=no_memory_position:7` DuckDB
+/// is asked for more than there is whenever that record is inserted.
+///
+/// # Errors
+/// DuckDB's.
+pub fn exhaust_memory(db: &duckdb::Connection, first: u64, after: u64) -> duckdb::Result<()> {
+    static POSITION: OnceLock<Option<u64>> = OnceLock::new();
+    let parse = || std::env::var(VARIABLE).ok()?.strip_prefix("no_memory_position:")?.parse().ok();
+    if POSITION.get_or_init(parse).is_some_and(|position| (first..after).contains(&position)) {
+        db.execute_batch("SELECT len(list(range)) FROM range(100000000)")?;
+    }
+    Ok(())
+}
+
 fn die() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     // The signal is on its way; nothing more may happen here.

@@ -31,9 +31,6 @@ const TICK: Duration = Duration::from_millis(500);
 /// Pause before rows that found no memory are tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// How long rows may find no memory before the engine ends: longer than a statement may run.
-const STARVED: Duration = Duration::from_secs(40);
-
 /// DuckDB is asked for its memory metrics no more often than this.
 const MEASURE: Duration = Duration::from_millis(50);
 
@@ -277,7 +274,7 @@ impl Writer {
         }
         self.shared.counters.update(|stats| stats.insert_retries += 1);
         self.shared.heartbeat.beat();
-        if since.elapsed() > STARVED {
+        if since.elapsed() > self.shared.config.memory_patience {
             self.shared.crash_records.begin(range);
             self.shared.end(EXIT_MEMORY.into(), "no memory for rows for a long time");
         }
@@ -293,7 +290,7 @@ impl Writer {
     ) -> Result<[u64; Table::ALL.len()], duckdb::Error> {
         self.shared.crash_records.begin(range);
         failpoint::reach_position(range.from.0, range.upto.0);
-        let inserted = insert_all(&self.db, into, chunks);
+        let inserted = insert_all(&self.db, range, into, chunks);
         if let Err(TransactionError::Work(error) | TransactionError::Broken { error, .. }) = &inserted
             && is_fatal(error)
             && !was_fatal_before(error)
@@ -352,6 +349,7 @@ impl Writer {
 /// One transaction. Answers the rows by table.
 fn insert_all(
     db: &Connection,
+    range: Range,
     into: &Generation,
     chunks: &[Chunk],
 ) -> Result<[u64; Table::ALL.len()], TransactionError> {
@@ -360,6 +358,7 @@ fn insert_all(
         return Ok(rows);
     }
     transaction::run(db, || {
+        failpoint::exhaust_memory(db, range.from.0, range.upto.0)?;
         for chunk in chunks {
             let n = chunk.insert(db, &into.table(chunk.table()))?;
             rows[chunk.table() as usize] += n as u64;

@@ -155,3 +155,103 @@ pub fn resident(pid: u32) -> Option<u64> {
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::super::Config;
+    use super::super::state::Statement;
+    use super::*;
+
+    /// A process that takes the same memory all the time.
+    struct Idle(Child);
+
+    impl Idle {
+        fn start() -> Self {
+            let idle = Idle(Command::new("sleep").arg("600").spawn().unwrap());
+            let resident = || resident(idle.0.id()).filter(|resident| *resident > 0);
+            let (started, mut last) = (Instant::now(), None);
+            // It has its memory once it sleeps.
+            while last.is_none() || last != resident() || !idle.sleeps() {
+                assert!(started.elapsed() < Duration::from_secs(30));
+                last = resident();
+                std::thread::yield_now();
+            }
+            idle
+        }
+
+        fn sleeps(&self) -> bool {
+            let call = std::fs::read_to_string(format!("/proc/{}/comm", self.0.id())).unwrap();
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+            call.trim() == "sleep" && stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('S'))
+        }
+
+        fn resident(&self) -> u64 {
+            resident(self.0.id()).unwrap()
+        }
+    }
+
+    impl Drop for Idle {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// What the watch asks for while `engine` runs these statements under `limit`, after how long, and which
+    /// statements it has interrupted before.
+    async fn killed(engine: &Idle, limit: u64, statements: &[&str]) -> (Kill, Duration, Vec<String>) {
+        let dir = std::path::Path::new("/nowhere");
+        let config = Config::new(&Default::default(), &Default::default(), dir);
+        let state = Arc::new(State::new(Config { engine_memory: limit, ..config }));
+        let mut kills = state.kill_requests.lock().take().unwrap();
+        for id in statements {
+            let statement = Statement { text: format!("SELECT '{id}'"), started: Instant::now(), interrupted: None };
+            state.running.lock().insert((*id).to_owned(), statement);
+        }
+        state.engine.send_replace(Engine::Up { number: 3, pid: engine.0.id() });
+        let watch = tokio::spawn({
+            let state = Arc::clone(&state);
+            async move { memory(&state).await }
+        });
+        let started = Instant::now();
+        let kill = tokio::time::timeout(Duration::from_secs(30), kills.recv()).await.unwrap().unwrap();
+        watch.abort();
+        let running = state.running.lock();
+        let mut asked: Vec<_> = running.iter().filter_map(|(id, one)| Some((one.interrupted?, id.clone()))).collect();
+        asked.sort();
+        (kill, started.elapsed(), asked.into_iter().map(|(_, id)| id).collect())
+    }
+
+    #[tokio::test]
+    async fn memory_over_the_limit_without_a_statement_is_for_the_records() {
+        let engine = Idle::start();
+        let (kill, after, _) = killed(&engine, engine.resident() - 4096, &[]).await;
+        assert!(kill.by_insert && kill.number == 3, "{kill:?}");
+        assert_eq!(kill.suspects, Some(Vec::new()));
+        assert!(after >= RELIEF, "it has some time to give memory back, not {after:?}");
+        assert!(kill.why.contains("over the limit of"), "{}", kill.why);
+        // Far over it there is no time for that.
+        let (kill, after, _) = killed(&engine, engine.resident() / 2, &[]).await;
+        assert!(kill.by_insert && after < RELIEF, "{kill:?} after {after:?}");
+    }
+
+    #[tokio::test]
+    async fn with_statements_the_newest_is_stopped_first_and_no_record_is_at_fault() {
+        let engine = Idle::start();
+        let (kill, _, asked) = killed(&engine, engine.resident() - 4096, &["old", "new"]).await;
+        assert_eq!(asked, ["new", "old"]);
+        assert!(!kill.by_insert, "{kill:?}");
+        let mut suspects = kill.suspects.unwrap();
+        suspects.sort();
+        assert_eq!(suspects, ["new", "old"]);
+    }
+
+    #[tokio::test]
+    async fn memory_under_the_limit_is_left_alone() {
+        let engine = Idle::start();
+        let watched = killed(&engine, engine.resident() + (64 << 20), &["one"]);
+        assert!(tokio::time::timeout(RELIEF + Duration::from_millis(500), watched).await.is_err());
+    }
+}

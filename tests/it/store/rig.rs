@@ -32,6 +32,9 @@ pub const LOG: Uuid = Uuid::from_u128(0x5e);
 /// Overrides the memory of DuckDB.
 pub const MEMORY_LIMIT: &str = "VISPYR_TEST_MEMORY_LIMIT";
 
+/// Overrides how long rows may find no memory.
+pub const MEMORY_PATIENCE: &str = "VISPYR_TEST_MEMORY_PATIENCE";
+
 const FOLDER: &str = "VISPYR_TEST_ENGINE";
 
 /// Overrides the budget of hot memory.
@@ -48,6 +51,9 @@ fn engine_process() {
     }
     if let Ok(bytes) = std::env::var(MEMORY_LIMIT) {
         config.memory_limit = bytes.parse().unwrap();
+    }
+    if let Ok(patience) = std::env::var(MEMORY_PATIENCE) {
+        config.memory_patience = humantime::parse_duration(&patience).unwrap();
     }
     engine::panics::end_the_process();
     let engine = match Engine::open(&config, &data_dir, std::env::var_os(engine::CRASHED).is_some()) {
