@@ -35,6 +35,7 @@ mod rules;
 mod sealing;
 mod sql;
 mod sql_differential;
+mod sql_explain;
 mod sql_gates;
 mod sql_printed;
 mod sql_rewrites;

@@ -102,8 +102,14 @@ fn announced(statement: &duckdb::Statement<'_>) -> Vec<Column> {
     (0..statement.column_count()).map(|i| Column::new(&statement.column_logical_type(i))).collect()
 }
 
-/// The columns by a `DESCRIBE` of the statement, which binds it and no more.
+/// The columns by a `DESCRIBE` of the statement, which binds it and no more. An explanation cannot be
+/// described, and has always the same; DuckDB writes no query that begins with the word.
 fn described(connection: &Connection, sql: &str, query: &Query) -> Result<Vec<Column>, duckdb::Error> {
+    if sql.starts_with("EXPLAIN ") {
+        return Ok(["explain_key", "explain_value"]
+            .map(|name| Column::described(name.into(), "VARCHAR".into()))
+            .into());
+    }
     let mut describe = connection.prepare(&format!("DESCRIBE {sql}"))?;
     let mut rows = describe.query(params_from_iter(query.params.iter()))?;
     let mut columns = Vec::new();

@@ -63,6 +63,11 @@ pub fn without_explain(text: &str) -> impl Iterator<Item = String> {
     places.map(|at| format!("{}{}{}", &text[..at], " ".repeat(WORD.len()), &text[at + WORD.len()..]))
 }
 
+/// Whether a word stands somewhere in the text, be it in a string or comment: good enough for a hint.
+pub fn has_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found.eq_ignore_ascii_case(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
