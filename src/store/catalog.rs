@@ -243,6 +243,15 @@ impl Catalog {
         transaction.commit().map_err(sqlite)
     }
 
+    /// Forgets the positions of these logs, of which nothing comes any more.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn forget(&mut self, logs: &[Uuid]) -> Result<(), CatalogError> {
+        let changes = Changes { released: logs.to_vec(), ..Changes::default() };
+        self.add(&[], &Positions::new(), &changes, 0)
+    }
+
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, CatalogError> {
         question(&self.db).map_err(|source| CatalogError::Sqlite { path: self.path.clone(), source })
     }
@@ -275,7 +284,7 @@ fn add_all(db: &Connection, files: &[File], positions: &Positions, now: u64) -> 
     Ok(())
 }
 
-fn note(db: &Connection, Changes { added, kept }: &Changes) -> rusqlite::Result<()> {
+fn note(db: &Connection, Changes { added, kept, released }: &Changes) -> rusqlite::Result<()> {
     let mut insert = db.prepare("INSERT OR REPLACE INTO quarantined (id, note) VALUES (?, ?)")?;
     for note in added {
         insert.execute(params![note.id.to_string(), &note.encode()[..]])?;
@@ -283,6 +292,10 @@ fn note(db: &Connection, Changes { added, kept }: &Changes) -> rusqlite::Result<
     let mut delete = db.prepare("DELETE FROM quarantined WHERE id = ?")?;
     for id in kept {
         delete.execute([id.to_string()])?;
+    }
+    let mut forget = db.prepare("DELETE FROM positions WHERE log_id = ?")?;
+    for id in released {
+        forget.execute([id.to_string()])?;
     }
     Ok(())
 }
@@ -323,11 +336,11 @@ mod tests {
         let mut catalog = Catalog::open(&path).unwrap();
         let part = Part::Items(vec![1, 5]);
         let note = Quarantined::of_log(Uuid::from_u128(1), Signal::Logs, Position(3), "odd".to_owned(), part);
-        let added = Changes { added: vec![note.clone()], kept: Vec::new() };
+        let added = Changes { added: vec![note.clone()], ..Changes::default() };
         catalog.add(&[], &Positions::new(), &added, 1).unwrap();
         catalog.add(&[], &Positions::new(), &added, 1).unwrap();
         assert_eq!(catalog.quarantined().unwrap(), std::slice::from_ref(&note));
-        let kept = Changes { added: Vec::new(), kept: vec![note.id] };
+        let kept = Changes { kept: vec![note.id], ..Changes::default() };
         catalog.add(&[], &Positions::new(), &kept, 1).unwrap();
         assert_eq!(catalog.quarantined().unwrap(), []);
     }

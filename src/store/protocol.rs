@@ -11,7 +11,8 @@
 //! What the engine can never store it tells as [`Frame::Quarantined`], again in each greeting, until
 //! the collector has made a dead letter of it ([`Frame::Kept`]). A dead letter that is sent again
 //! ([`Frame::Resend`]) is to the engine a log of one record, whose identity is that of the letter; so
-//! it is stored once, like every record, however often it is sent.
+//! it is stored once, like every record, however often it is sent. The engine remembers such a log until
+//! the dead letter is deleted and can never come again ([`Frame::Released`]).
 //!
 //! All positions here are cursors: everything before them is done.
 
@@ -26,7 +27,7 @@ mod quarantined;
 pub use quarantined::{Part, Quarantined};
 
 /// Version of this protocol: both ends must speak the same, as both come from one binary.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Payload bytes of one signal that the collector may have sent without having been told that
 /// they are visible. One larger record may always go alone.
@@ -88,6 +89,9 @@ pub enum Frame {
     Resend(Resend),
     /// Engine: what has become of a dead letter, by its identity.
     Resent(Uuid, Resent),
+    /// Collector: the dead letter of this identity is sealed and deleted. It is told again in each
+    /// connection.
+    Released(Uuid),
 }
 
 /// A dead letter that is sent again.
@@ -140,6 +144,7 @@ const QUARANTINED: u8 = 7;
 const KEPT: u8 = 8;
 const RESEND: u8 = 9;
 const RESENT: u8 = 10;
+const RELEASED: u8 = 11;
 
 impl Frame {
     /// The frame as it goes over the socket.
@@ -202,6 +207,10 @@ impl Frame {
                     }
                 }
             }
+            Frame::Released(id) => {
+                b.put_u8(RELEASED);
+                b.put_u128(id.as_u128());
+            }
             Frame::Record(_) => {}
         }
         fill_length(&mut b, 0);
@@ -244,6 +253,7 @@ impl Frame {
             SEALED => Frame::Sealed(signal(b)?, Position(b.try_get_u64_le()?)),
             QUARANTINED => Frame::Quarantined(Quarantined::take(b)?),
             KEPT => Frame::Kept(Uuid::from_u128(b.try_get_u128()?)),
+            RELEASED => Frame::Released(Uuid::from_u128(b.try_get_u128()?)),
             RESEND => Frame::Resend(Resend { id: Uuid::from_u128(b.try_get_u128()?), batch: take_batch(b)? }),
             RESENT => {
                 let id = Uuid::from_u128(b.try_get_u128()?);

@@ -46,6 +46,7 @@ mod store_crash;
 mod store_damage;
 mod store_items;
 mod store_letters;
+mod store_letters_forgotten;
 mod store_memory;
 mod store_rebuild;
 mod wal_crash;

@@ -25,10 +25,10 @@ use crate::store::rig::{DEADLINE, EngineProcess, Source, traces};
 use crate::store_items::span;
 
 /// The collector's part of the way: logs, dead letters, and the delivery to the store.
-struct Collector {
+pub struct Collector {
     runtime: Runtime,
     logs: Logs,
-    letters: DeadLetters,
+    pub letters: DeadLetters,
     telemetry: Telemetry,
     resender: Arc<Again>,
     stop: CancellationToken,
@@ -43,7 +43,7 @@ impl Resend for Again {
 }
 
 impl Collector {
-    fn start(dir: &Path) -> Self {
+    pub fn start(dir: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let destinations = [(store::DESTINATION.to_owned(), Start::Oldest)];
         let open = |signal: Signal| {
@@ -68,7 +68,7 @@ impl Collector {
         Collector { runtime, logs, letters, telemetry, resender: Arc::new(Again(resender)), stop }
     }
 
-    fn append(&self, batch: Batch) {
+    pub fn append(&self, batch: Batch) {
         self.runtime.block_on(self.logs.of(Signal::Traces).append(batch)).unwrap();
     }
 
@@ -77,7 +77,7 @@ impl Collector {
     }
 
     /// Retries until there is an engine that answers.
-    fn retry_until_answered(&self, id: &DeadLetterId) -> Retried {
+    pub fn retry_until_answered(&self, id: &DeadLetterId) -> Retried {
         let mut answer = None;
         wait("an answer", || {
             let said = self.retry(id);
@@ -117,7 +117,7 @@ impl Collector {
     }
 
     /// As `kill -9` would: nothing is finished, nothing more is said.
-    fn end(self) {
+    pub fn end(self) {
         self.stop.cancel();
         let Collector { runtime, logs, .. } = self;
         runtime.shutdown_timeout(Duration::from_secs(5));
@@ -127,7 +127,7 @@ impl Collector {
     }
 }
 
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < deadline, "{what}");

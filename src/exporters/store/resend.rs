@@ -1,9 +1,10 @@
 //! Dead letters of the store that are sent again.
 //!
 //! The engine knows a letter by its identity and stores it once, however often it comes. So a letter
-//! that it has taken stays until it is sealed, and goes again to an engine that has ended before.
+//! that it has taken stays until it is sealed, and goes again to an engine that has ended before. Once it
+//! is deleted, the engine is told so and forgets it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::session::SessionError;
-use crate::quarantine::dead_letters::{DeadLetterId, DeadLetters, Head, Retried};
+use crate::quarantine::dead_letters::{DeadLetterError, DeadLetterId, DeadLetters, Head, Retried};
 use crate::signal::Batch;
 use crate::store::protocol::{Frame, Resend, Resent};
 
@@ -64,9 +65,16 @@ pub(super) struct Resends {
     requests: mpsc::Receiver<Request>,
     /// Identities of what there are dead letters of now.
     kept: mpsc::UnboundedReceiver<Uuid>,
+    /// Identities of letters that were stored and are deleted.
+    released: mpsc::UnboundedReceiver<Uuid>,
+    /// The same of all connections so far: an engine that is killed may not have forgotten them yet.
+    all_released: BTreeSet<Uuid>,
     letters: DeadLetters,
     pub(super) taken: Arc<Taken>,
 }
+
+/// Identities of deleted letters that are told again: as many as there may be letters at once.
+const MAX_RELEASED: usize = 10_000;
 
 /// The letters that are not sealed yet.
 #[derive(Debug)]
@@ -84,7 +92,19 @@ struct Waiting {
 }
 
 /// A letter with which nothing more happens in the store: it is there, or why it is not.
-type Ended = (DeadLetterId, Result<(), String>);
+#[derive(Debug)]
+struct Ended {
+    id: DeadLetterId,
+    identity: Uuid,
+    stored: Result<(), String>,
+}
+
+/// The letters that are to be [finished](finish).
+#[derive(Debug)]
+pub(super) struct ToFinish {
+    ended: mpsc::UnboundedReceiver<Ended>,
+    released: mpsc::UnboundedSender<Uuid>,
+}
 
 impl Resends {
     /// With those that are to be [finished](finish).
@@ -92,10 +112,12 @@ impl Resends {
         Requests(requests): Requests,
         kept: mpsc::UnboundedReceiver<Uuid>,
         letters: DeadLetters,
-    ) -> (Self, mpsc::UnboundedReceiver<Ended>) {
+    ) -> (Self, ToFinish) {
         let (ended, to_finish) = mpsc::unbounded_channel();
+        let (release, released) = mpsc::unbounded_channel();
         let taken = Arc::new(Taken { waiting: Mutex::default(), ended });
-        (Resends { requests, kept, letters, taken }, to_finish)
+        let resends = Resends { requests, kept, released, all_released: BTreeSet::new(), letters, taken };
+        (resends, ToFinish { ended: to_finish, released: release })
     }
 
     /// For a pause there is no engine: who asks is told so, also who waits for an answer.
@@ -117,7 +139,10 @@ impl Resends {
         &mut self,
         to: &tokio::sync::Mutex<OwnedWriteHalf>,
     ) -> Result<std::convert::Infallible, SessionError> {
-        let Resends { requests, kept, letters, taken } = self;
+        let Resends { requests, kept, released, all_released, letters, taken } = self;
+        for id in all_released.iter() {
+            write(to, &Frame::Released(*id)).await?;
+        }
         let before: Vec<_> = taken.waiting.lock().iter().map(|(id, waiting)| (*id, waiting.id.clone())).collect();
         for (id, letter) in before {
             match letters.blocking(&letter, |letters, id| letters.read(&id)).await {
@@ -132,10 +157,18 @@ impl Resends {
         loop {
             tokio::select! {
                 Some(Request { id, identity, batch, reply }) = requests.recv() => {
+                    all_released.remove(&identity);
                     taken.waiting.lock().insert(identity, Waiting { id, reply: Some(reply) });
                     write(to, &Frame::Resend(Resend { id: identity, batch })).await?;
                 }
                 Some(id) = kept.recv() => write(to, &Frame::Kept(id)).await?,
+                Some(id) = released.recv() => {
+                    if all_released.len() >= MAX_RELEASED {
+                        all_released.pop_first();
+                    }
+                    all_released.insert(id);
+                    write(to, &Frame::Released(id)).await?;
+                }
                 else => std::future::pending().await,
             }
         }
@@ -155,7 +188,7 @@ impl Taken {
             found
         };
         let asked = reply.is_some();
-        let (answer, ended) = match resent {
+        let (answer, stored) = match resent {
             Resent::Visible => (Retried::Taken, None),
             Resent::Sealed => (Retried::Taken, Some(Ok(()))),
             // Who asked writes a refusal down.
@@ -164,17 +197,24 @@ impl Taken {
         if let Some(reply) = reply {
             let _ = reply.send(answer);
         }
-        if let Some(ended) = ended {
-            let _ = self.ended.send((id, ended));
+        if let Some(stored) = stored {
+            let _ = self.ended.send(Ended { id, identity, stored });
         }
     }
 }
 
 /// Lets go of letters that are sealed: apart, since it changes files, which takes as long as it takes.
-pub(super) async fn finish(letters: DeadLetters, mut ended: mpsc::UnboundedReceiver<Ended>) {
-    while let Some((id, ended)) = ended.recv().await {
-        let changed = match ended {
-            Ok(()) => letters.resent(&id).await,
+pub(super) async fn finish(letters: DeadLetters, ToFinish { mut ended, released }: ToFinish) {
+    while let Some(Ended { id, identity, stored }) = ended.recv().await {
+        let changed = match stored {
+            Ok(()) => {
+                let deleted = letters.resent(&id).await;
+                // Also one that somebody else has deleted.
+                if matches!(deleted, Ok(()) | Err(DeadLetterError::Unknown(_))) {
+                    let _ = released.send(identity);
+                }
+                deleted
+            }
             Err(reason) => letters.refused_again(&id, &reason).await,
         };
         if let Err(error) = changed {

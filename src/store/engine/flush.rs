@@ -158,6 +158,17 @@ impl Sealer {
             self.shared.writer_queue.command(Command::Sealed(job.old.positions));
             self.shared.reserve.take();
         }
+        self.forget_letters();
+    }
+
+    /// At the end no flush comes that would do it. If it fails, the collector tells of them again.
+    fn forget_letters(&mut self) {
+        let letters = self.shared.resends.to_forget();
+        if !letters.is_empty()
+            && let Err(error) = self.catalog.forget(&letters)
+        {
+            tracing::warn!(%error, "cannot forget the positions of dead letters that are stored");
+        }
     }
 
     fn seal(&mut self, job: &Job) -> Result<(), FlushError> {
@@ -169,6 +180,7 @@ impl Sealer {
         let commit = Instant::now();
         let mut changes = self.shared.quarantine.changes();
         changes.added.extend_from_slice(&self.unsealable);
+        changes.released = self.shared.resends.to_forget();
         if let Err(e) = self.catalog.add(&files, &job.old.positions, &changes, now_nanos()) {
             self.undo(&files, &written)?;
             return Err(e.into());
@@ -176,6 +188,8 @@ impl Sealer {
         let unsealable = std::mem::take(&mut self.unsealable);
         self.shared.counters.update(|stats| stats.unsealable_rows += unsealable.len() as u64);
         self.shared.quarantine.saved(&changes, unsealable);
+        self.shared.resends.forgotten(&changes.released);
+        self.shared.progress.forget(&changes.released);
         self.shared.counters.catalog_committed(commit.elapsed());
         failpoint::reach("after_catalog");
         self.publish(&files);

@@ -159,6 +159,7 @@ fn receive(shared: &Shared, from: &mut impl std::io::Read, logs: &[LogState; 4])
                 shared.ingest_queues[signal].push(logs[signal].id, record);
             }
             Frame::Kept(id) => shared.quarantine.kept(id),
+            Frame::Released(id) => shared.resends.released(id),
             Frame::Resend(letter) => {
                 failpoint::reach("received");
                 shared.resends.take(letter, &shared.ingest_queues, &shared.progress, &shared.quarantine);

@@ -127,6 +127,15 @@ impl LogProgress {
         self.change(|state| state.sealed.extend(positions));
     }
 
+    /// Nothing comes of these logs any more.
+    pub fn forget(&self, logs: &[Uuid]) {
+        let mut state = self.state.lock();
+        let State { visible, sealed, .. } = &mut *state;
+        for cursors in [visible, sealed] {
+            cursors.retain(|(log, _), _| !logs.contains(log));
+        }
+    }
+
     /// There is something else to be told.
     pub fn tell(&self) {
         self.change(|_| {});

@@ -66,6 +66,8 @@ pub struct Changes {
     pub added: Vec<Quarantined>,
     /// Notes of which there are dead letters now.
     pub kept: Vec<Uuid>,
+    /// Dead letters that were stored and are deleted: their positions go.
+    pub released: Vec<Uuid>,
 }
 
 impl Quarantine {
@@ -129,7 +131,7 @@ impl Quarantine {
         let state = self.state.lock();
         let added = state.notes.values().filter(|note| !state.saved.contains(&note.id)).cloned().collect();
         let kept = state.saved.iter().filter(|id| !state.numbers.contains_key(id)).copied().collect();
-        Changes { added, kept }
+        Changes { added, kept, released: Vec::new() }
     }
 
     /// The catalog has taken these changes; `rows` are new notes among them that were not here yet.

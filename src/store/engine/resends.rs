@@ -3,8 +3,11 @@
 //! To the engine such a letter is a log of one record, whose identity is the letter's: it is stored
 //! once, in one transaction with its position, whoever is killed meanwhile and however often the
 //! collector sends it. What came of it the collector is told at each change, and when it asks again.
+//!
+//! Its position is needed for as long as it may come again. Once the collector has deleted it, the next
+//! transaction of the catalog forgets the position.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -32,6 +35,8 @@ struct State {
     letters: BTreeMap<Uuid, Letter>,
     /// When rows of one were inserted last, that are not being sealed yet.
     inserted: Option<Instant>,
+    /// Those that never come again, and whose positions the catalog may still have.
+    released: BTreeSet<Uuid>,
 }
 
 #[derive(Debug)]
@@ -52,6 +57,7 @@ impl Resends {
         let sealed = progress.cursors(id, signal).1 > Position(0);
         {
             let mut state = self.state.lock();
+            state.released.remove(&id);
             let known = state.letters.get(&id).is_some_and(|letter| letter.refused.is_none());
             state.letters.insert(id, Letter { signal, refused: None, told: None });
             if known || sealed {
@@ -88,6 +94,28 @@ impl Resends {
     /// They are being sealed.
     pub fn sealing(&self) {
         self.state.lock().inserted = None;
+    }
+
+    /// The collector has deleted the letter, after it was sealed.
+    pub fn released(&self, id: Uuid) {
+        let mut state = self.state.lock();
+        if !state.letters.contains_key(&id) {
+            state.released.insert(id);
+        }
+    }
+
+    /// The letters whose positions are not needed any more. Once the catalog has forgotten them:
+    /// [`Self::forgotten`].
+    pub fn to_forget(&self) -> Vec<Uuid> {
+        self.state.lock().released.iter().copied().collect()
+    }
+
+    /// The catalog has forgotten them.
+    pub fn forgotten(&self, letters: &[Uuid]) {
+        let mut state = self.state.lock();
+        for id in letters {
+            state.released.remove(id);
+        }
     }
 
     /// What the collector has not been told yet.

@@ -61,6 +61,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         cursor().prop_map(|(s, p)| Frame::Sealed(s, p)),
         any_quarantined().prop_map(Frame::Quarantined),
         any::<u128>().prop_map(|id| Frame::Kept(Uuid::from_u128(id))),
+        any::<u128>().prop_map(|id| Frame::Released(Uuid::from_u128(id))),
         (any::<u128>(), any_record())
             .prop_map(|(id, record)| Frame::Resend(Resend { id: Uuid::from_u128(id), batch: record.batch })),
         (any::<u128>(), any_resent()).prop_map(|(id, resent)| Frame::Resent(Uuid::from_u128(id), resent)),
