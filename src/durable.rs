@@ -34,12 +34,31 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The system's, and those of `write`. The old file is still there.
 pub fn replace_with<T>(path: &Path, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+    replace_by(path, write, rename)
+}
+
+/// Like [`replace`], for a file that can be made anew: it is whole or as it was, but after a power cut
+/// it may be as it was although this had returned. Spares the sync of the folder.
+///
+/// # Errors
+/// The system's. The old file is still there.
+pub fn replace_lightly(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_by(path, |file| file.write_all(content), |from, to| fs::rename(from, to))
+}
+
+fn replace_by<T>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<T>,
+    rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> io::Result<T> {
     // Two processes may be at it at once.
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}{TEMPORARY}", std::process::id()));
     let temporary = PathBuf::from(name);
     let replaced = File::create(&temporary).and_then(|mut file| {
         let written = write(&mut file)?;
+        #[cfg(test)]
+        syncs::count();
         file.sync_all()?;
         rename(&temporary, path)?;
         Ok(written)
@@ -86,6 +105,8 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    syncs::count();
     File::open(dir)?.sync_all()
 }
 
@@ -116,6 +137,25 @@ fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+/// How many syncs there were, for tests.
+#[cfg(test)]
+pub(crate) mod syncs {
+    use std::cell::Cell;
+
+    thread_local! { static SYNCS: Cell<u64> = const { Cell::new(0) } }
+
+    pub(super) fn count() {
+        SYNCS.set(SYNCS.get() + 1);
+    }
+
+    /// Those that `work` does on this thread.
+    pub(crate) fn of(work: impl FnOnce()) -> u64 {
+        let before = SYNCS.get();
+        work();
+        SYNCS.get() - before
     }
 }
 

@@ -105,7 +105,7 @@ pub(super) fn write_index(dir: &Path, first: u64, salt: u64, totals: &Totals, en
     out[72..76].copy_from_slice(&entries_crc.to_le_bytes());
     let head_crc = crc32c::crc32c(&out[..76]);
     out[76..80].copy_from_slice(&head_crc.to_le_bytes());
-    durable::replace(&index_path(dir, first), &out)
+    durable::replace_lightly(&index_path(dir, first), &out)
 }
 
 /// The totals of an index, if it is whole and belongs to this segment as it is now.
@@ -164,4 +164,20 @@ fn parse(bytes: &[u8], first: u64, salt: u64) -> Option<Entries> {
         items: u32_at(bytes, 28),
     };
     Some(body.chunks_exact(ENTRY).map(entry).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_synced_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = Entry { position: 7, received: 1, offset: 0, length: 60, payload: 20, items: 2 };
+        let totals = Totals::new(7, 60, &[entry]);
+        std::fs::write(path(dir.path(), 7), [0; 60]).unwrap();
+        let syncs = durable::syncs::of(|| write_index(dir.path(), 7, 5, &totals, &[entry]).unwrap());
+        assert_eq!(syncs, 1);
+        assert_eq!(read_totals(dir.path(), 7, 5), Some(totals));
+    }
 }
