@@ -27,7 +27,11 @@ let
       max_trace_live = "2s";
       flush_check_period = "1s";
     };
-    backend_worker.ring.instance_addr = here;
+    backend_worker = {
+      ring.instance_addr = here;
+      # A stop takes as long even where there is no job; one that is cut off is done again.
+      finish_on_shutdown_timeout = "5s";
+    };
     backend_scheduler.local_work_path = "${state}/scheduler";
     query_frontend.query_end_cutoff = "1s";
     overrides.defaults.compaction.block_retention = age;

@@ -135,9 +135,9 @@ def prometheus(machine: Any, query: str) -> float:
     return float(result[0]["value"][1]) if result else 0.0
 
 
-def everything_in_prometheus(machine: Any) -> None:
-    """Each metric that came by remote write has as many samples as in the store, and so has each
-    counter that came by OTLP, under the name that Prometheus gives it."""
+def everything_in_prometheus(machine: Any, hours: int = 1) -> None:
+    """Each metric that came by remote write within these hours has as many samples as in the store, and so
+    has each counter that came by OTLP, under the name that Prometheus gives it."""
     rows = sql(
         machine,
         "SELECT p.metric, s.resource IS NOT NULL, count(DISTINCT (p.series_id, p.time)) FROM metric_points p "
@@ -149,7 +149,7 @@ def everything_in_prometheus(machine: Any) -> None:
         # This machine's own node exporter and Tempo have metrics of the same names as the shop's.
         name = metric.replace(".", "_").removesuffix("_total") + "_total" if otlp else metric
         series = name + ('{source!="tempo"}' if otlp else '{instance=~"demo-host.*"}')
-        until(f"samples of {series}", lambda: prometheus(machine, f"sum(count_over_time({series}[1h]))"), float(number))
+        until(f"samples of {series}", lambda: prometheus(machine, f"sum(count_over_time({series}[{hours}h]))"), float(number))
 
 
 def everything_in_tempo(machine: Any) -> None:
@@ -162,9 +162,9 @@ def everything_in_tempo(machine: Any) -> None:
     until("spans in Tempo", lambda: tempo_spans(machine), expected, seconds=90)
 
 
-def everything_in_pyroscope(machine: Any, lacking: int = 0) -> None:
-    """The profiles of each service and type add up to what they do in the store, but for as many
-    samples as may be lacking."""
+def everything_in_pyroscope(machine: Any, lacking: int = 0, hours: int = 1) -> None:
+    """The profiles of each service and type within these hours add up to what they do in the store, but
+    for as many samples as may be lacking."""
     rows = sql(
         machine,
         "SELECT service_name, profile_type, sum(total)::BIGINT FROM (SELECT DISTINCT service_name, profile_type, time, total, "
@@ -173,7 +173,7 @@ def everything_in_pyroscope(machine: Any, lacking: int = 0) -> None:
     assert rows, "the store has no profiles"
     for service, kind, total in rows:
         enough = lambda found: int(total) - lacking <= found <= int(total)
-        until(f"{kind} of {service}, {total}", lambda: pyroscope_total(machine, kind, service), enough, seconds=90)
+        until(f"{kind} of {service}, {total}", lambda: pyroscope_total(machine, kind, service, hours), enough, seconds=90)
 
 
 def tempo_spans(machine: Any) -> int:
@@ -183,13 +183,13 @@ def tempo_spans(machine: Any) -> int:
     return int(machine.succeed(f"{ask} | grep -o '\"startTimeUnixNano\"' | wc -l"))
 
 
-def pyroscope_total(machine: Any, kind: str, service: str) -> int:
+def pyroscope_total(machine: Any, kind: str, service: str, hours: int) -> int:
     """What Pyroscope's profiles of a type and service add up to."""
     now = int(time.time() * 1000)
     body = {
         "profileTypeID": kind,
         "labelSelector": f'{{service_name="{service}"}}',
-        "start": now - 3_600_000,
+        "start": now - hours * 3_600_000,
         "end": now + 60_000,
     }
     answer = machine.succeed(
