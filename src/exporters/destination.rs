@@ -80,7 +80,7 @@ impl Destination {
             Destination::Prometheus(prometheus) => prometheus.timeout(),
             Destination::Pyroscope(pyroscope) => pyroscope.timeout(),
         };
-        match tokio::time::timeout(timeout + PREPARING, send).await {
+        match tokio::time::timeout(timeout.saturating_add(PREPARING), send).await {
             Ok(outcome) => outcome,
             Err(_) => Outcome::of_error(&SendError::NoConnection(timeout)),
         }

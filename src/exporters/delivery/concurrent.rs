@@ -18,6 +18,10 @@ use crate::exporters::outcome::Outcome;
 /// many do not fail each for itself.
 const HELD: usize = 16;
 
+/// Bytes that are held when all that is there was refused. One behind it may be accepted; but if a
+/// destination refuses everything for days, nothing more is read.
+const REFUSED: usize = 8 << 20;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Concurrent {
@@ -37,9 +41,10 @@ pub(super) struct Concurrent {
 }
 
 impl Concurrent {
-    /// Whether it needs one more to go on.
-    pub(super) fn is_short(&self) -> bool {
-        self.ready.is_empty() && self.flying.is_empty() && self.held.len() < HELD
+    /// Whether it needs one more to go on, where it holds so many bytes.
+    pub(super) fn is_short(&self, bytes: usize) -> bool {
+        let others = self.refused.len() < 2 || bytes < REFUSED;
+        self.ready.is_empty() && self.flying.is_empty() && self.held.len() < HELD && others
     }
 
     pub(super) fn is_flying(&self) -> bool {
@@ -132,6 +137,9 @@ impl Concurrent {
                 match common.not_now(unit, *kind) {
                     NotNow::Again(unit) => {
                         self.fails(common, unit.sent, *after, now);
+                        if after.is_some() {
+                            common.asked_to_wait();
+                        }
                         self.hold(common, SendUnit { not_before: None, ..unit }, *after, now);
                     }
                     NotNow::Halved(halves) => self.put(halves),

@@ -18,7 +18,7 @@ use super::send_unit::{Part, SendUnit};
 use super::sequential::Sequential;
 use crate::exporters::backoff::Backoff;
 use crate::exporters::batch::Joining;
-use crate::exporters::outcome::Outcome;
+use crate::exporters::outcome::{Later, Outcome};
 use crate::signal::{Batch, Format};
 use crate::wal::{Position, Record};
 
@@ -111,6 +111,7 @@ impl Engine {
             undeliverable: VecDeque::new(),
             failures: 0,
             until: None,
+            asked: None,
             failed_at: None,
             number: 0,
             refusals: Refusals::default(),
@@ -127,7 +128,7 @@ impl Engine {
             || self.common.batcher.is_empty()
                 && match &self.mode {
                     Mode::Sequential(sequential) => sequential.is_short(),
-                    Mode::Concurrent(concurrent) => concurrent.is_short(),
+                    Mode::Concurrent(concurrent) => concurrent.is_short(self.common.bytes),
                 }
     }
 
@@ -190,9 +191,15 @@ impl Engine {
                 }
                 Verdict::Unknown
             }
-            Outcome::Later { after, .. } => {
-                self.common.refusals.not_answered();
+            Outcome::Later { after, kind: Later::Busy, .. } => {
+                self.common.refusals.asked_to_wait();
                 self.common.fails(None, *after, now);
+                Verdict::Unknown
+            }
+            Outcome::Later { after, .. } => {
+                if !self.common.refusals.not_answered() {
+                    self.common.fails(None, *after, now);
+                }
                 Verdict::Unknown
             }
         };
@@ -251,6 +258,8 @@ pub(super) struct Common {
     pub(super) failures: u32,
     /// Nothing is sent before.
     until: Option<Instant>,
+    /// Nor before this, whatever is accepted meanwhile: the destination has asked for it.
+    asked: Option<Instant>,
     /// When it failed last.
     failed_at: Option<Instant>,
     number: u64,
@@ -271,10 +280,16 @@ impl Common {
         Ticket { id: self.number, parts: unit.parts.clone(), again }
     }
 
-    /// The destination answers as it should: no pause.
+    /// The destination answers as it should: no pause but one that it has asked for. The answer may be
+    /// to a request that was on its way then.
     pub(super) fn works(&mut self) {
         self.failures = 0;
-        self.until = None;
+        self.until = self.asked;
+    }
+
+    /// The pause that has begun is one that the destination has asked for.
+    pub(super) fn asked_to_wait(&mut self) {
+        self.asked = self.until;
     }
 
     /// One more failure in a row, of a request sent at `sent`: a pause. Requests that were on
@@ -314,3 +329,6 @@ impl Common {
 pub fn batches(parts: &[Part]) -> impl Iterator<Item = &Batch> + Clone {
     parts.iter().map(|part| &part.batch)
 }
+
+#[cfg(test)]
+mod tests;

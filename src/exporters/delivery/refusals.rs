@@ -14,6 +14,10 @@ use crate::signal::Format;
 /// Finding one item among 5,000 takes 14.
 pub const MANY: u32 = 64;
 
+/// Empty requests in a row that nobody answers, before records are tried all the same: a destination may
+/// fail over empty requests alone, or have no place for them.
+const UNANSWERED: u32 = 3;
+
 /// In doubt: what is tried in each round, before a pause. Others come right behind a refused empty
 /// request, so that they pass the first only where that is refused for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub(super) struct Refusals {
     doubt: Option<Turn>,
     /// An empty request is on its way.
     probing: bool,
+    /// Empty requests that nobody has answered, since one was answered.
+    unanswered: u32,
     /// Something was accepted, and there was no pause since.
     behind_acceptance: bool,
 }
@@ -120,6 +126,7 @@ impl Refusals {
     /// An empty request was accepted.
     pub(super) fn proven(&mut self) -> Verdict {
         self.probing = false;
+        self.unanswered = 0;
         self.unproven = 0;
         self.behind_acceptance = true;
         if self.doubt.take().is_some() { Verdict::Again } else { Verdict::Meant }
@@ -127,15 +134,31 @@ impl Refusals {
 
     /// An empty request was refused. Whether others are tried right behind it, without a pause.
     pub(super) fn not_proven(&mut self) -> bool {
+        self.unanswered = 0;
+        self.not_accepted()
+    }
+
+    /// Nobody answered an empty request, so that it is sent again after the pause; or, once that was so
+    /// several times, others are tried right behind it. Whether they are.
+    pub(super) fn not_answered(&mut self) -> bool {
+        self.unanswered = self.unanswered.saturating_add(1);
+        if self.unanswered >= UNANSWERED {
+            return self.not_accepted();
+        }
+        self.asked_to_wait();
+        false
+    }
+
+    /// The destination asks for a pause before it answers an empty request.
+    pub(super) fn asked_to_wait(&mut self) {
+        self.probing = false;
+        self.doubt = Some(Turn::Empty);
+    }
+
+    fn not_accepted(&mut self) -> bool {
         self.probing = false;
         let others = self.doubt.is_some();
         self.doubt = Some(if others { Turn::Other } else { Turn::First });
         others
-    }
-
-    /// Nobody answered an empty request: it is sent again after the pause.
-    pub(super) fn not_answered(&mut self) {
-        self.probing = false;
-        self.doubt = Some(Turn::Empty);
     }
 }
