@@ -15,7 +15,7 @@ use super::destination::damaged;
 use super::encoding;
 use super::otlp;
 use super::outcome::Outcome;
-use crate::signal::{Batch, Compression, Format};
+use crate::signal::{Batch, Compression, Format, Signal};
 use crate::wire;
 
 /// Where Prometheus takes remote write.
@@ -26,6 +26,10 @@ const OTLP: &str = "/api/v1/otlp/v1/metrics";
 
 /// How long a server that knows no remote write 2.0 is not asked again: it may be replaced.
 const ONLY_V1: Duration = Duration::from_secs(600);
+
+/// Bytes of the strings of a request that is translated to 1.0, at most: Prometheus takes no larger
+/// request. One that is refused for it is halved.
+const MAX_TRANSLATED: u64 = 32 << 20;
 
 /// What a server that knows 2.0 answers: how much of it was written.
 const WRITTEN: [&str; 3] = [
@@ -66,7 +70,7 @@ impl Prometheus {
     /// OTLP, if there is a path for it, and both remote writes.
     pub fn takes(&self, batch: &Batch) -> bool {
         match batch.format {
-            Format::Otlp => self.otlp.is_some(),
+            Format::Otlp => batch.signal == Signal::Metrics && self.otlp.is_some(),
             Format::RemoteWriteV1 | Format::RemoteWriteV2 => true,
             _ => false,
         }
@@ -122,7 +126,7 @@ impl Prometheus {
             let is_v2 = *version == Format::RemoteWriteV2;
             let body = match content.body(*version).await {
                 Ok(body) => body,
-                Err(error) => return damaged(&error),
+                Err(outcome) => return outcome,
             };
             match self.post(*version, body).await {
                 // There is nothing of which it could say that it was written.
@@ -200,29 +204,32 @@ impl Content<'_> {
         matches!(self, Content::Nothing)
     }
 
-    /// A snappy block of this version.
-    async fn body(self, version: Format) -> std::io::Result<Bytes> {
+    /// A snappy block of this version, or why there is none.
+    async fn body(self, version: Format) -> Result<Bytes, Outcome> {
         match self {
-            Content::Batch(batch) if version == Format::RemoteWriteV2 => {
-                batch::recoded(batch, Compression::SnappyBlock).await
+            Content::Batch(batch) if version == Format::RemoteWriteV1 && batch.format == Format::RemoteWriteV2 => {
+                as_v1(batch).await
             }
-            Content::Batch(batch) => as_v1(batch).await,
+            Content::Batch(batch) => {
+                batch::recoded(batch, Compression::SnappyBlock).await.map_err(|error| damaged(&error))
+            }
             Content::Nothing => Ok(Bytes::from_static(&[0])),
         }
     }
 }
 
-/// A snappy block of 1.0, translated where it came as 2.0.
-async fn as_v1(batch: &Batch) -> std::io::Result<Bytes> {
-    if batch.format == Format::RemoteWriteV1 {
-        return batch::recoded(batch, Compression::SnappyBlock).await;
-    }
+/// A snappy block of 1.0, translated from 2.0.
+async fn as_v1(batch: &Batch) -> Result<Bytes, Outcome> {
     let (payload, from, size) = (batch.payload.clone(), batch.compression, batch.decoded_size);
     let translate = move || {
         let _turn = encoding::turn(size);
-        let plain = encoding::inflate(&payload, from, size)?;
-        let v1 = wire::remote_write_v2_to_v1(&plain).map_err(std::io::Error::other)?;
-        encoding::compress(&[v1.into()], Compression::SnappyBlock)
+        let plain = encoding::inflate(&payload, from, size).map_err(|error| damaged(&error.into()))?;
+        let v1 = wire::remote_write_v2_to_v1(&plain, MAX_TRANSLATED);
+        let v1 = v1.map_err(|error| Outcome::Refused { reason: format!("not sent: {error}") })?;
+        encoding::compress(&[v1.into()], Compression::SnappyBlock).map_err(|error| damaged(&error))
     };
-    tokio::task::spawn_blocking(translate).await.map_err(std::io::Error::other)?
+    match tokio::task::spawn_blocking(translate).await {
+        Ok(translated) => translated,
+        Err(error) => Err(damaged(&std::io::Error::other(error))),
+    }
 }

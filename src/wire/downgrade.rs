@@ -7,12 +7,33 @@ use prost::Message as _;
 
 use super::prompb::{v1, v2};
 
-/// Translates an `io.prometheus.write.v2.Request` to a `prometheus.WriteRequest`.
+/// Why a request is not translated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DowngradeError {
+    /// prost cannot decode it, which the receiver has made sure of.
+    #[error(transparent)]
+    Malformed(#[from] prost::DecodeError),
+    /// A symbol takes its bytes once, and in 1.0 as often as it is referred to.
+    #[error("it takes {size} bytes as remote write 1.0, more than the limit of {limit}")]
+    TooLarge {
+        /// Bytes that it would take, at least.
+        size: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+}
+
+/// Translates an `io.prometheus.write.v2.Request` to a `prometheus.WriteRequest`, whose strings may
+/// take `limit` bytes.
 ///
 /// # Errors
-/// When prost cannot decode it, which the receiver has made sure of.
-pub fn remote_write_v2_to_v1(payload: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
+/// The request is malformed, or would take more than that.
+pub fn remote_write_v2_to_v1(payload: &[u8], limit: u64) -> Result<Vec<u8>, DowngradeError> {
     let v2::Request { symbols, timeseries } = v2::Request::decode(payload)?;
+    let size = size(&symbols, &timeseries);
+    if size > limit {
+        return Err(DowngradeError::TooLarge { size, limit });
+    }
     let symbol = |reference: u32| symbols.get(reference as usize).cloned().unwrap_or_default();
     let labels = |references: &[u32]| -> Vec<v1::Label> {
         let pairs = references.chunks_exact(2);
@@ -53,6 +74,18 @@ pub fn remote_write_v2_to_v1(payload: &[u8]) -> Result<Vec<u8>, prost::DecodeErr
     Ok(v1::WriteRequest { timeseries: translated, metadata }.encode_to_vec())
 }
 
+/// Bytes of the strings in place of all references.
+fn size(symbols: &[String], timeseries: &[v2::TimeSeries]) -> u64 {
+    let length = |reference: &u32| symbols.get(*reference as usize).map_or(0, |symbol| symbol.len() as u64);
+    let references = |series: &v2::TimeSeries| {
+        let exemplars = series.exemplars.iter().flat_map(|exemplar| &exemplar.labels_refs);
+        let about = series.metadata.iter().flat_map(|about| [about.help_ref, about.unit_ref]);
+        let labels: u64 = series.labels_refs.iter().chain(exemplars).map(length).sum();
+        labels + about.map(|reference| length(&reference)).sum::<u64>()
+    };
+    timeseries.iter().map(references).sum()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -81,7 +114,7 @@ mod tests {
             created_timestamp: 1,
         };
         let request = v2::Request { symbols, timeseries: vec![series.clone(), series] };
-        let got = remote_write_v2_to_v1(&request.encode_to_vec()).unwrap();
+        let got = remote_write_v2_to_v1(&request.encode_to_vec(), 1 << 20).unwrap();
         crate::wire::check_remote_write_v1(&got).unwrap();
         let got = v1::WriteRequest::decode(&got[..]).unwrap();
         let label = |name: &str, value: &str| v1::Label { name: name.to_owned(), value: value.to_owned() };
@@ -94,5 +127,22 @@ mod tests {
         assert_eq!(got.timeseries.len(), 2);
         assert_eq!(got.metadata.len(), 1, "once a family");
         assert_eq!((got.metadata[0].help.as_str(), got.metadata[0].r#type), ("Load.", 2));
+    }
+
+    #[test]
+    fn a_long_symbol_with_many_references_is_not_written_out() {
+        let symbols = vec![String::new(), "__name__".to_owned(), "x".repeat(1 << 20)];
+        let series = v2::TimeSeries { labels_refs: vec![1, 2], ..v2::TimeSeries::default() };
+        let request = |count| {
+            let timeseries = vec![series.clone(); count];
+            v2::Request { symbols: symbols.clone(), timeseries }.encode_to_vec()
+        };
+        let limit = 4 << 20;
+        assert!(remote_write_v2_to_v1(&request(3), limit).is_ok());
+        // As a whole it would be 100 GB.
+        let payload = request(100_000);
+        crate::wire::check_remote_write_v2(&payload).unwrap();
+        let size = 100_000 * ((1 << 20) + 8);
+        assert_eq!(remote_write_v2_to_v1(&payload, limit), Err(DowngradeError::TooLarge { size, limit }));
     }
 }

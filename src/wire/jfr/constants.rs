@@ -116,7 +116,7 @@ impl<'a> Constants<'a> {
     fn stack(&mut self, cursor: &mut Cursor<'a>, types: &Types, class: u64, id: u64) -> Result<(), JfrError> {
         let first = self.frames.len();
         for field in types.fields(cursor, class)? {
-            if field.name != "frames" {
+            if &*field.name != "frames" {
                 types.value(cursor, field)?;
                 continue;
             }

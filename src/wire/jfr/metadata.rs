@@ -1,6 +1,7 @@
 //! The types that a chunk describes: what fields a class has, and how a value is skipped.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::JfrError;
 use super::cursor::{Cursor, Text};
@@ -25,7 +26,8 @@ enum Shape {
 /// A field of a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
-    pub(super) name: String,
+    /// Shared with the text: a long one may be named by any number of fields of a few bytes.
+    pub(super) name: Arc<str>,
     class: u64,
     /// The value is a reference to a constant.
     constant: bool,
@@ -36,7 +38,7 @@ pub(super) struct Field {
 /// A class: an event, a constant or a part of one.
 #[derive(Debug)]
 struct Class {
-    name: String,
+    name: Arc<str>,
     shape: Shape,
     fields: Vec<Field>,
 }
@@ -70,7 +72,7 @@ impl Types {
         let mut strings = Vec::new();
         for _ in 0..cursor.count()? {
             match cursor.text()? {
-                Text::Here(text) => strings.push(text.into_owned()),
+                Text::Here(text) => strings.push(Arc::from(text)),
                 Text::Constant(_) => return Err(cursor.fail("the metadata refers to a constant")),
             }
         }
@@ -84,7 +86,7 @@ impl Types {
     fn element(
         &mut self,
         cursor: &mut Cursor<'_>,
-        strings: &[String],
+        strings: &[Arc<str>],
         within: Option<u64>,
         depth: usize,
     ) -> Result<(), JfrError> {
@@ -93,7 +95,7 @@ impl Types {
         }
         let text = |cursor: &mut Cursor<'_>| {
             let index = usize::try_from(cursor.number()?).ok();
-            let text = index.and_then(|index| strings.get(index)).map(String::as_str);
+            let text = index.and_then(|index| strings.get(index));
             text.ok_or_else(|| cursor.fail("the metadata names a text that it does not have"))
         };
         let name = text(cursor)?;
@@ -101,22 +103,23 @@ impl Types {
         for _ in 0..cursor.count()? {
             attributes.push((text(cursor)?, text(cursor)?));
         }
-        let find = |wanted: &str| attributes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        let find = |wanted: &str| attributes.iter().find(|(name, _)| &***name == wanted).map(|(_, value)| *value);
+        let named = || find("name").cloned().unwrap_or_default();
         let number = |wanted: &str| find(wanted).and_then(|value| value.parse::<u64>().ok());
         let mut inside = within;
-        match (name, within) {
+        match (&**name, within) {
             ("class", _) => {
                 let id = number("id").ok_or_else(|| cursor.fail("a class has no id"))?;
-                let name = find("name").unwrap_or_default().to_owned();
+                let name = named();
                 let shape = shape(&name);
                 self.classes.insert(id, Class { name, shape, fields: Vec::new() });
                 inside = Some(id);
             }
             ("field", Some(class)) => {
                 let field = Field {
-                    name: find("name").unwrap_or_default().to_owned(),
+                    name: named(),
                     class: number("class").ok_or_else(|| cursor.fail("a field has no class"))?,
-                    constant: find("constantPool") == Some("true"),
+                    constant: find("constantPool").is_some_and(|value| &**value == "true"),
                     array: number("dimension").is_some_and(|dimension| dimension > 0),
                 };
                 if let Some(class) = self.classes.get_mut(&class) {
@@ -133,12 +136,12 @@ impl Types {
 
     /// The name of a class, if there is such a class.
     pub(super) fn name(&self, class: u64) -> Option<&str> {
-        self.classes.get(&class).map(|class| class.name.as_str())
+        self.classes.get(&class).map(|class| &*class.name)
     }
 
     /// The ids and names of all classes.
     pub(super) fn names(&self) -> impl Iterator<Item = (u64, &str)> {
-        self.classes.iter().map(|(id, class)| (*id, class.name.as_str()))
+        self.classes.iter().map(|(id, class)| (*id, &*class.name))
     }
 
     fn class(&self, cursor: &Cursor<'_>, class: u64) -> Result<&Class, JfrError> {
@@ -237,5 +240,26 @@ fn shape(class: &str) -> Shape {
         "char" | "short" | "int" | "long" => Shape::Number,
         "java.lang.String" => Shape::Text,
         _ => Shape::Object,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{INT, Writer};
+    use super::*;
+
+    #[test]
+    fn a_name_takes_its_memory_once_however_many_have_it() {
+        let mut writer = Writer::new();
+        writer.class(100, "some.Event", &[("value", INT, false, false); 3]).class(101, "some.Event", &[]);
+        let recording = writer.finish();
+        let mut cursor = Cursor::new(&recording, 0);
+        let metadata = usize::from_be_bytes(*recording[24..].first_chunk().expect("a header"));
+        cursor.seek(metadata).expect("inside");
+        let types = Types::read(&mut cursor).expect("good");
+        let [first, second, third] = &types.classes[&100].fields[..] else { panic!("three fields") };
+        assert_eq!(&*first.name, "value");
+        assert!(Arc::ptr_eq(&first.name, &second.name) && Arc::ptr_eq(&first.name, &third.name));
+        assert!(Arc::ptr_eq(&types.classes[&100].name, &types.classes[&101].name));
     }
 }
