@@ -74,38 +74,53 @@ let
     };
     "process-compose.yaml" = json {
       version = "0.5";
-      processes = lib.mapAttrs (_: process: process // { availability.restart = "always"; }) {
-        vispyr = {
-          command = "${lib.getExe vispyr} serve --config @data@/config/vispyr.toml --data-dir @data@/vispyr";
-          readiness_probe.http_get = ready 12345 "/-/ready";
-        };
-        prometheus = {
-          command = lib.concatStringsSep " " (
-            [
-              "${lib.getExe machine.prometheus.package}"
-              "--config.file=@data@/config/prometheus.yml"
-              "--storage.tsdb.path=@data@/prometheus"
-              "--storage.tsdb.retention.time=${machine.prometheus.retentionTime}"
-              "--web.listen-address=127.0.0.1:${toString machine.prometheus.port}"
-            ]
-            ++ machine.prometheus.extraFlags
-          );
-          readiness_probe.http_get = ready machine.prometheus.port "/-/ready";
-        };
-        tempo = {
-          command = "${pkgs.tempo}/bin/tempo --config.file=@data@/config/tempo.yaml";
-          readiness_probe.http_get = ready 3200 "/ready";
-        };
-        pyroscope = {
-          command = "${lib.getExe machine.pyroscope.package} --config.file=@data@/config/pyroscope.yaml";
-          readiness_probe.http_get = ready 4040 "/ready";
-        };
-        grafana = {
-          command = "${machine.grafana.package}/bin/grafana server -homepath ${machine.grafana.package}/share/grafana -config @data@/config/grafana.ini";
-          readiness_probe.http_get = ready 3000 "/api/health";
-        };
+      processes = {
+        vispyr = process (ready 12345 "/-/ready") [
+          (lib.getExe vispyr)
+          "serve"
+          "--config=@data@/config/vispyr.toml"
+          "--data-dir=@data@/vispyr"
+        ];
+        prometheus = process (ready machine.prometheus.port "/-/ready") (
+          [
+            (lib.getExe machine.prometheus.package)
+            "--config.file=@data@/config/prometheus.yml"
+            "--storage.tsdb.path=@data@/prometheus"
+            "--storage.tsdb.retention.time=${machine.prometheus.retentionTime}"
+            "--web.listen-address=127.0.0.1:${toString machine.prometheus.port}"
+          ]
+          ++ machine.prometheus.extraFlags
+        );
+        tempo =
+          process (ready 3200 "/ready") [
+            "${pkgs.tempo}/bin/tempo"
+            "--config.file=@data@/config/tempo.yaml"
+          ]
+          // {
+            # Tempo 3 does not end by itself once it has been asked something: its queue of queries waits.
+            # The others have no such limit, and what has one is waited for before the next is stopped.
+            shutdown.timeout_seconds = 15;
+          };
+        pyroscope = process (ready 4040 "/ready") [
+          (lib.getExe machine.pyroscope.package)
+          "--config.file=@data@/config/pyroscope.yaml"
+        ];
+        grafana = process (ready 3000 "/api/health") [
+          "${machine.grafana.package}/bin/grafana"
+          "server"
+          "-homepath"
+          "${machine.grafana.package}/share/grafana"
+          "-config"
+          "@data@/config/grafana.ini"
+        ];
       };
     };
+  };
+  process = readiness: command: {
+    # The folder's name may have spaces.
+    command = "exec " + lib.concatMapStringsSep " " (word: "'${word}'") command;
+    readiness_probe.http_get = readiness;
+    availability.restart = "always";
   };
   ready = port: path: {
     host = "127.0.0.1";
@@ -132,6 +147,7 @@ in
 pkgs.writeShellApplication {
   name = "vispyr-stack";
   runtimeInputs = [
+    pkgs.bash
     pkgs.coreutils
     pkgs.findutils
     pkgs.gnused
@@ -141,6 +157,9 @@ pkgs.writeShellApplication {
     # vispyr-stack [DIR] [ARGUMENT OF PROCESS-COMPOSE]...: DIR has all data, by default where programs keep theirs.
     data=''${XDG_DATA_HOME:-$HOME/.local/share}/vispyr-stack
     if [ $# -gt 0 ] && [ "''${1#-}" = "$1" ]; then data=$1; shift; fi
+    case $data in
+      *[\"\'\\\|\&\$]*) echo "vispyr-stack: the folder's name has one of \" ' \\ | & \$: $data" >&2; exit 2 ;;
+    esac
     umask 077
     mkdir -p "$data"/{config,grafana,prometheus,pyroscope,secrets,tempo,vispyr}
     data=$(realpath "$data")
@@ -153,6 +172,7 @@ pkgs.writeShellApplication {
     done
     echo "Grafana: http://127.0.0.1:3000, user admin, password $(cat "$data/secrets/grafana-admin-password")"
     cd "$data"
-    exec process-compose -f "$data/config/process-compose.yaml" up "$@"
+    # A socket, where process-compose would take port 8080: `process-compose attach` and `down` find it there.
+    exec process-compose --use-uds --unix-socket "$data/process-compose.sock" -f "$data/config/process-compose.yaml" up "$@"
   '';
 }
