@@ -203,7 +203,12 @@ impl<B: Budget> Output<'_, B> {
     /// size of what came out. `false`: not such a body, or a bad one; streaming will tell.
     fn single_gzip_member(&mut self, payload: &[u8]) -> Result<bool, InflateError> {
         const MAGIC: &[u8] = &[0x1f, 0x8b, 0x08];
-        let Some((_, trailer)) = payload.split_last_chunk::<8>() else { return Ok(false) };
+        let Some((member, trailer)) = payload.split_last_chunk::<8>() else { return Ok(false) };
+        // Without optional fields, as senders have it: magic, no flags, time, two bytes more.
+        let Some((header, deflated)) = member.split_first_chunk::<10>() else { return Ok(false) };
+        if !header.starts_with(&[0x1f, 0x8b, 0x08, 0]) {
+            return Ok(false);
+        }
         let [c0, c1, c2, c3, s0, s1, s2, s3] = *trailer;
         let (checksum, size) = (u32::from_le_bytes([c0, c1, c2, c3]), u32::from_le_bytes([s0, s1, s2, s3]));
         let Ok(size) = usize::try_from(size) else { return Ok(false) };
@@ -214,7 +219,8 @@ impl<B: Budget> Output<'_, B> {
         if size > self.buffer.len() {
             self.grow(size.max(STEP))?;
         }
-        let inflated = libdeflater::Decompressor::new().gzip_decompress(payload, &mut self.buffer[..size]);
+        // Not as gzip: the checksum would be made twice.
+        let inflated = libdeflater::Decompressor::new().deflate_decompress(deflated, &mut self.buffer[..size]);
         let whole = inflated == Ok(size) && libdeflater::crc32(&self.buffer[..size]) == checksum;
         if whole {
             self.used = size;

@@ -81,6 +81,8 @@ struct World {
     chance: u8,
     /// It does not answer every so-manieth request, one without anything in it or not; never, if 0.
     drops: u64,
+    /// An answer takes up to so many milliseconds.
+    slow: u64,
     /// It refuses requests without anything in them.
     refuses_nothing: bool,
     /// More than this at once is too much.
@@ -118,6 +120,7 @@ fn world() -> impl Strategy<Value = World> {
             asks,
             chance: 0,
             drops: 0,
+            slow: 0,
             refuses_nothing,
             too_many,
             outages,
@@ -188,13 +191,17 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
     let begin = Instant::now();
     let mut now = begin;
     let mut read = 0;
-    let mut flying: Vec<Ticket> = Vec::new();
+    let mut flying: Vec<(Instant, Ticket)> = Vec::new();
     let mut accepted: Vec<u64> = Vec::new();
     let mut aside: Vec<u64> = Vec::new();
     let mut closed: BTreeMap<u64, usize> = BTreeMap::new();
     let mut cursor = Position(0);
     let mut total = Done::default();
     let mut random = world.seed | 1;
+    let mut random = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random >> 17
+    };
     let mut requests = 0;
     let mut drops = || {
         requests += 1;
@@ -211,7 +218,9 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
             Step::Send(ticket) => {
                 prop_assert!(!world.ordered || flying.is_empty(), "one at a time");
                 prop_assert!(flying.len() < world.concurrency.max(1));
-                flying.push(ticket);
+                // Answers come in any order.
+                let takes = if world.slow == 0 { random() % 8 } else { random() % (world.slow * 1_000_000) };
+                flying.push((now + Duration::from_nanos(takes), ticket));
             }
             Step::Keep(undeliverable) => {
                 let items = items(&undeliverable.part.batch);
@@ -223,11 +232,14 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
             Step::Probe(format) => {
                 prop_assert_eq!(format, Format::Otlp);
                 prop_assert!(flying.is_empty(), "nothing else is on its way");
+                now += Duration::from_millis(random() % (world.slow + 1));
                 let outcome = drops().unwrap_or_else(|| world.probe((now - begin).as_millis() as u64));
                 engine.probed(&outcome, now);
             }
             Step::Wait(until) => {
-                if flying.is_empty() {
+                let next = (0..flying.len()).min_by_key(|n| flying[*n].0);
+                let answered = next.filter(|n| until.is_none_or(|until| flying[*n].0 <= until));
+                let Some(next) = answered else {
                     let Some(until) = until else { if read == records.len() { break } else { continue } };
                     prop_assert!(until > now, "it waits for what is past");
                     now = until;
@@ -238,13 +250,11 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
                         more += 1;
                     }
                     continue;
-                }
-                // Answers come in any order, and take no time: an outage begins and ends while
-                // nothing is on its way.
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let ticket = flying.swap_remove((random >> 33) as usize % flying.len());
+                };
+                let (at, ticket) = flying.swap_remove(next);
+                now = now.max(at);
                 let sent: Vec<u64> = ticket.parts.iter().flat_map(|part| items(&part.batch)).collect();
-                let unlucky = (random >> 17) % 100 < u64::from(world.chance);
+                let unlucky = random() % 100 < u64::from(world.chance);
                 let outcome = match unlucky {
                     true => Outcome::Later { reason: "luck".to_owned(), after: None, kind: world.fails },
                     false => drops().unwrap_or_else(|| world.answer((now - begin).as_millis() as u64, &sent)),
@@ -289,12 +299,23 @@ fn deliver(world: &World) -> Result<(), TestCaseError> {
         accepted.sort_unstable();
         aside.sort_unstable();
     }
-    prop_assert_eq!(&accepted, &good, "each good one is accepted once, in order where that matters");
     aside.sort_unstable();
-    prop_assert_eq!(&aside, &lost, "the others are set aside, and no other");
+    if world.slow > 0 {
+        // An outage may begin between an acceptance and the answer to what was sent right behind it,
+        // which then is set aside.
+        prop_assert!(accepted.iter().all(|item| !hopeless(item)), "{accepted:?}");
+        let mut either: Vec<u64> = accepted.iter().chain(&aside).copied().collect();
+        either.sort_unstable();
+        prop_assert_eq!(&either, &all, "each is accepted or set aside, once");
+        let is_sorted = accepted.is_sorted() || refuses || fails_behind && world.refuses_nothing;
+        prop_assert!(!world.ordered || is_sorted, "in order: {accepted:?}");
+    } else {
+        prop_assert_eq!(&accepted, &good, "each good one is accepted once, in order where that matters");
+        prop_assert_eq!(&aside, &lost, "the others are set aside, and no other");
+    }
     prop_assert_eq!(cursor, Position(records.len() as u64));
-    prop_assert_eq!(total.forwarded.items, good.len() as u64);
-    prop_assert_eq!(total.set_aside.items, lost.len() as u64);
+    prop_assert_eq!(total.forwarded.items, accepted.len() as u64);
+    prop_assert_eq!(total.set_aside.items, aside.len() as u64);
     let bytes: u64 =
         records.iter().enumerate().map(|(n, items)| record(n as u64, items).batch.payload.len() as u64).sum();
     prop_assert_eq!(total.forwarded.bytes + total.set_aside.bytes, bytes);

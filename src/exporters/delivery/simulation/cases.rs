@@ -9,6 +9,11 @@ proptest! {
     fn whatever_the_destination_does(world in world()) {
         deliver(&world)?;
     }
+
+    #[test]
+    fn whatever_the_destination_does_in_its_own_time(world in world(), slow in 1u64..30_000) {
+        deliver(&World { slow, ..world })?;
+    }
 }
 
 fn quiet(ordered: bool, records: Vec<u8>) -> World {
@@ -22,6 +27,7 @@ fn quiet(ordered: bool, records: Vec<u8>) -> World {
         asks: None,
         chance: 0,
         drops: 0,
+        slow: 0,
         refuses_nothing: false,
         too_many: 1000,
         outages: Vec::new(),
