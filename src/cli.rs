@@ -8,6 +8,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod engine;
 mod generate;
+pub mod printable;
 pub mod serve;
 mod server;
 pub mod sql;

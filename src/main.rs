@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use vispyr::cli::Arguments;
+use vispyr::cli::printable::printable;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     match Arguments::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("vispyr: {}", describe(&error));
+            eprintln!("vispyr: {}", printable(&describe(&error)));
             ExitCode::FAILURE
         }
     }

@@ -279,6 +279,11 @@ impl Resend for Exporting {
                 Some((None, Some(store))) => return store.send(id, head, batch).await,
                 _ => return Retried::Later(format!("there is no destination {name:?} in the config")),
             };
+            // Its type may be another one by now, whose server may misread what was for the old one.
+            if !to.takes(&batch) {
+                let (format, signal) = (batch.format.name(), batch.signal);
+                return Retried::Refused(format!("destination {name:?} takes no {signal} as {format} now"));
+            }
             match to.send(batch.signal, std::iter::once(&batch)).await {
                 Outcome::Accepted { rejected, message } => Retried::Accepted { rejected, message },
                 Outcome::Refused { reason } => Retried::Refused(reason),

@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::collector::{Answer, Asked, Collector};
+use super::printable::printable;
 
 /// How long the collector may take: it waits itself for the destination.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -136,7 +137,7 @@ fn retry(collector: &Collector, which: &Which, as_json: bool) -> anyhow::Result<
                     away.insert(destination);
                 }
                 let reason = answer.error();
-                let told = format!("{id}: {reason}\n");
+                let told = printable(&format!("{id}: {reason}\n"));
                 kept.push(json!({ "id": id, "reason": reason }));
                 told
             }
@@ -170,7 +171,7 @@ fn drop_letters(collector: &Collector, which: &Which, yes: bool, as_json: bool) 
         print_json(&json!({ "dropped": dropped, "failed": failed }))?;
     } else {
         for failure in &failed {
-            eprintln!("{}", failure["reason"].as_str().unwrap_or("?"));
+            eprintln!("{}", printable(failure["reason"].as_str().unwrap_or("?")));
         }
         print(&format!("{} dropped\n", dropped.len()))?;
     }

@@ -12,6 +12,7 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use super::Place;
+use super::printable::printable;
 use super::server::{Answer, Server, Shown, hint};
 
 pub(super) mod table;
@@ -144,7 +145,7 @@ fn explain(answer: &Answer, statement: &str) {
         let (shown, caret) = table::excerpt(source, column.saturating_sub(1), 100);
         text.push_str(&format!("\nLINE {line}: {shown}\n{}^\n", " ".repeat(format!("LINE {line}: ").len() + caret)));
     }
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = std::io::stderr().write_all(printable(&text).as_bytes());
 }
 
 /// Rows and time on standard error, so that standard output has the answer alone.

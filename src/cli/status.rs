@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use http::{Method, StatusCode};
 
 use super::collector::{Asked, Collector};
+use super::printable::printable;
 use crate::app::Status;
 
 /// How long the collector may take to answer.
@@ -29,7 +30,7 @@ pub fn run(asked: Asked) -> anyhow::Result<ExitCode> {
     } else {
         let status: Status =
             serde_json::from_slice(&answer.body).context("the answer is of another version of vispyr")?;
-        write!(out, "{}{}", screen::render(&status), grafana::render(&asked.grafana()?))?;
+        write!(out, "{}{}", printable(&screen::render(&status)), grafana::render(&asked.grafana()?))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -46,7 +46,12 @@ fn put(data_dir: &Path) {
 
 /// A server that has dead letters from an earlier life, and their ids.
 async fn with_letters() -> (Vispyr, Vec<String>) {
-    let config = "[store]\nenabled = false".to_owned();
+    with_letters_and("").await
+}
+
+/// The same, with more in its config.
+async fn with_letters_and(more: &str) -> (Vispyr, Vec<String>) {
+    let config = format!("[store]\nenabled = false\n{more}");
     let vispyr =
         Vispyr::start(Options { command: "collector", config, prepare: Some(put), ..Options::default() }).await;
     let list = get(&vispyr.url("web", "/api/v1/dead-letters")).await.unwrap().json();
@@ -160,6 +165,28 @@ async fn the_command_lists_shows_and_drops_them() {
     let rest = command(&vispyr, &["drop", "--destination", "tempo", "--yes"]);
     assert_eq!((rest.status.code(), text(&rest.stdout)), (Some(0), "2 dropped\n".to_owned()));
     assert_eq!(text(&command(&vispyr, &["list"]).stdout), "no dead letters\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_of_another_type_is_not_sent_what_it_may_misread() {
+    let sink = Sink::start().await;
+    let (vispyr, ids) =
+        with_letters_and(&format!("[exporters.tempo]\ntype = \"prometheus\"\nurl = \"http://{}\"", sink.address)).await;
+    let retried = command(&vispyr, &["retry", &ids[1]]);
+    let said = text(&retried.stdout);
+    assert!(said.contains("destination \"tempo\" takes no traces as otlp now\n0 accepted, 1 kept"), "{said}");
+    assert_eq!(sink.calls().len(), 0);
+    assert!(text(&command(&vispyr, &["list"]).stdout).contains(&ids[1]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_destination_says_reaches_the_terminal_as_text_alone() {
+    let sink = Sink::with(|_| http(400, "no\u{1b}[2J")).await;
+    let url = format!("http://{}", sink.address);
+    let config = format!("[exporters.tempo]\ntype = \"otlp\"\nprotocol = \"http\"\nurl = \"{url}\"");
+    let (vispyr, ids) = with_letters_and(&config).await;
+    let said = text(&command(&vispyr, &["retry", &ids[1]]).stdout);
+    assert!(said.contains("no·[2J\n0 accepted, 1 kept\n"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
