@@ -34,6 +34,7 @@ mod reload;
 mod rules;
 mod sealing;
 mod sql;
+mod sql_bounds;
 mod sql_differential;
 mod sql_explain;
 mod sql_gates;

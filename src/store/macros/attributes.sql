@@ -63,6 +63,41 @@ CREATE MACRO stored.bounded_repeat(x, n) AS list_transform([{'x': x, 'n': n}], l
         THEN error('repeat makes at most 100,000 bytes, not ' || strlen(p.x::VARCHAR)::HUGEINT * p.n::BIGINT)
         ELSE p.n::BIGINT END))[1];
 
+-- In the place of replace and regexp_replace (sql/rewrite/bounds.rs), where the text may get longer. Nothing
+-- is computed twice unless the text and what is put into it are long.
+CREATE MACRO stored.bounded_replace(x, f, t) AS
+list_transform([{'x': x::VARCHAR, 'f': f::VARCHAR, 't': t::VARCHAR}], lambda p:
+    CASE WHEN strlen(p.t) > strlen(p.f) AND strlen(p.x)::HUGEINT * strlen(p.t) > 100000
+            AND strlen(p.x) + (strlen(p.x) - strlen(replace(p.x, p.f, ''))) // greatest(strlen(p.f), 1)
+                * (strlen(p.t) - strlen(p.f))::HUGEINT > greatest(100000, strlen(p.x))
+        THEN error('replace makes a text longer up to 100,000 bytes, and no further')
+        ELSE replace(p.x, p.f, p.t) END)[1];
+
+-- With x instead of each match a byte is left of it, with nothing none: the difference counts the matches.
+-- In the new text each group, such as \1, stands for no more than all that has matched.
+CREATE MACRO stored.without_groups(t) AS regexp_replace(replace(t, '\\', 'x'), '\\[0-9]', '', 'g');
+
+CREATE MACRO stored.regexp_replace_length(x, p, t, o) AS
+strlen(regexp_replace(x, p, '', o))
+    + (strlen(regexp_replace(x, p, 'x', o)) - strlen(regexp_replace(x, p, '', o)))::HUGEINT
+        * strlen(stored.without_groups(t))
+    + (strlen(replace(t, '\\', 'x')) - strlen(stored.without_groups(t))) // 2
+        * (strlen(x) - strlen(regexp_replace(x, p, '', o)))::HUGEINT;
+
+CREATE MACRO stored.bounded_regexp_replace(x, t, pattern, options) AS
+list_transform([{'x': x::VARCHAR, 't': t::VARCHAR}], lambda p:
+    CASE WHEN (strlen(p.x) + 1)::HUGEINT * (2 * strlen(p.t) + 1) > 100000
+            AND stored.regexp_replace_length(p.x, pattern, p.t, options) > greatest(100000, strlen(p.x))
+        THEN error('regexp_replace makes a text longer up to 100,000 bytes, and no further')
+        ELSE regexp_replace(p.x, pattern, p.t, options) END)[1];
+
+CREATE MACRO stored.bounded_regexp_replace_by(x, t, pattern, options) AS
+list_transform([{'x': x::VARCHAR, 't': t::VARCHAR, 'r': pattern::VARCHAR}], lambda p:
+    CASE WHEN (strlen(p.x) + 1)::HUGEINT * (2 * strlen(p.t) + 1) > 100000
+            AND stored.regexp_replace_length(p.x, p.r, p.t, options) > greatest(100000, strlen(p.x))
+        THEN error('regexp_replace makes a text longer up to 100,000 bytes, and no further')
+        ELSE regexp_replace(p.x, p.r, p.t, options) END)[1];
+
 -- A parameter that stands beside a time (sql/rewrite/times.rs). The cast to TIMESTAMP skips an offset, the
 -- one to TIMESTAMPTZ has no nanoseconds.
 CREATE MACRO stored.time_of_parameter(x) AS

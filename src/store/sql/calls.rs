@@ -209,6 +209,12 @@ fn validate_arguments(node: &Value, name: &str, condition: Condition, at: Option
             Some(structure) if is_tame_structure(structure) => Ok(()),
             _ => Err(SqlError::refused(format!("{name} takes a literal structure of ordinary types"), at)),
         },
+        Condition::Literal(n) => match arguments.get(n) {
+            Some(argument) if argument["expression"]["class"] != "CONSTANT" => {
+                Err(SqlError::refused(format!("argument {} of {name} must be a literal", n + 1), at))
+            }
+            _ => Ok(()),
+        },
         Condition::Aggregate(n) => match literal(n, "STRING") {
             Some(aggregate) if FUNCTIONS.aggregates.get(&aggregate.to_ascii_lowercase()) == Some(&Condition::None) => {
                 Ok(())

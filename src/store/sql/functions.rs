@@ -20,6 +20,9 @@ pub enum Condition {
     Structure(usize),
     /// The argument is the literal name of an allowed aggregate.
     Aggregate(usize),
+    /// The argument is a literal, if it is there: it stands several times in what runs
+    /// ([`super::rewrite::bounds`]).
+    Literal(usize),
 }
 
 /// The lists. Names are lower case.
@@ -89,6 +92,7 @@ impl Condition {
             "format" => Some(Condition::Format(argument)),
             "structure" => Some(Condition::Structure(argument)),
             "aggregate" => Some(Condition::Aggregate(argument)),
+            "literal" => Some(Condition::Literal(argument)),
             _ => None,
         }
     }
