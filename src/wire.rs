@@ -53,7 +53,7 @@ pub(crate) mod tests;
 
 use crate::signal::Signal;
 use descriptor::Counter;
-pub use downgrade::{DowngradeError, remote_write_v2_to_v1};
+pub use downgrade::{DowngradeError, remote_write_v2_to_v1, size_of_strings};
 pub use error::{Reason, WireError};
 pub use ids::spans_with_invalid_ids;
 pub use likely::{has_required, likely_otlp, likely_remote_write};

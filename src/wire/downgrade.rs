@@ -29,11 +29,12 @@ pub enum DowngradeError {
 /// # Errors
 /// The request is malformed, or would take more than that.
 pub fn remote_write_v2_to_v1(payload: &[u8], limit: u64) -> Result<Vec<u8>, DowngradeError> {
-    let v2::Request { symbols, timeseries } = v2::Request::decode(payload)?;
-    let size = size(&symbols, &timeseries);
+    let request = v2::Request::decode(payload)?;
+    let size = size_of_strings(&request);
     if size > limit {
         return Err(DowngradeError::TooLarge { size, limit });
     }
+    let v2::Request { symbols, timeseries } = request;
     let symbol = |reference: u32| symbols.get(reference as usize).cloned().unwrap_or_default();
     let labels = |references: &[u32]| -> Vec<v1::Label> {
         let pairs = references.chunks_exact(2);
@@ -74,16 +75,16 @@ pub fn remote_write_v2_to_v1(payload: &[u8], limit: u64) -> Result<Vec<u8>, Down
     Ok(v1::WriteRequest { timeseries: translated, metadata }.encode_to_vec())
 }
 
-/// Bytes of the strings in place of all references.
-fn size(symbols: &[String], timeseries: &[v2::TimeSeries]) -> u64 {
-    let length = |reference: &u32| symbols.get(*reference as usize).map_or(0, |symbol| symbol.len() as u64);
+/// Bytes of the strings that take the place of all references, where they are written out.
+pub fn size_of_strings(request: &v2::Request) -> u64 {
+    let length = |reference: &u32| request.symbols.get(*reference as usize).map_or(0, |symbol| symbol.len() as u64);
     let references = |series: &v2::TimeSeries| {
         let exemplars = series.exemplars.iter().flat_map(|exemplar| &exemplar.labels_refs);
         let about = series.metadata.iter().flat_map(|about| [about.help_ref, about.unit_ref]);
         let labels: u64 = series.labels_refs.iter().chain(exemplars).map(length).sum();
         labels + about.map(|reference| length(&reference)).sum::<u64>()
     };
-    timeseries.iter().map(references).sum()
+    request.timeseries.iter().map(references).sum()
 }
 
 #[cfg(test)]

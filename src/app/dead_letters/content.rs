@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::codec::inflate::{Limits, inflate};
 use crate::signal::{Batch, Format, Signal};
 use crate::wire::prompb::{v1, v2};
+use crate::wire::size_of_strings;
 
 /// Largest content that is decoded for showing: a page with more is of no use.
 const MAX_DECODED: u64 = 16 << 20;
@@ -31,7 +32,13 @@ pub fn decode(batch: &Batch) -> Result<Value, String> {
         (Format::Otlp, Signal::Logs) => otlp::<ExportLogsServiceRequest>(&payload),
         (Format::Otlp, Signal::Profiles) => otlp::<ExportProfilesServiceRequest>(&payload),
         (Format::RemoteWriteV1, _) => v1::WriteRequest::decode(&payload[..]).map(series_v1).map_err(|e| e.to_string()),
-        (Format::RemoteWriteV2, _) => v2::Request::decode(&payload[..]).map(series_v2).map_err(|e| e.to_string()),
+        (Format::RemoteWriteV2, _) => {
+            let request = v2::Request::decode(&payload[..]).map_err(|error| error.to_string())?;
+            match size_of_strings(&request) {
+                size if size > MAX_DECODED => Err(format!("{size} bytes of labels are too many to show; take it raw")),
+                _ => Ok(series_v2(request)),
+            }
+        }
         (Format::StoreRow, _) => serde_json::from_slice(&payload).map_err(|error| error.to_string()),
         (Format::PyroscopeIngest | Format::PyroscopePush, _) => {
             Err("a profile of Pyroscope is not shown; take it raw".to_owned())
@@ -147,6 +154,12 @@ mod tests {
         assert!(decode(&bad).is_err());
         bad.decoded_size = MAX_DECODED + 1;
         assert!(decode(&bad).unwrap_err().contains("raw"));
+        // Small, but not with the long symbol in each of its series.
+        let series = v2::TimeSeries { labels_refs: vec![1, 2], ..Default::default() };
+        let symbols = vec![String::new(), "__name__".to_owned(), "x".repeat(1 << 20)];
+        let request = v2::Request { symbols, timeseries: vec![series; 20] };
+        let labels = decode(&batch(Signal::Metrics, Format::RemoteWriteV2, &request)).unwrap_err();
+        assert!(labels.contains("20971680 bytes of labels"), "{labels}");
         let profile = batch(Signal::Profiles, Format::PyroscopeIngest, &ExportTraceServiceRequest::default());
         assert!(decode(&profile).unwrap_err().contains("raw"));
     }
