@@ -6,11 +6,10 @@ let
   inherit (pkgs) lib;
   inherit (pkgs.stdenv.hostPlatform) system;
 
-  evaluate =
-    module:
+  machine =
+    modules:
     (self.inputs.nixpkgs.lib.nixosSystem {
-      modules = [
-        self.nixosModules.default
+      modules = modules ++ [
         {
           nixpkgs.hostPlatform = system;
           system.stateVersion = "26.05";
@@ -20,9 +19,14 @@ let
             fsType = "ext4";
           };
         }
-        module
       ];
     }).config;
+  evaluate =
+    module:
+    machine [
+      self.nixosModules.default
+      module
+    ];
   enabled =
     settings:
     evaluate {
@@ -39,6 +43,8 @@ let
       ];
       services.vispyr.enable = true;
     };
+
+  modules = "${self.inputs.nixpkgs}/nixos/modules";
 
   units = config: lib.attrNames config.systemd.services;
   runs = name: config: lib.elem name (units config);
@@ -387,6 +393,28 @@ let
       };
     };
 
+  }
+  # From NixOS 25.11 on.
+  // lib.optionalAttrs (builtins.pathExists "${modules}/system/service/systemd/system.nix") {
+    modular-service = {
+      whole = true;
+      config = machine [
+        {
+          system.services.telemetry = {
+            imports = [ self.packages.${system}.vispyr.services.default ];
+            vispyr.settings.wal.max_size = "2GiB";
+          };
+        }
+      ];
+      holds = {
+        "a unit of its name" = runs "telemetry";
+        "it runs the program" =
+          config: lib.hasInfix "/bin/vispyr\" \"serve\"" (toString (serviceOf "telemetry" config).ExecStart);
+        "in the sandbox" = config: (serviceOf "telemetry" config).ProtectSystem == "strict";
+      };
+    };
+  }
+  // {
     # Mistakes.
     unprotected = {
       config = enabled { listenAddress = "0.0.0.0"; };

@@ -4,11 +4,13 @@
   stdenv,
   rustPlatform,
   installShellFiles,
+  formats,
+  runCommandLocal,
 }:
 let
   manifest = (lib.importTOML ../Cargo.toml).package;
 in
-rustPlatform.buildRustPackage {
+rustPlatform.buildRustPackage (finalAttrs: {
   pname = manifest.name;
   inherit (manifest) version;
 
@@ -59,6 +61,11 @@ rustPlatform.buildRustPackage {
     cp -r config/grafana config/prometheus config/pyroscope config/tempo config/vispyr.toml $out/share/vispyr
   '';
 
+  passthru.services.default = {
+    imports = [ (lib.modules.importApply ./service.nix { inherit formats runCommandLocal stdenv; }) ];
+    vispyr.package = lib.mkDefault finalAttrs.finalPackage;
+  };
+
   meta = {
     inherit (manifest) description;
     homepage = manifest.repository;
@@ -66,4 +73,4 @@ rustPlatform.buildRustPackage {
     mainProgram = "vispyr";
     platforms = lib.platforms.linux;
   };
-}
+})
