@@ -8,8 +8,7 @@
 let
   cfg = config.services.vispyr;
   grafana = config.services.grafana;
-  hardening = import ./hardening.nix { inherit lib; };
-  memory = import ./memory.nix { inherit lib cfg; };
+  upstream = import ./upstream.nix { inherit lib cfg; };
 
   dashboards = ../config/grafana/dashboards;
   secrets = "/var/lib/vispyr-secrets";
@@ -172,24 +171,19 @@ in
       admin_password_file = lib.mkDefault password;
     };
 
-    systemd.services.grafana = {
-      environment.GOMEMLIMIT = memory.goLimit "grafana";
-      serviceConfig = lib.mkMerge [
-        (hardening.sandboxed {
-          # Plugins are programs of their own, and some of Grafana's libraries make machine code.
-          MemoryDenyWriteExecute = false;
-        })
-        hardening.restarted
-        (memory.limits "grafana")
-        {
-          LoadCredential = [
-            "secret-key:${secrets}/grafana-secret-key"
-            "admin-password:${password}"
-          ];
-          # nixpkgs' unit writes to its user's home.
-          ReadWritePaths = [ grafana.dataDir ];
-        }
-      ];
+    systemd.services.grafana = upstream "grafana" {
+      exceptions = {
+        # Plugins are programs of their own, and some of Grafana's libraries make machine code.
+        MemoryDenyWriteExecute = false;
+      };
+      serviceConfig = {
+        LoadCredential = [
+          "secret-key:${secrets}/grafana-secret-key"
+          "admin-password:${password}"
+        ];
+        # nixpkgs' unit writes to its user's home.
+        ReadWritePaths = [ grafana.dataDir ];
+      };
     };
   };
 }

@@ -9,7 +9,7 @@ let
   cfg = config.services.vispyr;
   prometheus = config.services.prometheus;
   hardening = import ./hardening.nix { inherit lib; };
-  memory = import ./memory.nix { inherit lib cfg; };
+  upstream = import ./upstream.nix { inherit lib cfg; };
   yaml = pkgs.formats.yaml { };
 
   # What other modules say in services.prometheus, without what they leave out.
@@ -99,14 +99,7 @@ in
       url = lib.mkDefault "http://127.0.0.1:${toString prometheus.port}";
     };
 
-    systemd.services.prometheus = {
-      environment.GOMEMLIMIT = memory.goLimit "prometheus";
-      serviceConfig = lib.mkMerge [
-        (hardening.sandboxed { })
-        hardening.restarted
-        (memory.limits "prometheus")
-      ];
-    };
+    systemd.services.prometheus = upstream "prometheus" { };
     })
 
     # Where somebody asks it: Prometheus here, or the agent's.

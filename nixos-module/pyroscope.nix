@@ -2,8 +2,7 @@
 { config, lib, ... }:
 let
   cfg = config.services.vispyr;
-  hardening = import ./hardening.nix { inherit lib; };
-  memory = import ./memory.nix { inherit lib cfg; };
+  upstream = import ./upstream.nix { inherit lib cfg; };
   here = "127.0.0.1";
   state = "/var/lib/pyroscope";
   inherit (cfg.retention) age;
@@ -114,13 +113,6 @@ in
       url = "http://${here}:4040";
     };
 
-    systemd.services.pyroscope = {
-      environment.GOMEMLIMIT = memory.goLimit "pyroscope";
-      serviceConfig = lib.mkMerge [
-        (hardening.sandboxed { })
-        hardening.restarted
-        (memory.limits "pyroscope")
-      ];
-    };
+    systemd.services.pyroscope = upstream "pyroscope" { };
   };
 }

@@ -7,8 +7,7 @@
 }:
 let
   cfg = config.services.vispyr;
-  hardening = import ./hardening.nix { inherit lib; };
-  memory = import ./memory.nix { inherit lib cfg; };
+  upstream = import ./upstream.nix { inherit lib cfg; };
   here = "127.0.0.1";
   state = "/var/lib/tempo";
   inherit (cfg.tempo) s3;
@@ -150,17 +149,14 @@ in
       join_compressed = true;
     };
 
-    systemd.services.tempo = {
-      environment.GOMEMLIMIT = memory.goLimit "tempo";
-      serviceConfig = lib.mkMerge [
-        (hardening.sandboxed {
-          # Its JSON library (bytedance/sonic) makes machine code when it starts, and panics where it cannot.
-          MemoryDenyWriteExecute = false;
-        })
-        hardening.restarted
-        (memory.limits "tempo")
-        (lib.mkIf (s3 != null && s3.environmentFile != null) { EnvironmentFile = s3.environmentFile; })
-      ];
+    systemd.services.tempo = upstream "tempo" {
+      exceptions = {
+        # Its JSON library (bytedance/sonic) makes machine code when it starts, and panics where it cannot.
+        MemoryDenyWriteExecute = false;
+      };
+      serviceConfig = lib.mkIf (s3 != null && s3.environmentFile != null) {
+        EnvironmentFile = s3.environmentFile;
+      };
     };
   };
 }
