@@ -24,6 +24,7 @@ use prost::Message;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
+use vispyr::store::catalog::statistics;
 use vispyr::store::engine::flush::PARQUET;
 use vispyr::store::ingest::{Decoder, Limits};
 use vispyr::store::schema::Table;
@@ -108,8 +109,7 @@ fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
         let order = table.sort_key().map(|key| format!(" ORDER BY {key}")).unwrap_or_default();
         let file = dir.path().join(table.name());
         let before = cpu();
-        db.execute_batch(&format!("COPY ({}{order}) TO '{}' ({PARQUET})", table.stored_select(&hot), file.display()))
-            .unwrap();
+        statistics::copy(&db, table, &format!("{}{order}", table.stored_select(&hot)), &file, PARQUET).unwrap();
         let bytes = std::fs::metadata(&file).unwrap().len();
         println!(
             "  {:<16} {rows:>8} rows  {bytes:>10} bytes sealed  {:>7.1} ms",

@@ -1,11 +1,24 @@
-//! Which sealed files there are, and up to which position each log is in them: a small SQLite
-//! file, so that both move in one transaction. A file that the catalog does not name does not
-//! exist for the store; a record before the position needs no replay.
+//! Which sealed files there are, and up to which position each log is in them: a DuckLake 1.0 in a
+//! SQLite file, so that any DuckDB can attach it and ask, with tables of our own beside it, so that
+//! all of them move in one transaction. A file that the catalog does not name does not exist for the
+//! store; a record before the position needs no replay.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`ducklake`] | DuckLake's tables |
+//! | [`statistics`] | what is known of the values in a file |
+//! | [`takeover`] | a catalog of version 1 becomes a DuckLake |
+//! | [`error`] | what can be wrong |
+//!
+//! Other processes may read it at any time. SQLite's write-ahead log keeps them from half a
+//! transaction, and us from waiting for them. What they read holds back only that the log is begun
+//! anew. Another writer would be waited for, [`PATIENCE`] at most.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
 use crate::signal::Signal;
@@ -13,34 +26,38 @@ use crate::store::engine::quarantine::Changes;
 use crate::store::protocol::Quarantined;
 use crate::wal::Position;
 
-/// Version of the catalog's tables, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+pub use self::error::CatalogError;
+pub use self::statistics::ColumnStatistics;
 
-const TABLES: &str = "
-    CREATE TABLE files (
-        path TEXT PRIMARY KEY,          -- below the folder of sealed files
-        table_name TEXT NOT NULL,
-        rows INTEGER NOT NULL,
-        min_time INTEGER,               -- nanoseconds since the Unix epoch, UTC
+mod ducklake;
+mod error;
+pub mod statistics;
+mod takeover;
+
+/// Version of the catalog's tables, kept in SQLite's `user_version`.
+const VERSION: i64 = 2;
+
+/// How long a transaction waits for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a DuckLake has no place for.
+const OWN_TABLES: &str = "
+    CREATE TABLE sealed_files (
+        data_file_id INTEGER PRIMARY KEY,   -- of ducklake_data_file
+        min_time INTEGER,                   -- nanoseconds since the Unix epoch, UTC
         max_time INTEGER,
-        bytes INTEGER NOT NULL,
-        checksum INTEGER NOT NULL,      -- XXH3 of the whole file
-        created INTEGER NOT NULL        -- nanoseconds since the Unix epoch, UTC
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX files_by_table ON files (table_name, path);
-    CREATE TABLE positions (
+        checksum INTEGER NOT NULL,          -- XXH3 of the whole file
+        created INTEGER NOT NULL            -- nanoseconds since the Unix epoch, UTC
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS positions (
         log_id TEXT NOT NULL,
         signal TEXT NOT NULL,
-        position INTEGER NOT NULL,      -- every record before it is in the files
+        position INTEGER NOT NULL,          -- every record before it is in the files
         PRIMARY KEY (log_id, signal)
     ) STRICT, WITHOUT ROWID;
-";
-
-/// What came later; a catalog of before gets it when it is opened.
-const LATER_TABLES: &str = "
     CREATE TABLE IF NOT EXISTS quarantined (
-        id TEXT PRIMARY KEY,            -- of what can never be stored and has no dead letter yet
-        note BLOB NOT NULL              -- see store::protocol::Quarantined
+        id TEXT PRIMARY KEY,                -- of what can never be stored and has no dead letter yet
+        note BLOB NOT NULL                  -- see store::protocol::Quarantined
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -63,103 +80,85 @@ pub struct File {
     pub checksum: u64,
 }
 
-/// Positions of logs, by the log's identity and signal.
-pub type Positions = HashMap<(Uuid, Signal), Position>;
-
-/// Why the catalog could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// SQLite's own answer.
-    #[error("catalog {}: {source}", path.display())]
-    Sqlite {
-        /// The catalog's file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// Its own check has found damage.
-    #[error("catalog {}: damaged: {reason}", path.display())]
-    Damaged {
-        /// The catalog's file.
-        path: PathBuf,
-        /// What SQLite found.
-        reason: String,
-    },
-    /// Written by a later Vispyr.
-    #[error("catalog {}: version {found}, this vispyr knows up to {VERSION}: use the newer vispyr", path.display())]
-    Newer {
-        /// The catalog's file.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-    },
-}
-
-impl CatalogError {
-    /// Whether it is the content that is at fault: reading it again will not help.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            CatalogError::Damaged { .. } => true,
-            CatalogError::Newer { .. } => false,
-            CatalogError::Sqlite { source, .. } => match source {
-                // A value of another type than was written.
-                rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..) => true,
-                rusqlite::Error::SqliteFailure(error, message) => {
-                    // The second: a file of this version without one of its tables.
-                    matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-                        || message.as_ref().is_some_and(|message| message.starts_with("no such"))
-                }
-                _ => false,
-            },
-        }
+impl File {
+    /// Of a row with its members in the order: table, path, rows, times, size, checksum.
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(File {
+            table: row.get(0)?,
+            path: row.get(1)?,
+            rows: row.get::<_, i64>(2)?.cast_unsigned(),
+            min_time: row.get(3)?,
+            max_time: row.get(4)?,
+            bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+            checksum: row.get::<_, i64>(6)?.cast_unsigned(),
+        })
     }
 }
+
+/// A sealed file, and what others need to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// The file.
+    pub file: File,
+    /// Whether its columns have the numbers of [`crate::store::schema::Field`].
+    pub has_field_ids: bool,
+    /// Size of its footer in bytes, where it is known.
+    pub footer: Option<u64>,
+    /// What is known of its values.
+    pub columns: Vec<ColumnStatistics>,
+    /// Whether it cannot be read: the store names it, no snapshot has it.
+    pub is_damaged: bool,
+}
+
+/// Positions of logs, by the log's identity and signal.
+pub type Positions = HashMap<(Uuid, Signal), Position>;
 
 /// The open catalog.
 #[derive(Debug)]
 pub struct Catalog {
     path: PathBuf,
     db: Connection,
+    /// Whether other processes can read it.
+    is_shared: bool,
 }
 
 impl Catalog {
-    /// Opens the catalog at `path`, or makes an empty one.
-    pub fn open(path: &Path) -> Result<Self, CatalogError> {
+    /// Opens the catalog at `path`, or makes an empty one. `sealed` is the folder of its files.
+    ///
+    /// # Errors
+    /// SQLite's, and what is wrong with the catalog.
+    pub fn open(path: &Path, sealed: &Path, now: u64) -> Result<Self, CatalogError> {
+        let (mut db, is_shared) = connect(path)?;
         let sqlite = |source| CatalogError::Sqlite { path: path.to_owned(), source };
-        let db = Connection::open(path).map_err(sqlite)?;
-        // The folder is ours alone. Without this SQLite needs a file for others to share, which a
-        // full disk does not give it, and the store would not start.
-        db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
-        db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
-        // A transaction that has returned survives a power cut.
-        db.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
         let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
-        match found {
-            0 => {
-                let sql = format!("BEGIN IMMEDIATE; {TABLES} {LATER_TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
-                db.execute_batch(&sql).map_err(sqlite)?;
-            }
-            VERSION => {
-                let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
-                if found != "ok" {
-                    return Err(CatalogError::Damaged { path: path.to_owned(), reason: found });
-                }
-                db.execute_batch(LATER_TABLES).map_err(sqlite)?;
-            }
-            found => return Err(CatalogError::Newer { path: path.to_owned(), found }),
+        if !(0..=VERSION).contains(&found) {
+            return Err(CatalogError::Newer { path: path.to_owned(), found });
         }
-        Ok(Catalog { path: path.to_owned(), db })
+        if found > 0 {
+            let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
+            if check != "ok" {
+                return Err(CatalogError::Damaged { path: path.to_owned(), reason: check });
+            }
+        }
+        prepare(&mut db, found, sealed, now).map_err(sqlite)?;
+        Ok(Catalog { path: path.to_owned(), db, is_shared })
     }
 
     /// Writes a catalog to `path`, which is not there: all on disk when this returns.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn write(path: &Path, files: &[File], positions: &Positions, now: u64) -> Result<(), CatalogError> {
-        let mut catalog = Catalog::open(path)?;
+    pub fn write(
+        path: &Path,
+        sealed: &Path,
+        files: &[NewFile],
+        positions: &Positions,
+        now: u64,
+    ) -> Result<(), CatalogError> {
+        let mut catalog = Catalog::open(path, sealed, now)?;
         catalog.add(files, positions, &Changes::default(), now)?;
         // With the last connection the log of SQLite goes into the file, which is whole then.
-        let Catalog { path, db } = catalog;
+        let Catalog { path, db, .. } = catalog;
         db.close().map_err(|(_, source)| CatalogError::Sqlite { path, source })
     }
 
@@ -169,28 +168,19 @@ impl Catalog {
     /// # Errors
     /// SQLite's.
     pub fn is_empty(&self) -> Result<bool, CatalogError> {
-        let sql = "SELECT NOT EXISTS (SELECT 1 FROM files) AND NOT EXISTS (SELECT 1 FROM positions)";
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM sealed_files) AND NOT EXISTS (SELECT 1 FROM positions)";
         self.ask(|db| db.query_row(sql, [], |row| row.get(0)))
     }
 
     /// All sealed files, by table and path.
+    ///
+    /// # Errors
+    /// SQLite's.
     pub fn files(&self) -> Result<Vec<File>, CatalogError> {
-        let sql = "SELECT table_name, path, rows, min_time, max_time, bytes, checksum FROM files ORDER BY 1, 2";
-        self.ask(|db| {
-            let mut statement = db.prepare(sql)?;
-            let files = statement.query_map([], |row| {
-                Ok(File {
-                    table: row.get(0)?,
-                    path: row.get(1)?,
-                    rows: row.get::<_, i64>(2)?.cast_unsigned(),
-                    min_time: row.get(3)?,
-                    max_time: row.get(4)?,
-                    bytes: row.get::<_, i64>(5)?.cast_unsigned(),
-                    checksum: row.get::<_, i64>(6)?.cast_unsigned(),
-                })
-            })?;
-            files.collect()
-        })
+        let sql = "SELECT table_name, t.path || f.path, record_count, min_time, max_time, file_size_bytes, checksum
+             FROM sealed_files JOIN ducklake_data_file AS f USING (data_file_id) JOIN ducklake_table AS t USING (table_id)
+             ORDER BY 1, 2";
+        self.ask(|db| db.prepare(sql)?.query_map([], File::from_row)?.collect())
     }
 
     /// Up to where each log is sealed.
@@ -227,20 +217,54 @@ impl Catalog {
     }
 
     /// Makes `files` known, moves the positions, and notes what can never be stored: all of it, on
-    /// disk, or nothing.
+    /// disk, or nothing. Other processes see the files after [`Self::show`].
+    ///
+    /// # Errors
+    /// SQLite's.
     pub fn add(
         &mut self,
-        files: &[File],
+        files: &[NewFile],
         positions: &Positions,
         quarantine: &Changes,
         now: u64,
     ) -> Result<(), CatalogError> {
-        let path = &self.path;
-        let sqlite = |source| CatalogError::Sqlite { path: path.clone(), source };
-        let transaction = self.db.transaction().map_err(sqlite)?;
-        add_all(&transaction, files, positions, now).map_err(sqlite)?;
-        note(&transaction, quarantine).map_err(sqlite)?;
-        transaction.commit().map_err(sqlite)
+        self.share()?;
+        self.change(|db| {
+            let ids = ducklake::add_files(db, files)?;
+            let mut insert = db.prepare("INSERT INTO sealed_files VALUES (?, ?, ?, ?, ?)")?;
+            for (id, NewFile { file, .. }) in ids.iter().zip(files) {
+                let checksum = file.checksum.cast_signed();
+                insert.execute(params![id, file.min_time, file.max_time, checksum, now.cast_signed()])?;
+            }
+            move_positions(db, positions)?;
+            note(db, quarantine)
+        })
+    }
+
+    /// Shows other processes the files that were added, in a new snapshot: they have their names now.
+    ///
+    /// # Errors
+    /// SQLite's. The next call shows them then.
+    pub fn show(&mut self, now: u64) -> Result<(), CatalogError> {
+        if self.ask(ducklake::has_hidden)? { self.change(|db| ducklake::show(db, now)) } else { Ok(()) }
+    }
+
+    /// Opens it again for others to read, if there was no space for that when it was opened.
+    fn share(&mut self) -> Result<(), CatalogError> {
+        if self.is_shared {
+            return Ok(());
+        }
+        // SQLite keeps the files of a connection to itself as long as that lives.
+        let nothing = Connection::open_in_memory();
+        let nothing = nothing.map_err(|source| CatalogError::Sqlite { path: self.path.clone(), source })?;
+        drop(std::mem::replace(&mut self.db, nothing));
+        (self.db, self.is_shared) = connect(&self.path)?;
+        Ok(())
+    }
+
+    fn change(&mut self, change: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), CatalogError> {
+        let changed = change_in(&mut self.db, TransactionBehavior::Immediate, change);
+        changed.map_err(|source| CatalogError::Sqlite { path: self.path.clone(), source })
     }
 
     /// Forgets the positions of these logs, of which nothing comes any more.
@@ -257,23 +281,70 @@ impl Catalog {
     }
 }
 
-fn add_all(db: &Connection, files: &[File], positions: &Positions, now: u64) -> rusqlite::Result<()> {
-    let mut insert = db.prepare(
-        "INSERT INTO files (path, table_name, rows, min_time, max_time, bytes, checksum, created)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    for f in files {
-        insert.execute(params![
-            f.path,
-            f.table,
-            f.rows.cast_signed(),
-            f.min_time,
-            f.max_time,
-            f.bytes.cast_signed(),
-            f.checksum.cast_signed(),
-            now.cast_signed()
-        ])?;
+/// Opens the file; whether others can read it meanwhile. For that SQLite needs a file of its own
+/// beside it. A full disk does not give it that, and the store starts all the same.
+fn connect(path: &Path) -> Result<(Connection, bool), CatalogError> {
+    match connect_as(path, "NORMAL") {
+        Err(error) if error.is_no_space() => {
+            let db = connect_as(path, "EXCLUSIVE")?;
+            tracing::warn!(%error, "no space for others to read the catalog of the store");
+            Ok((db, false))
+        }
+        opened => Ok((opened?, true)),
     }
+}
+
+fn connect_as(path: &Path, locking_mode: &str) -> Result<Connection, CatalogError> {
+    let connect = || {
+        let db = Connection::open(path)?;
+        db.busy_timeout(PATIENCE)?;
+        db.pragma_update(None, "locking_mode", locking_mode)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        // A transaction that has returned survives a power cut.
+        db.pragma_update(None, "synchronous", "FULL")?;
+        // The first question takes what is shared with others.
+        db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))?;
+        Ok(db)
+    };
+    connect().map_err(|source| CatalogError::Sqlite { path: path.to_owned(), source })
+}
+
+/// Makes the tables that this version has, from nothing or from those of `version`.
+fn prepare(db: &mut Connection, version: i64, sealed: &Path, now: u64) -> rusqlite::Result<()> {
+    // Mostly there is nothing to write, and so no other writer to wait for.
+    let behavior = if version == VERSION { TransactionBehavior::Deferred } else { TransactionBehavior::Immediate };
+    change_in(db, behavior, |db| {
+        if version < VERSION {
+            let earlier = if version == 1 { takeover::files(db)? } else { Vec::new() };
+            ducklake::create(db, now)?;
+            db.execute_batch(OWN_TABLES)?;
+            ducklake::declare(db, now)?;
+            for (id, NewFile { file, .. }) in ducklake::add_files(db, &earlier)?.iter().zip(&earlier) {
+                let sql = "INSERT INTO sealed_files SELECT ?, min_time, max_time, checksum, created FROM files WHERE path = ?";
+                db.execute(sql, params![id, file.path])?;
+            }
+            db.execute_batch("DROP TABLE IF EXISTS files")?;
+            db.pragma_update(None, "user_version", VERSION)?;
+        } else {
+            ducklake::declare(db, now)?;
+        }
+        ducklake::set_data_path(db, sealed)
+    })
+}
+
+/// One transaction. What one that begins as [`Immediate`](TransactionBehavior) reads first cannot have
+/// changed when it writes.
+fn change_in(
+    db: &mut Connection,
+    behavior: TransactionBehavior,
+    change: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(behavior)?;
+    change(&transaction)?;
+    transaction.commit()
+}
+
+fn move_positions(db: &Connection, positions: &Positions) -> rusqlite::Result<()> {
     let mut moved = db.prepare(
         "INSERT INTO positions (log_id, signal, position) VALUES (?, ?, ?)
          ON CONFLICT (log_id, signal) DO UPDATE SET position = excluded.position",
@@ -302,99 +373,4 @@ fn note(db: &Connection, Changes { added, kept, released }: &Changes) -> rusqlit
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-    use crate::store::protocol::Part;
-
-    fn file(path: &str) -> File {
-        let (min_time, max_time) = (Some(-5), Some(7));
-        File { table: "spans".into(), path: path.into(), rows: 3, min_time, max_time, bytes: 9, checksum: u64::MAX - 1 }
-    }
-
-    #[test]
-    fn files_and_positions_are_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("catalog.sqlite");
-        let at = |n| Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(n))]);
-        let mut catalog = Catalog::open(&path).unwrap();
-        catalog.add(&[file("a"), file("b")], &at(5), &Changes::default(), 1).unwrap();
-        drop(catalog);
-        let mut catalog = Catalog::open(&path).unwrap();
-        assert_eq!(catalog.files().unwrap(), [file("a"), file("b")]);
-        assert_eq!(catalog.positions().unwrap(), at(5));
-        catalog.add(&[], &at(9), &Changes::default(), 1).unwrap();
-        assert_eq!(catalog.positions().unwrap(), at(9));
-    }
-
-    #[test]
-    fn notes_are_added_and_forgotten_also_in_a_catalog_of_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("catalog.sqlite");
-        let earlier = Catalog::open(&path).unwrap();
-        earlier.db.execute_batch("DROP TABLE quarantined").unwrap();
-        drop(earlier);
-        let mut catalog = Catalog::open(&path).unwrap();
-        let part = Part::Items(vec![1, 5]);
-        let note = Quarantined::of_log(Uuid::from_u128(1), Signal::Logs, Position(3), "odd".to_owned(), part);
-        let added = Changes { added: vec![note.clone()], ..Changes::default() };
-        catalog.add(&[], &Positions::new(), &added, 1).unwrap();
-        catalog.add(&[], &Positions::new(), &added, 1).unwrap();
-        assert_eq!(catalog.quarantined().unwrap(), std::slice::from_ref(&note));
-        let kept = Changes { kept: vec![note.id], ..Changes::default() };
-        catalog.add(&[], &Positions::new(), &kept, 1).unwrap();
-        assert_eq!(catalog.quarantined().unwrap(), []);
-    }
-
-    #[test]
-    fn a_failed_addition_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut catalog = Catalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-        let positions = Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(1))]);
-        catalog.add(&[file("a")], &Positions::new(), &Changes::default(), 1).unwrap();
-        catalog.add(&[file("b"), file("a")], &positions, &Changes::default(), 1).unwrap_err();
-        assert_eq!(catalog.files().unwrap(), [file("a")]);
-        assert!(catalog.positions().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_newer_catalog_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("catalog.sqlite");
-        Catalog::open(&path).unwrap().db.pragma_update(None, "user_version", 7).unwrap();
-        let message = Catalog::open(&path).unwrap_err().to_string();
-        assert!(message.contains("version 7") && message.contains("newer vispyr"), "{message}");
-    }
-
-    #[test]
-    fn what_is_not_a_catalog_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("catalog.sqlite");
-        std::fs::write(&path, [b'x'; 4096]).unwrap();
-        assert!(Catalog::open(&path).unwrap_err().is_damage());
-    }
-
-    #[test]
-    fn damage_is_told_from_what_another_try_may_mend() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("catalog.sqlite");
-        Catalog::write(&path, &[file("a")], &Positions::new(), 1).unwrap();
-        let catalog = Catalog::open(&path).unwrap();
-        assert!(!catalog.is_empty().unwrap());
-        catalog.db.execute_batch("DROP TABLE files").unwrap();
-        assert!(catalog.files().unwrap_err().is_damage());
-        catalog.db.pragma_update(None, "user_version", 7).unwrap();
-        drop(catalog);
-        assert!(!Catalog::open(&path).unwrap_err().is_damage(), "a later version's");
-        assert!(!Catalog::open(&dir.path().join("no/such/folder")).unwrap_err().is_damage());
-    }
-
-    #[test]
-    fn one_that_names_nothing_is_empty() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut catalog = Catalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-        assert!(catalog.is_empty().unwrap());
-        let positions = Positions::from([((Uuid::from_u128(1), Signal::Logs), Position(1))]);
-        catalog.add(&[], &positions, &Changes::default(), 1).unwrap();
-        assert!(!catalog.is_empty().unwrap());
-    }
-}
+mod tests;

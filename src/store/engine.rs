@@ -54,7 +54,7 @@ use self::verify::{Marks, Verification, Verifier};
 use self::writer::Writer;
 use self::writer_queue::{Command, WriterQueue};
 use crate::durable::reserve::Reserve;
-use crate::signal::Signal;
+use crate::signal::{Signal, now_nanos};
 use crate::store::Config;
 use crate::store::catalog::{Catalog, CatalogError, File};
 
@@ -190,7 +190,7 @@ impl Engine {
         let reserve = Reserve::new(store_dir.reserve(), config.hot_memory.as_u64() / 2);
         reserve.give_up_if_full();
         let root = instance::open(config, &store_dir)?;
-        let catalog = rebuild::open_catalog(&store_dir, &root)?;
+        let mut catalog = rebuild::open_catalog(&store_dir, &root)?;
         let all = catalog.files()?;
         let known: HashSet<&str> = all.iter().map(|f| f.path.as_str()).collect();
         let sealed = store_dir.sealed();
@@ -199,6 +199,10 @@ impl Engine {
             what: sealed.display().to_string(),
             source,
         })?;
+        // A crash may have come before it.
+        if let Err(error) = catalog.show(now_nanos()) {
+            tracing::warn!(%error, "others do not see the newest sealed files yet");
+        }
         let swept = store_dir.sweep(&known)?;
         let marks = Marks::load(store_dir.dir());
         let (compared, pending): (Vec<File>, Vec<File>) = files.iter().cloned().partition(|f| marks.has(&sealed, f));

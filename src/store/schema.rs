@@ -22,8 +22,11 @@
 //! - NaN and infinities are kept.
 
 mod columns;
+mod fields;
 
 use crate::signal::Signal;
+
+pub use self::fields::Field;
 
 /// Version of the stored columns, noted in each sealed file. A change of any table raises it.
 pub const VERSION: u32 = 2;

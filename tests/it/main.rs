@@ -46,6 +46,7 @@ mod store;
 mod store_crash;
 mod store_damage;
 mod store_items;
+mod store_lake;
 mod store_letters;
 mod store_letters_forgotten;
 mod store_memory;

@@ -35,7 +35,8 @@ fn seal_another(collector: &Collector, engine: &mut EngineProcess, spans: u64) {
 
 /// Which of these letters the catalog remembers. The engine must have ended.
 fn remembered(dir: &Path, letters: &[Uuid]) -> usize {
-    let positions = Catalog::open(&dir.join("store/catalog.sqlite")).unwrap().positions().unwrap();
+    let positions =
+        Catalog::open(&dir.join("store/catalog.sqlite"), &dir.join("store/sealed"), 0).unwrap().positions().unwrap();
     assert!(positions.values().any(|position| *position > Position(0)), "{positions:?}");
     positions.keys().filter(|(log, _)| letters.contains(log)).count()
 }

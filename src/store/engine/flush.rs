@@ -2,10 +2,11 @@
 //!
 //! Each file is written and synced under a name that ends in `.part`; then the folders are synced;
 //! then one transaction of the catalog makes the files known and moves the log positions; then the
-//! files get their names; then one transaction in memory puts the views over the files instead of
-//! the generation. A crash before the catalog's transaction leaves files with `.part` that nobody
-//! knows and rows that the log brings again; after it, files that are known, whatever their name,
-//! and a position that skips their records.
+//! files get their names; then a second one shows them to other readers of the catalog; then one
+//! transaction in memory puts the views over the files instead of the generation. A crash before the
+//! catalog's first transaction leaves files with `.part` that nobody knows and rows that the log
+//! brings again; after it, files that are known, whatever their name, and a position that skips
+//! their records.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use super::failpoint;
 use super::generation::{self, Generation};
-use super::instance::{is_fatal, is_out_of_memory, quoted_path};
+use super::instance::{is_fatal, is_out_of_memory};
 use super::partition::{self, Partition};
 use super::pieces::{Piece, Shape};
 use super::sealed_file::{self, Flush, LogRange, Metadata};
@@ -28,7 +29,8 @@ use super::shared::Shared;
 use super::shredding::Shredding;
 use super::writer_queue::Command;
 use crate::signal::now_nanos;
-use crate::store::catalog::{Catalog, CatalogError, File};
+use crate::store::catalog::statistics::{self, Copied};
+use crate::store::catalog::{Catalog, CatalogError, File, NewFile};
 use crate::store::ingest::StoredRow;
 use crate::store::protocol::Quarantined;
 use crate::store::schema::Table;
@@ -175,13 +177,14 @@ impl Sealer {
         let started = Instant::now();
         let mut written = Vec::new();
         self.unsealable.clear();
-        let files = self.write(&job.old, &mut written).inspect_err(|_| remove(&written))?;
+        let new = self.write(&job.old, &mut written).inspect_err(|_| remove(&written))?;
+        let files: Vec<File> = new.iter().map(|new| new.file.clone()).collect();
         failpoint::reach("before_catalog");
         let commit = Instant::now();
         let mut changes = self.shared.quarantine.changes();
         changes.added.extend_from_slice(&self.unsealable);
         changes.released = self.shared.resends.to_forget();
-        if let Err(e) = self.catalog.add(&files, &job.old.positions, &changes, now_nanos()) {
+        if let Err(e) = self.catalog.add(&new, &job.old.positions, &changes, now_nanos()) {
             self.undo(&files, &written)?;
             return Err(e.into());
         }
@@ -194,6 +197,10 @@ impl Sealer {
         failpoint::reach("after_catalog");
         self.publish(&files);
         failpoint::reach("after_publish");
+        // The next flush or start shows them then.
+        if let Err(error) = self.catalog.show(now_nanos()) {
+            tracing::warn!(%error, "others do not see the newest sealed files yet");
+        }
         self.swap(job, &files);
         failpoint::reach("after_swap");
         let rows: u64 = job.old.rows.iter().sum();
@@ -261,7 +268,7 @@ impl Sealer {
     }
 
     /// Writes all files of a generation; `written` has them even if one fails.
-    fn write(&mut self, old: &Generation, written: &mut Vec<PathBuf>) -> Result<Vec<File>, FlushError> {
+    fn write(&mut self, old: &Generation, written: &mut Vec<PathBuf>) -> Result<Vec<NewFile>, FlushError> {
         let mut files = Vec::new();
         let mut folders = BTreeSet::new();
         let flush = self.flush_of(old);
@@ -327,7 +334,7 @@ impl Sealer {
         piece: &Piece,
         written: &mut Vec<PathBuf>,
         folders: &mut BTreeSet<PathBuf>,
-    ) -> Result<File, FlushError> {
+    ) -> Result<NewFile, FlushError> {
         let Target { old, flush, table, partition, shredding } = *target;
         let sealed = &self.shared.sealed_dir;
         let folder = Path::new(table.name()).join(partition.folder());
@@ -341,14 +348,14 @@ impl Sealer {
         failpoint::reach("before_copy");
         let plain = Shredding::none(table);
         let order = table.sort_key().map_or(String::new(), |key| format!(" ORDER BY {key}"));
-        let sql = format!(
-            "COPY ({}{order}) TO {} ({PARQUET}{}, {})",
-            piece.select(table, &old.table(table)),
-            quoted_path(&part),
+        let select = format!("{}{order}", piece.select(table, &old.table(table)));
+        let options = format!(
+            "{PARQUET}{}, {}",
             if piece.shape == Shape::Shredded { shredding } else { &plain }.option(),
             Metadata::new(flush, table.name(), piece.rows, (partition.min_time, partition.max_time)).option()
         );
-        let rows = self.db.execute(&sql, []).inspect_err(|_| remove(std::slice::from_ref(&part)))? as u64;
+        let copied = statistics::copy(&self.db, table, &select, &part, &options);
+        let Copied { rows, footer, columns } = copied.inspect_err(|_| remove(std::slice::from_ref(&part)))?;
         if rows != piece.rows {
             return Err(FlushError::Rows { table: table.name(), expected: piece.rows, written: rows });
         }
@@ -363,7 +370,8 @@ impl Sealer {
         failpoint::reach("after_rename");
         let path = folder.join(name).to_string_lossy().into_owned();
         let (min_time, max_time) = (partition.min_time, partition.max_time);
-        Ok(File { table: table.name().to_owned(), path, rows, min_time, max_time, bytes, checksum })
+        let file = File { table: table.name().to_owned(), path, rows, min_time, max_time, bytes, checksum };
+        Ok(NewFile { file, has_field_ids: true, footer, columns, is_damaged: false })
     }
 }
 

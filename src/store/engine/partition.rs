@@ -98,7 +98,7 @@ impl Partition {
 
 /// Year, month and day of the proleptic Gregorian calendar, from days since 1970-01-01: whole
 /// eras of 400 years, counted from the first of March.
-fn date(days: i64) -> (i64, i64, i64) {
+pub fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);

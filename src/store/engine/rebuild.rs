@@ -24,7 +24,7 @@ use super::store_dir::StoreDir;
 use super::{EngineError, StoreDirError};
 use crate::durable;
 use crate::signal::{Signal, now_nanos};
-use crate::store::catalog::{Catalog, CatalogError, File, Positions};
+use crate::store::catalog::{Catalog, CatalogError, File, NewFile, Positions, statistics};
 use crate::store::schema::Table;
 use crate::wal::Position;
 
@@ -38,7 +38,7 @@ const SQLITE_FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 /// That of the catalog if it may be whole (no permission, a later version), and what else prevents
 /// making it again.
 pub fn open_catalog(dir: &StoreDir, db: &Connection) -> Result<Catalog, EngineError> {
-    let why = match open(&dir.catalog()) {
+    let why = match open(dir) {
         Ok(catalog) => {
             let (taken, _) = sealed_files::list(&dir.sealed()).map_err(io("list", &dir.sealed()))?;
             if taken.is_empty() || !catalog.is_empty()? {
@@ -51,12 +51,12 @@ pub fn open_catalog(dir: &StoreDir, db: &Connection) -> Result<Catalog, EngineEr
     };
     tracing::error!(why, "the catalog of the store is lost, it is made again from the sealed files");
     rebuild(dir, db)?;
-    Ok(open(&dir.catalog())?)
+    Ok(open(dir)?)
 }
 
 /// Opens it and reads all of it, so that damage shows now.
-fn open(path: &Path) -> Result<Catalog, CatalogError> {
-    let catalog = Catalog::open(path)?;
+fn open(dir: &StoreDir) -> Result<Catalog, CatalogError> {
+    let catalog = Catalog::open(&dir.catalog(), &dir.sealed(), now_nanos())?;
     catalog.files()?;
     catalog.positions()?;
     catalog.quarantined()?;
@@ -66,7 +66,7 @@ fn open(path: &Path) -> Result<Catalog, CatalogError> {
 /// What the sealed files tell.
 #[derive(Debug, Default)]
 struct Contents {
-    files: Vec<File>,
+    files: Vec<NewFile>,
     /// The records that are in files, by log.
     logs: BTreeSet<LogRange>,
     /// Flushes that were taken.
@@ -106,7 +106,7 @@ fn rebuild(dir: &StoreDir, db: &Connection) -> Result<(), EngineError> {
             fs::remove_file(&leftover).map_err(io("remove", &leftover))?;
         }
     }
-    Catalog::write(&new, &contents.files, &positions, now_nanos())?;
+    Catalog::write(&new, &sealed, &contents.files, &positions, now_nanos())?;
     failpoint::reach("rebuild_written");
     for suffix in SQLITE_FILES {
         let old = with_suffix(&dir.catalog(), suffix);
@@ -126,20 +126,27 @@ impl Contents {
     /// Reads a file that has been taken.
     fn read(&mut self, db: &Connection, sealed: &Path, path: &str) {
         match inspect(db, sealed, path) {
-            Ok((file, Some(metadata))) => {
-                self.flushes.insert(metadata.flush);
-                self.logs.extend(metadata.logs);
-                self.files.push(file);
-            }
-            Ok((file, None)) => {
-                self.silent += 1;
-                self.files.push(file);
+            Ok((file, metadata)) => {
+                let has_field_ids = metadata.as_ref().is_some_and(|metadata| metadata.field_ids);
+                match metadata {
+                    Some(metadata) => {
+                        self.flushes.insert(metadata.flush);
+                        self.logs.extend(metadata.logs);
+                    }
+                    None => self.silent += 1,
+                }
+                let times = |table| statistics::of_times(table, file.min_time, file.max_time);
+                let columns = Table::from_name(&file.table).map(times).unwrap_or_default();
+                self.files.push(NewFile { file, has_field_ids, footer: None, columns, is_damaged: false });
             }
             Err(reason) => {
                 self.damaged += 1;
                 tracing::error!(file = path, reason, "sealed file damaged, its rows are missing from answers");
                 // Named in the catalog it is named in answers, too, as long as it is there.
-                self.files.extend(damaged(sealed, path));
+                self.files.extend(damaged(sealed, path).map(|file| {
+                    let (has_field_ids, footer, columns) = (false, None, Vec::new());
+                    NewFile { file, has_field_ids, footer, columns, is_damaged: true }
+                }));
             }
         }
     }
@@ -169,7 +176,7 @@ impl Contents {
                  have may be in the store twice"
             );
         }
-        let rows: u64 = self.files.iter().map(|file| file.rows).sum();
+        let rows: u64 = self.files.iter().map(|new| new.file.rows).sum();
         let positions: Vec<String> = self
             .positions()
             .iter()

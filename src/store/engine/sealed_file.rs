@@ -90,6 +90,9 @@ pub struct Metadata {
     pub created: u64,
     /// The records whose rows are in the files of this flush.
     pub logs: Vec<LogRange>,
+    /// Whether its columns have the numbers of [`crate::store::schema::Field`]: older versions wrote none.
+    #[serde(default)]
+    pub field_ids: bool,
 }
 
 /// Records of one log.
@@ -129,6 +132,7 @@ impl Metadata {
             max_time: times.1,
             created: flush.created,
             logs: flush.logs.clone(),
+            field_ids: true,
         }
     }
 

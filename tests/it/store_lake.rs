@@ -1,0 +1,112 @@
+//! The catalog of a store is a DuckLake that others can read while the engine runs. That DuckDB's own
+//! extension reads it is shown by tests/real/ducklake.py.
+
+use std::path::Path;
+use std::process::Command;
+
+use rusqlite::{Connection, OpenFlags};
+use vispyr::store::engine::failpoint;
+
+use super::store::rig::{EngineProcess, LOG, Sender, Source, feed};
+
+/// The catalog as another process sees it.
+fn catalog(dir: &Path) -> Connection {
+    Connection::open_with_flags(dir.join("store/catalog.sqlite"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
+
+fn number(db: &Connection, sql: &str) -> i64 {
+    db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn each_flush_is_a_snapshot_with_the_bounds_of_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(10);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    let db = catalog(dir.path());
+    assert_eq!(number(&db, "SELECT max(snapshot_id) FROM ducklake_snapshot"), 1, "the tables");
+    for flush in 1..=3 {
+        assert!(feed(&engine, &source, flush * 10));
+        assert_eq!(engine.ask(".flush"), "flushed");
+    }
+    assert_eq!(number(&db, "SELECT max(snapshot_id) FROM ducklake_snapshot"), 4);
+    let spans = "JOIN ducklake_table USING (table_id) WHERE table_name = 'spans'";
+    let rows =
+        format!("SELECT sum(record_count) FROM ducklake_data_file {spans} AND mapping_id IS NULL AND footer_size > 0");
+    assert_eq!(number(&db, &rows), 300);
+    assert_eq!(number(&db, &format!("SELECT next_row_id FROM ducklake_table_stats {spans}")), 300);
+    let bounds = |column: &str| {
+        let sql = format!(
+            "SELECT min(s.min_value), max(s.max_value), sum(value_count), t.min_value, t.max_value
+             FROM ducklake_file_column_stats AS s JOIN ducklake_table_column_stats AS t USING (table_id, column_id)
+             JOIN ducklake_column USING (table_id, column_id) {spans} AND column_name = '{column}'"
+        );
+        let text = |row: &rusqlite::Row<'_>, n| row.get::<_, String>(n).unwrap();
+        db.query_row(&sql, [], |row| {
+            assert_eq!(
+                (text(row, 0), text(row, 1), 300),
+                (text(row, 3), text(row, 4), row.get(2).unwrap()),
+                "{column}"
+            );
+            Ok((text(row, 0), text(row, 1)))
+        })
+        .unwrap()
+    };
+    assert_eq!(bounds("trace_id"), (format!("{:032X}", 1), format!("{:032X}", 30)));
+    assert_eq!(bounds("service_name"), ("test".to_owned(), "test".to_owned()));
+    let (from, to) = bounds("start_time");
+    let asked = format!(
+        "SELECT count(*) FROM spans HAVING min(start_time) = '{from}'::TIMESTAMP_NS AND max(start_time) = '{to}'::TIMESTAMP_NS"
+    );
+    assert_eq!(engine.count(&asked), 300);
+}
+
+#[test]
+fn a_kill_before_a_snapshot_is_shown_delays_it_to_the_next_start() {
+    for step in ["after_catalog", "in_publish", "after_publish"] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Source::new(10);
+        let mut engine = EngineProcess::start(dir.path(), &[(failpoint::VARIABLE, step)]);
+        assert!(feed(&engine, &source, 10));
+        assert_eq!(engine.try_ask(".flush"), None, "{step}");
+        engine.wait_for_sigkill();
+        let shown = "SELECT count(*) FROM ducklake_data_file WHERE begin_snapshot <= (SELECT max(snapshot_id) FROM ducklake_snapshot)";
+        assert_eq!(number(&catalog(dir.path()), shown), 0, "{step}: files without their names");
+        let mut engine = EngineProcess::start(dir.path(), &[]);
+        assert_eq!(engine.spans(), (100, 100), "{step}");
+        assert_eq!(number(&catalog(dir.path()), shown), 2, "{step}: resources and spans");
+    }
+}
+
+/// The directory was made by the last version whose catalog was no DuckLake (catalog version 1): two
+/// flushes of traces, logs and metrics.
+#[test]
+fn a_directory_of_before_is_taken_over_without_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/store-catalog-1.tar.gz");
+    assert!(Command::new("tar").arg("-xzf").arg(fixture).arg("-C").arg(&store).status().unwrap().success());
+    let earlier = number(&catalog(dir.path()), "SELECT count(*) FROM files");
+    assert_eq!(earlier, 14);
+
+    let source = Source::new(10);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    for round in 0..2 {
+        assert_eq!(engine.ask(".warnings"), "");
+        assert_eq!(engine.count("SELECT count(*) FROM spans WHERE service_name = 'shop'"), 100);
+        assert_eq!(engine.count("SELECT count(*) FROM logs"), 40);
+        assert_eq!(engine.count("SELECT sum(list_sum(bucket_counts))::BIGINT FROM metric_points"), 60);
+        let db = catalog(dir.path());
+        assert_eq!(number(&db, "SELECT count(*) FROM ducklake_data_file WHERE mapping_id IS NOT NULL"), earlier);
+        assert_eq!(number(&db, "SELECT count(*) FROM positions WHERE position = 2"), 3);
+        assert_eq!(number(&db, "SELECT max(snapshot_id) FROM ducklake_snapshot"), 2 + round);
+        // It takes more, and is the same after another start.
+        assert!(feed(&engine, &source, 10));
+        assert_eq!(engine.ask(".flush"), "flushed");
+        engine.stop();
+        engine = EngineProcess::start(dir.path(), &[]);
+        assert_eq!(engine.spans().0, 200);
+        assert_eq!(Sender::connect(&engine, LOG, 10).progress.sealed.0, 10);
+    }
+}
