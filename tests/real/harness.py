@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -167,9 +168,11 @@ class Programs:
         self.processes = []
         return self
 
-    def start(self, arguments, **options):
+    def start(self, arguments, pipe=False, **options):
+        """`pipe`: we write to its standard input."""
+        stdin = subprocess.PIPE if pipe else subprocess.DEVNULL
         process = subprocess.Popen(
-            [str(argument) for argument in arguments], stdin=subprocess.DEVNULL, start_new_session=True, **options
+            [str(argument) for argument in arguments], stdin=stdin, start_new_session=True, **options
         )
         self.processes.append(process)
         return process
@@ -192,6 +195,25 @@ def need(*packages):
     done = subprocess.run([script, *packages], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         raise Unavailable(done.stdout.strip().replace("\n", "; "))
+
+
+def virtual_environment(name, requirements):
+    """A virtual environment with these packages, made once."""
+    venv = CACHE / name
+    stamp = venv / "installed-requirements.txt"
+    if stamp.exists() and stamp.read_text() == requirements.read_text():
+        return venv
+    shutil.rmtree(venv, ignore_errors=True)
+    try:
+        run([sys.executable, "-m", "venv", venv], "making a virtual environment")
+    except Unavailable:
+        # Debian keeps what venv needs in a package of its own.
+        need("python3-venv")
+        run([sys.executable, "-m", "venv", "--clear", venv], "making a virtual environment")
+    pip = [venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    run([*pip, "-r", requirements], "pip install")
+    shutil.copy(requirements, stamp)
+    return venv
 
 
 def run(arguments, what, seconds=300, **options):

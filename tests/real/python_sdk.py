@@ -1,11 +1,9 @@
 """The OpenTelemetry SDK for Python over HTTP/protobuf: traces, metrics and logs."""
 
 import json
-import shutil
 import subprocess
-import sys
 
-from harness import CACHE, HERE, Programs, Unavailable, need, run
+from harness import HERE, Programs, virtual_environment
 
 SERVICE = "real-python"
 
@@ -13,23 +11,9 @@ SERVICE = "real-python"
 class PythonSdk:
     def __init__(self, results):
         self.results = results
-        self.venv = CACHE / "real-python"
 
     def prepare(self):
-        requirements = HERE / "python/requirements.txt"
-        stamp = self.venv / "installed-requirements.txt"
-        if stamp.exists() and stamp.read_text() == requirements.read_text():
-            return
-        shutil.rmtree(self.venv, ignore_errors=True)
-        try:
-            run([sys.executable, "-m", "venv", self.venv], "making a virtual environment")
-        except Unavailable:
-            # Debian keeps what venv needs in a package of its own.
-            need("python3-venv")
-            run([sys.executable, "-m", "venv", "--clear", self.venv], "making a virtual environment")
-        pip = [self.venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-        run([*pip, "-r", requirements], "pip install")
-        shutil.copy(requirements, stamp)
+        self.venv = virtual_environment("real-python", HERE / "python/requirements.txt")
 
     def send_and_check(self, server, seconds):
         endpoint = f"http://{server.addresses['otlp_http']}"
