@@ -62,6 +62,35 @@ fn each_flush_is_a_snapshot_with_the_bounds_of_its_files() {
 }
 
 #[test]
+fn a_catalog_that_is_made_again_tells_others_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(10);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    for flush in 1..=2 {
+        assert!(feed(&engine, &source, flush * 10));
+        assert_eq!(engine.ask(".flush"), "flushed");
+    }
+    engine.stop();
+    let content = || {
+        let db = catalog(dir.path());
+        let sql = "SELECT path, column_id, record_count, mapping_id, value_count, null_count, min_value, max_value
+             FROM ducklake_data_file LEFT JOIN ducklake_file_column_stats USING (data_file_id) ORDER BY path, column_id";
+        let mut statement = db.prepare(sql).unwrap();
+        let rows = statement
+            .query_map([], |row| (0..8).map(|n| Ok(format!("{:?}", row.get_ref(n)?))).collect::<Result<Vec<_>, _>>());
+        rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let before = content();
+    assert!(before.len() > 8, "{before:?}");
+    std::fs::remove_file(dir.path().join("store/catalog.sqlite")).unwrap();
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert_eq!(engine.spans(), (200, 200));
+    assert_eq!(content(), before);
+    let shown = "SELECT max(snapshot_id) FROM ducklake_snapshot";
+    assert_eq!(number(&catalog(dir.path()), shown), 2, "the tables, and all files");
+}
+
+#[test]
 fn a_kill_before_a_snapshot_is_shown_delays_it_to_the_next_start() {
     for step in ["after_catalog", "in_publish", "after_publish"] {
         let dir = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use duckdb::Connection;
 use duckdb::types::Value;
 
-use crate::store::engine::instance::quoted_path;
+use crate::store::engine::instance::{quoted, quoted_path};
 use crate::store::engine::partition::date;
 use crate::store::schema::{Field, Table};
 
@@ -25,6 +25,22 @@ pub struct ColumnStatistics {
     pub min: Option<String>,
     /// The greatest value or more.
     pub max: Option<String>,
+}
+
+impl ColumnStatistics {
+    /// With a further row group of the same file.
+    fn add(&mut self, field: &Field, group: &ColumnStatistics) {
+        let TableBounds { min, max, .. } = TableBounds::of(self).with(field, group);
+        let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b);
+        *self = ColumnStatistics {
+            field: field.id,
+            bytes: sum(self.bytes, group.bytes),
+            values: sum(self.values, group.values),
+            nulls: sum(self.nulls, group.nulls),
+            min,
+            max,
+        };
+    }
 }
 
 /// What was written into a Parquet file.
@@ -82,6 +98,48 @@ fn of_copy(table: Table, answer: &Value) -> Vec<ColumnStatistics> {
 /// SQLite's functions end a text at NUL.
 fn is_comparable(text: &str) -> bool {
     !text.contains('\0')
+}
+
+/// What the footer of a file of `table` tells.
+///
+/// # Errors
+/// DuckDB's.
+pub fn of_footer(db: &Connection, table: Table, file: &Path) -> Result<Vec<ColumnStatistics>, duckdb::Error> {
+    let fields: Vec<Field> = table.fields().into_iter().filter(|field| table.has_bounds(field)).collect();
+    let names = |blobs: bool| {
+        let of_kind = fields.iter().filter(|field| !blobs || field.sql_type == "BLOB");
+        of_kind.map(|field| quoted(field.name)).chain(["''".to_owned()]).collect::<Vec<_>>().join(", ")
+    };
+    let bound =
+        |bound: &str| format!("CASE WHEN path_in_schema IN ({}) THEN hex({bound}::BLOB) ELSE {bound} END", names(true));
+    // One row for each row group.
+    let sql = format!(
+        "SELECT path_in_schema, total_compressed_size, num_values, stats_null_count, {}, {}
+         FROM parquet_metadata({}) WHERE path_in_schema IN ({}) ORDER BY row_group_id",
+        bound("stats_min_value"),
+        bound("stats_max_value"),
+        quoted_path(file),
+        names(false)
+    );
+    let mut statement = db.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found: Vec<ColumnStatistics> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        let Some(field) = fields.iter().find(|field| field.name == name) else { continue };
+        let count =
+            |n| Ok::<_, duckdb::Error>(row.get::<_, Option<i64>>(n)?.and_then(|count| u64::try_from(count).ok()));
+        let text = |n| Ok::<_, duckdb::Error>(row.get::<_, Option<String>>(n)?.filter(|text| is_comparable(text)));
+        let (bytes, all, nulls) = (count(1)?, count(2)?, count(3)?);
+        let values = all.zip(nulls).and_then(|(all, nulls)| all.checked_sub(nulls));
+        let group = ColumnStatistics { field: field.id, bytes, values, nulls, min: text(4)?, max: text(5)? };
+        match found.iter_mut().find(|column| column.field == field.id) {
+            Some(column) => column.add(field, &group),
+            None => found.push(group),
+        }
+    }
+    found.sort_by_key(|column| column.field);
+    Ok(found)
 }
 
 /// Of the time column of a file of which no more is known.
@@ -192,6 +250,7 @@ mod tests {
         assert_eq!(copied.rows, 3);
         let bounds: Vec<_> = copied
             .columns
+            .clone()
             .into_iter()
             .map(|column| (column.field, column.values, column.nulls, column.min, column.max))
             .collect();
@@ -204,5 +263,20 @@ mod tests {
             known(11, "0030", "0032"),
         ];
         assert_eq!(bounds, expected);
+        assert_eq!(of_footer(&db, Table::Logs, &path).unwrap(), copied.columns);
+    }
+
+    #[test]
+    fn row_groups_are_put_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = duckdb::Connection::open_in_memory().unwrap();
+        let path = dir.path().join("x.parquet");
+        let values = "SELECT (7 - n)::BIGINT AS frame_id, make_timestamp_ns(n) AS time, 'f' AS function, 'f' AS file,
+             n AS line, 'm' AS mapping FROM range(10000) AS t(n)";
+        let copied = copy(&db, Table::Frames, values, &path, "FORMAT parquet, ROW_GROUP_SIZE 2048").unwrap();
+        let found = of_footer(&db, Table::Frames, &path).unwrap();
+        assert_eq!(found, copied.columns);
+        let id = &found[0];
+        assert_eq!((id.min.as_deref(), id.max.as_deref(), id.values), (Some("-9992"), Some("7"), Some(10_000)));
     }
 }

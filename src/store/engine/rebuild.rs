@@ -135,8 +135,11 @@ impl Contents {
                     }
                     None => self.silent += 1,
                 }
-                let times = |table| statistics::of_times(table, file.min_time, file.max_time);
-                let columns = Table::from_name(&file.table).map(times).unwrap_or_default();
+                let columns = Table::from_name(&file.table).and_then(|table| {
+                    let told = statistics::of_footer(db, table, &sealed.join(path));
+                    told.inspect_err(|error| tracing::warn!(file = path, %error, "a sealed file tells no bounds")).ok()
+                });
+                let columns = columns.unwrap_or_default();
                 self.files.push(NewFile { file, has_field_ids, footer: None, columns, is_damaged: false });
             }
             Err(reason) => {
