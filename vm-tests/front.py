@@ -59,8 +59,8 @@ with subtest("security headers, each once; a certificate signed by itself is not
     assert header(page, "server") == ["nginx"], page
 
 with subtest("Grafana itself cannot be reached"):
-    for machine in ("backend", "named"):
-        visitor.fail(f"curl -s --max-time 1 http://{machine}:3000/")
+    for name in ("backend", "named"):
+        visitor.fail(f"curl -s --max-time 1 http://{name}:3000/")
 
 with subtest("the private key is nginx' alone"):
     for machine in (backend, named):

@@ -47,7 +47,7 @@
       };
     };
   testScript = arguments: ''
-    EXPECTED = ${builtins.readFile ../tests/upgrade/expected.json}
+    EXPECTED: dict = ${builtins.readFile ../tests/upgrade/expected.json}
   ''
   + import ./common/script.nix ./upgrade.py arguments;
 }
