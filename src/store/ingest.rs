@@ -51,6 +51,9 @@ use rows::Rows;
 use traces::SpanRows;
 use variant::Encoder;
 
+/// Bytes of text in the rows of one record, beyond its own size: they may repeat what is in it once.
+const MAX_GROWTH: usize = 128 << 20;
+
 /// Bounds of what one record may turn into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -181,6 +184,7 @@ impl Decoder {
         // A clock beyond 2262 is no use to anybody.
         let now = i64::try_from(batch.received).unwrap_or(TIME_MAX).min(TIME_MAX);
         let malformed = |reason: String| DecodeError::Malformed { format: batch.format.name(), reason };
+        rows::begin_record(payload.len().saturating_add(MAX_GROWTH));
         let (resources, profiles, encoder) = (&mut self.resources, &mut self.profiles, &mut self.encoder);
         let decoded = match (batch.format, batch.signal) {
             (Format::Otlp, Signal::Traces) => traces::decode(&payload, &mut self.spans, resources, no, encoder),
@@ -205,6 +209,9 @@ impl Decoder {
             }
         };
         let items = decoded.map_err(|error| malformed(error.to_string()))?;
+        if !rows::has_room() {
+            return Err(malformed(rows::REPEATS.to_owned()));
+        }
         Ok((items - rejects.len(), rejects.into_rejected(batch, &payload)))
     }
 

@@ -3,6 +3,7 @@
 //! Arrow's own builders cannot take rows back; these can, so that a record which turns out to be
 //! malformed half-way leaves nothing behind. The vectors become Arrow buffers without a copy.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -15,6 +16,25 @@ use arrow::error::ArrowError;
 
 /// Rows that DuckDB takes at once. List columns are cut to it, see [`cut`].
 pub(crate) const VECTOR: usize = 2048;
+
+thread_local! {
+    /// Bytes of text that the rows of the current record may still take.
+    static ROOM: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// A record begins, whose rows may take so many bytes of text. Many rows may repeat one long text that
+/// the record holds once: the name of a metric, say.
+pub(crate) fn begin_record(room: usize) {
+    ROOM.set(room);
+}
+
+/// Why a record has no rows that has no [room](has_room) left.
+pub(crate) const REPEATS: &str = "its rows would repeat long texts, over 128 MiB beyond its size";
+
+/// Whether the rows of the current record have kept to that. If not, texts are missing in them.
+pub(crate) fn has_room() -> bool {
+    ROOM.get() > 0
+}
 
 /// A column being filled.
 pub(crate) trait Column: Default {
@@ -103,7 +123,12 @@ impl<T: Copy> Runs<T> {
     #[inline]
     fn push(&mut self, value: Option<&[T]>) {
         self.validity.push(self.ends.len(), value.is_some());
-        self.values.extend_from_slice(value.unwrap_or_default());
+        let value = value.unwrap_or_default();
+        let room = ROOM.get().saturating_sub(size_of_val(value));
+        ROOM.set(room);
+        if room > 0 {
+            self.values.extend_from_slice(value);
+        }
         self.ends.push(self.values.len() as i64);
     }
 

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::store::ingest::dictionary::Emitted;
 use crate::store::ingest::proto::ProtoError;
-use crate::store::ingest::rows::{Blob, I64, Rows, Text, Time, rows};
+use crate::store::ingest::rows::{self, Blob, I64, Rows, Text, Time, rows};
 use crate::store::ingest::time;
 use crate::store::ingest::variant::{Encoder, Value};
 use crate::store::schema::Table;
@@ -101,6 +101,10 @@ impl Series {
         time: Option<i64>,
         encoder: &mut Encoder,
     ) -> Result<i64, ProtoError> {
+        // The labels of each point would be read for nothing.
+        if !rows::has_room() {
+            return Err(ProtoError::Meaning(rows::REPEATS));
+        }
         self.raw.clear();
         for part in parts {
             self.raw.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());

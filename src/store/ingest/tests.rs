@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -261,6 +262,23 @@ fn thousands_of_key_sets_fit_in_one_batch() {
     assert_eq!(store.count("spans WHERE attributes.\"key.4711\" = 4711"), 1);
     assert_eq!(store.count("spans WHERE attributes.\"KEY.0\" = true"), 5000);
     assert_eq!(store.seal(Table::Spans), 5000);
+}
+
+/// The name of a service is in a request once, and in each row.
+#[test]
+fn a_record_whose_rows_repeat_a_long_text_costs_itself_alone() {
+    let mut store = TestStore::new();
+    let named = |spans: usize| {
+        let mut request = request(vec![Span::default(); spans]);
+        let service = attribute("service.name", Any::StringValue("s".repeat(1 << 20)));
+        request.resource_spans[0].resource = Some(Resource { attributes: vec![service], ..Resource::default() });
+        request
+    };
+    store.otlp(Signal::Traces, &request(vec![Span::default()])).expect("decode");
+    let error = store.otlp(Signal::Traces, &named(10_000)).unwrap_err().to_string();
+    assert!(error.ends_with("its rows would repeat long texts, over 128 MiB beyond its size"), "{error}");
+    store.otlp(Signal::Traces, &named(20)).expect("decode");
+    assert_eq!((store.count("spans"), store.count("spans WHERE length(service_name) = 1048576")), (21, 20));
 }
 
 #[test]

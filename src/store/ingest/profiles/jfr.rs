@@ -251,6 +251,10 @@ impl Decoder<'_> {
     }
 
     fn frame(&mut self, chunk: &Chunk<'_>, frame: &StackFrame) -> i64 {
+        // Long names would be written out for nothing.
+        if self.profiles.is_full() {
+            return 0;
+        }
         let function = match chunk.constants.method(frame.method) {
             None => UNKNOWN.to_owned(),
             // Native code has no class.

@@ -291,3 +291,28 @@ fn custom_buckets_without_bounds_keep_their_counts() {
     let row = store.row("SELECT type, count, bucket_counts, explicit_bounds FROM metric_points");
     assert_eq!(row, some(&["histogram", "12.0", "[0.0, 3.0, 4.0, 3.0]", "NULL"]));
 }
+
+/// A text that is in the request once can be named by each of its samples or labels.
+#[test]
+fn a_long_text_that_is_named_again_and_again_costs_its_record_alone() {
+    let mut store = TestStore::new();
+    let long = "m".repeat(1 << 20);
+    let request = |samples: usize, labels: usize| {
+        let samples = vec![v2::Sample { value: 1.0, timestamp: 5, start_timestamp: 0 }; samples];
+        let labels_refs = [1, 2].into_iter().chain((0..labels).flat_map(|_| [3, 2])).collect();
+        v2::Request {
+            symbols: ["", "__name__", &long, "label"].map(str::to_owned).to_vec(),
+            timeseries: vec![v2::TimeSeries { labels_refs, samples, ..v2::TimeSeries::default() }],
+        }
+    };
+    for (samples, labels, why) in [
+        (10_000, 0, "its rows would repeat long texts, over 128 MiB beyond its size"),
+        (1, 100_000, "more than 16 MiB of labels in one series"),
+    ] {
+        let error = push_v2(&mut store, &request(samples, labels)).unwrap_err().to_string();
+        assert!(error.ends_with(why), "{error}");
+    }
+    assert_eq!(store.count("metric_points"), 0);
+    push_v2(&mut store, &request(20, 1)).expect("decode");
+    assert_eq!(store.count("metric_points WHERE length(metric) = 1048576"), 20);
+}

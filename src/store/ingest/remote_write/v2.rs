@@ -39,13 +39,22 @@ fn symbol<'a>(symbols: &[&'a str], reference: u64) -> Result<&'a str, ProtoError
     index.and_then(|index| symbols.get(index)).copied().ok_or(ProtoError::Meaning("symbol reference out of range"))
 }
 
+/// Bytes of the labels of one series: a short list of references can name a long text again and again.
+const MAX_LABELS: usize = 16 << 20;
+
 /// Names and values by their references, which come in pairs.
 fn labels<'a>(references: &[u64], symbols: &[&'a str]) -> Result<Vec<(&'a str, &'a str)>, ProtoError> {
     let (pairs, rest) = references.as_chunks::<2>();
     if !rest.is_empty() {
         return Err(ProtoError::Meaning("odd number of label references"));
     }
-    pairs.iter().map(|[name, value]| Ok((symbol(symbols, *name)?, symbol(symbols, *value)?))).collect()
+    let mut size = 0;
+    let label = |[name, value]: &[u64; 2]| {
+        let label = (symbol(symbols, *name)?, symbol(symbols, *value)?);
+        size += label.0.len() + label.1.len();
+        if size > MAX_LABELS { Err(ProtoError::Meaning("more than 16 MiB of labels in one series")) } else { Ok(label) }
+    };
+    pairs.iter().map(label).collect()
 }
 
 fn series(
