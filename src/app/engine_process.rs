@@ -129,7 +129,7 @@ impl sql::http::Engine for EngineView {
 
     fn fatal(&self, message: &str) {
         tracing::error!(message, "duckdb's instance is spoilt, ending; the store comes back without loss");
-        std::process::exit(SPOILT);
+        engine::exit(SPOILT);
     }
 }
 
@@ -144,7 +144,7 @@ fn end_with_parent() {
         let mut nothing = [0; 64];
         while std::io::stdin().read(&mut nothing).is_ok_and(|n| n > 0) {}
         tracing::warn!("the parent process is gone, ending");
-        std::process::exit(0);
+        engine::exit(0);
     };
     if let Err(error) = std::thread::Builder::new().name("parent".to_owned()).spawn(watch) {
         tracing::warn!(%error, "cannot watch the parent process");

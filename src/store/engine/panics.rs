@@ -22,7 +22,7 @@ pub fn end_the_process() {
             return;
         }
         tracing::error!(%panic, "a thread of the engine panicked, the engine ends, to be started again");
-        std::process::exit(EXIT_FATAL);
+        super::exit(EXIT_FATAL);
     }));
 }
 

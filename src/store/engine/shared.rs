@@ -145,6 +145,6 @@ impl Shared {
     /// The same with another exit code.
     pub fn end(&self, code: i32, why: &str) -> ! {
         tracing::error!(why, "the engine ends, to be started again");
-        std::process::exit(code);
+        super::exit(code);
     }
 }
