@@ -154,9 +154,13 @@ in
         # Its JSON library (bytedance/sonic) makes machine code when it starts, and panics where it cannot.
         MemoryDenyWriteExecute = false;
       };
-      serviceConfig = lib.mkIf (s3 != null && s3.environmentFile != null) {
-        EnvironmentFile = s3.environmentFile;
-      };
+      serviceConfig = lib.mkMerge [
+        # Tempo 3 does not end by itself once it was queried; what it has acknowledged is in its log.
+        { TimeoutStopSec = 30; }
+        (lib.mkIf (s3 != null && s3.environmentFile != null) {
+          EnvironmentFile = s3.environmentFile;
+        })
+      ];
     };
   };
 }
