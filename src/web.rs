@@ -93,7 +93,11 @@ impl Guard {
     /// Checks that no page of somebody else is behind a request. Such a page has no credentials for us,
     /// and no certificate for its name.
     fn check_host(&self, request: &Request<Incoming>) -> Result<(), String> {
-        if self.authenticator.has_credentials() || self.acceptor.has_tls() { Ok(()) } else { self.hosts.asked(request) }
+        if self.authenticator.has_credentials() || self.acceptor.has_tls() {
+            Ok(())
+        } else {
+            self.hosts.check_name(request)
+        }
     }
 }
 

@@ -24,7 +24,7 @@ impl Hosts {
 
     /// Whether no page of somebody else is behind a request that may change something. Programs that
     /// are no browsers send no `Origin`.
-    pub fn sent<B>(&self, request: &Request<B>) -> bool {
+    pub fn is_same_origin<B>(&self, request: &Request<B>) -> bool {
         let Some(origin) = request.headers().get(ORIGIN) else { return true };
         let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
         let host = host(request).unwrap_or_default();
@@ -35,7 +35,7 @@ impl Hosts {
     ///
     /// # Errors
     /// The name that it asks for.
-    pub fn asked<B>(&self, request: &Request<B>) -> Result<(), String> {
+    pub fn check_name<B>(&self, request: &Request<B>) -> Result<(), String> {
         match host(request) {
             Some(host) if !self.has(host) => Err(name(host).to_owned()),
             _ => Ok(()),
@@ -100,7 +100,7 @@ mod tests {
             ("collector:12345", Some("http://collector:12345")),
         ] {
             for request in requests(host, origin) {
-                assert!(hosts.sent(&request), "{host} {origin:?}");
+                assert!(hosts.is_same_origin(&request), "{host} {origin:?}");
             }
         }
         for (host, origin) in [
@@ -112,7 +112,7 @@ mod tests {
             ("", "://"),
         ] {
             for request in requests(host, Some(origin)) {
-                assert!(!hosts.sent(&request), "{host} {origin}");
+                assert!(!hosts.is_same_origin(&request), "{host} {origin}");
             }
         }
     }
@@ -132,16 +132,16 @@ mod tests {
         ];
         for host in ours {
             for request in requests(host, None) {
-                assert_eq!(hosts.asked(&request), Ok(()), "{host}");
+                assert_eq!(hosts.check_name(&request), Ok(()), "{host}");
             }
         }
         for host in
             ["evil.example:12345", "x.obs.example.com", "obs.example.com.", "127.0.0.1.evil.example", "1.2.3", ":1"]
         {
             for request in requests(host, None).into_iter().take(1) {
-                assert_eq!(hosts.asked(&request), Err(name(host).to_owned()), "{host}");
+                assert_eq!(hosts.check_name(&request), Err(name(host).to_owned()), "{host}");
             }
         }
-        assert_eq!(hosts.asked(&Request::new(())), Ok(()), "HTTP/1.0");
+        assert_eq!(hosts.check_name(&Request::new(())), Ok(()), "HTTP/1.0");
     }
 }

@@ -73,7 +73,7 @@ pub async fn answer<B>(
 ) -> Response<Full<Bytes>> {
     let (method, uri) = (request.method(), request.uri());
     let reads = method == Method::GET || method == Method::HEAD;
-    if !reads && !hosts.sent(request) {
+    if !reads && !hosts.is_same_origin(request) {
         return problem(StatusCode::FORBIDDEN, "requests from other web pages are not taken");
     }
     let Some(letters) = letters else {

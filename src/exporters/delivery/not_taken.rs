@@ -87,8 +87,8 @@ impl Common {
     /// A unit was refused, like everything else. Now and then it is tried in halves all the same: each
     /// of those that are held may have a bad item in it, and it needs one that is accepted.
     fn refused_in_doubt(&mut self, mut unit: SendUnit) -> Refused {
-        unit.put_off += 1;
-        if !unit.put_off.is_multiple_of(PUT_OFF) {
+        unit.tried_in_doubt += 1;
+        if !unit.tried_in_doubt.is_multiple_of(PUT_OFF) {
             return Refused::Waits(unit);
         }
         match self.halve(unit) {
@@ -100,10 +100,10 @@ impl Common {
     /// A unit was not taken now, and the destination refuses everything else. What may be for the size
     /// of it is tried in halves, for the same reason.
     fn not_now_in_doubt(&mut self, mut unit: SendUnit, kind: Later) -> NotNow {
-        unit.put_off += 1;
+        unit.tried_in_doubt += 1;
         let halve = match kind {
-            Later::Exhausted => !unit.halved || unit.put_off.is_multiple_of(PUT_OFF),
-            Later::Unavailable | Later::ServerError | Later::Unanswered => unit.put_off.is_multiple_of(PUT_OFF),
+            Later::Exhausted => !unit.halved || unit.tried_in_doubt.is_multiple_of(PUT_OFF),
+            Later::Unavailable | Later::ServerError | Later::Unanswered => unit.tried_in_doubt.is_multiple_of(PUT_OFF),
             Later::Unreachable | Later::Busy | Later::Misconfigured => false,
         };
         if !halve {

@@ -42,8 +42,10 @@ pub struct SendUnit {
     /// How often the server failed over it in a row.
     pub strikes: u32,
     /// How often the server put it off: too much of something, although it was halved for that, or
-    /// the server was not there. In doubt, how often it was tried.
+    /// the server was not there.
     pub put_off: u32,
+    /// How often it was tried in doubt.
+    pub tried_in_doubt: u32,
     /// How much had been accepted when the server first failed over it.
     pub accepted_before: u64,
     /// Not to be sent before.
@@ -68,6 +70,7 @@ impl SendUnit {
             doubted: false,
             strikes: 0,
             put_off: 0,
+            tried_in_doubt: 0,
             accepted_before: 0,
             not_before: None,
             sent: None,

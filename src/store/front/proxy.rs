@@ -63,7 +63,7 @@ async fn answer(request: Request<Incoming>, authenticator: Authenticator, state:
         drain(request);
         return response;
     }
-    if !Hosts::default().sent(&request) {
+    if !Hosts::default().is_same_origin(&request) {
         return json(StatusCode::FORBIDDEN, &json!({"error": "requests from other web pages are not taken"}));
     }
     match (request.method(), request.uri().path()) {

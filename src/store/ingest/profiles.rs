@@ -17,6 +17,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
+use crate::store::ingest::MAX_GROWTH;
 use crate::store::ingest::dictionary::Emitted;
 use crate::store::ingest::proto::ProtoError;
 use crate::store::ingest::rows::{Blob, I64, I64List, Rows, Text, Time, rows};
@@ -33,11 +34,8 @@ const MAX_FRAMES: usize = 2048;
 /// Name of the frame that stands for what was cut off.
 const DEEPER: &str = "[deeper]";
 
-/// Bytes of text and labels that the profiles of one record may grow to. Samples and frames refer to
-/// texts, so that a small record can name a long one again and again.
-const MAX_GROWTH: usize = 128 << 20;
-
-/// Why a record that grows beyond [`MAX_GROWTH`] has no rows.
+/// Why a record has no rows whose profiles grow beyond [`MAX_GROWTH`] of text and labels: samples and frames
+/// refer to texts, so that a small record can name a long one again and again.
 const GROWS: &str = "the profile grows beyond 128 MiB of text and labels";
 
 /// The service of a profile that does not name one, as Pyroscope has it.
