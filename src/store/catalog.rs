@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`ducklake`] | DuckLake's tables |
 //! | [`statistics`] | what is known of the values in a file |
-//! | [`takeover`] | a catalog of version 1 becomes a DuckLake |
+//! | [`takeover`] | a catalog of an earlier version becomes one of this |
+//! | [`level0`] | files that are not synced, and how far the logs are in them |
 //! | [`error`] | what can be wrong |
 //!
 //! Other processes may read it at any time. SQLite's write-ahead log keeps them from half a
@@ -31,11 +32,12 @@ pub use self::statistics::ColumnStatistics;
 
 mod ducklake;
 mod error;
+mod level0;
 pub mod statistics;
 mod takeover;
 
 /// Version of the catalog's tables, kept in SQLite's `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long a transaction waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,12 +49,24 @@ const OWN_TABLES: &str = "
         min_time INTEGER,                   -- nanoseconds since the Unix epoch, UTC
         max_time INTEGER,
         checksum INTEGER NOT NULL,          -- XXH3 of the whole file
-        created INTEGER NOT NULL            -- nanoseconds since the Unix epoch, UTC
+        created INTEGER NOT NULL,           -- nanoseconds since the Unix epoch, UTC
+        level INTEGER NOT NULL              -- see File
     ) STRICT;
+    CREATE TABLE lost_files (
+        data_file_id INTEGER PRIMARY KEY,   -- of a file that is damaged or not there
+        reason TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE taken (
+        log_id TEXT NOT NULL,
+        signal TEXT NOT NULL,
+        position INTEGER NOT NULL,          -- every record before it is in the files, level 0 among them
+        PRIMARY KEY (log_id, signal)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE own (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS positions (
         log_id TEXT NOT NULL,
         signal TEXT NOT NULL,
-        position INTEGER NOT NULL,          -- every record before it is in the files
+        position INTEGER NOT NULL,          -- every record before it is in files that are on disk
         PRIMARY KEY (log_id, signal)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS quarantined (
@@ -60,6 +74,13 @@ const OWN_TABLES: &str = "
         note BLOB NOT NULL                  -- see store::protocol::Quarantined
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// The columns that [`File::from_row`] takes, of [`FILES`].
+const FILE: &str = "table_name, t.path || f.path, record_count, min_time, max_time, file_size_bytes, checksum, level";
+
+/// All files that the catalog has anything of.
+const FILES: &str =
+    "sealed_files JOIN ducklake_data_file AS f USING (data_file_id) JOIN ducklake_table AS t USING (table_id)";
 
 /// One sealed file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -78,10 +99,13 @@ pub struct File {
     pub bytes: u64,
     /// XXH3 of its content.
     pub checksum: u64,
+    /// What it was made of: 0 of a batch of records and not synced, 1 of such files, 2 of an hour's,
+    /// 3 of a day's.
+    pub level: u8,
 }
 
 impl File {
-    /// Of a row with its members in the order: table, path, rows, times, size, checksum.
+    /// Of a row with its members in the order: table, path, rows, times, size, checksum, level.
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(File {
             table: row.get(0)?,
@@ -91,6 +115,7 @@ impl File {
             max_time: row.get(4)?,
             bytes: row.get::<_, i64>(5)?.cast_unsigned(),
             checksum: row.get::<_, i64>(6)?.cast_unsigned(),
+            level: row.get(7)?,
         })
     }
 }
@@ -177,16 +202,49 @@ impl Catalog {
     /// # Errors
     /// SQLite's.
     pub fn files(&self) -> Result<Vec<File>, CatalogError> {
-        let sql = "SELECT table_name, t.path || f.path, record_count, min_time, max_time, file_size_bytes, checksum
-             FROM sealed_files JOIN ducklake_data_file AS f USING (data_file_id) JOIN ducklake_table AS t USING (table_id)
-             ORDER BY 1, 2";
-        self.ask(|db| db.prepare(sql)?.query_map([], File::from_row)?.collect())
+        let sql = format!(
+            "SELECT {FILE} FROM {FILES} WHERE f.end_snapshot IS NULL OR f.end_snapshot = f.begin_snapshot ORDER BY 1, 2"
+        );
+        self.ask(|db| db.prepare(&sql)?.query_map([], File::from_row)?.collect())
     }
 
-    /// Up to where each log is sealed.
+    /// Files that were found damaged or not there, and why: they stay named.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn lost(&self) -> Result<Vec<(File, String)>, CatalogError> {
+        let sql = format!("SELECT {FILE}, reason FROM {FILES} JOIN lost_files USING (data_file_id) ORDER BY 1, 2");
+        self.ask(|db| db.prepare(&sql)?.query_map([], |row| Ok((File::from_row(row)?, row.get(8)?)))?.collect())
+    }
+
+    /// Names a file as lost, or as found again if there is no `reason`.
+    ///
+    /// # Errors
+    /// SQLite's; also if there is no such file.
+    pub fn mark_lost(&mut self, path: &str, reason: Option<&str>) -> Result<(), CatalogError> {
+        self.share()?;
+        self.change(|db| {
+            let sql = format!("SELECT data_file_id FROM {FILES} WHERE t.path || f.path = ?");
+            let id: i64 = db.query_row(&sql, [path], |row| row.get(0))?;
+            match reason {
+                Some(reason) => db.execute("INSERT OR REPLACE INTO lost_files VALUES (?, ?)", params![id, reason])?,
+                None => db.execute("DELETE FROM lost_files WHERE data_file_id = ?", [id])?,
+            };
+            Ok(())
+        })
+    }
+
+    /// Up to where each log is in files that are on disk.
+    ///
+    /// # Errors
+    /// SQLite's.
     pub fn positions(&self) -> Result<Positions, CatalogError> {
+        self.positions_in("positions")
+    }
+
+    fn positions_in(&self, table: &str) -> Result<Positions, CatalogError> {
         self.ask(|db| {
-            let mut statement = db.prepare("SELECT log_id, signal, position FROM positions")?;
+            let mut statement = db.prepare(&format!("SELECT log_id, signal, position FROM {table}"))?;
             let mut rows = statement.query([])?;
             let mut positions = Positions::new();
             while let Some(row) = rows.next()? {
@@ -228,16 +286,41 @@ impl Catalog {
         quarantine: &Changes,
         now: u64,
     ) -> Result<(), CatalogError> {
+        self.replace(&[], files, positions, quarantine, now)
+    }
+
+    /// The same, in the place of `old`, the paths of files that are current now. Those leave the
+    /// current snapshot when [`Self::show`] shows the new ones.
+    ///
+    /// # Errors
+    /// SQLite's; also if one of the old files is not current, so that rows are not there twice.
+    pub fn replace(
+        &mut self,
+        old: &[String],
+        files: &[NewFile],
+        positions: &Positions,
+        quarantine: &Changes,
+        now: u64,
+    ) -> Result<(), CatalogError> {
         self.share()?;
         self.change(|db| {
-            let ids = ducklake::add_files(db, files)?;
-            let mut insert = db.prepare("INSERT INTO sealed_files VALUES (?, ?, ?, ?, ?)")?;
-            for (id, NewFile { file, .. }) in ids.iter().zip(files) {
-                let checksum = file.checksum.cast_signed();
-                insert.execute(params![id, file.min_time, file.max_time, checksum, now.cast_signed()])?;
-            }
-            move_positions(db, positions)?;
+            let snapshot = ducklake::next_snapshot(db)?;
+            ducklake::end_files(db, old, snapshot)?;
+            add_files(db, files, snapshot, now)?;
+            move_positions(db, "positions", positions)?;
             note(db, quarantine)
+        })
+    }
+
+    /// These files leave the current snapshot, at once.
+    ///
+    /// # Errors
+    /// SQLite's; also if one of them is not current.
+    pub fn end(&mut self, paths: &[String], now: u64) -> Result<(), CatalogError> {
+        self.share()?;
+        self.change(|db| {
+            ducklake::end_files(db, paths, ducklake::next_snapshot(db)?)?;
+            ducklake::show(db, now)
         })
     }
 
@@ -314,19 +397,22 @@ fn prepare(db: &mut Connection, version: i64, sealed: &Path, now: u64) -> rusqli
     // Mostly there is nothing to write, and so no other writer to wait for.
     let behavior = if version == VERSION { TransactionBehavior::Deferred } else { TransactionBehavior::Immediate };
     change_in(db, behavior, |db| {
-        if version < VERSION {
-            let earlier = if version == 1 { takeover::files(db)? } else { Vec::new() };
-            ducklake::create(db, now)?;
-            db.execute_batch(OWN_TABLES)?;
-            ducklake::declare(db, now)?;
-            for (id, NewFile { file, .. }) in ducklake::add_files(db, &earlier)?.iter().zip(&earlier) {
-                let sql = "INSERT INTO sealed_files SELECT ?, min_time, max_time, checksum, created FROM files WHERE path = ?";
-                db.execute(sql, params![id, file.path])?;
+        match version {
+            0 | 1 => {
+                let earlier = if version == 1 { takeover::files(db)? } else { Vec::new() };
+                ducklake::create(db, now)?;
+                db.execute_batch(OWN_TABLES)?;
+                ducklake::declare(db, now)?;
+                takeover::add(db, &earlier)?;
             }
-            db.execute_batch("DROP TABLE IF EXISTS files")?;
+            2 => {
+                takeover::from_2(db, OWN_TABLES)?;
+                ducklake::declare(db, now)?;
+            }
+            _ => ducklake::declare(db, now)?,
+        }
+        if version < VERSION {
             db.pragma_update(None, "user_version", VERSION)?;
-        } else {
-            ducklake::declare(db, now)?;
         }
         ducklake::set_data_path(db, sealed)
     })
@@ -344,11 +430,22 @@ fn change_in(
     transaction.commit()
 }
 
-fn move_positions(db: &Connection, positions: &Positions) -> rusqlite::Result<()> {
-    let mut moved = db.prepare(
-        "INSERT INTO positions (log_id, signal, position) VALUES (?, ?, ?)
+fn add_files(db: &Connection, files: &[NewFile], snapshot: i64, now: u64) -> rusqlite::Result<()> {
+    let ids = ducklake::add_files(db, files, snapshot)?;
+    let mut insert = db.prepare_cached("INSERT INTO sealed_files VALUES (?, ?, ?, ?, ?, ?)")?;
+    for (id, NewFile { file, .. }) in ids.iter().zip(files) {
+        let checksum = file.checksum.cast_signed();
+        insert.execute(params![id, file.min_time, file.max_time, checksum, now.cast_signed(), file.level])?;
+    }
+    Ok(())
+}
+
+/// In `table`, one of those of positions.
+fn move_positions(db: &Connection, table: &str, positions: &Positions) -> rusqlite::Result<()> {
+    let mut moved = db.prepare_cached(&format!(
+        "INSERT INTO {table} (log_id, signal, position) VALUES (?, ?, ?)
          ON CONFLICT (log_id, signal) DO UPDATE SET position = excluded.position",
-    )?;
+    ))?;
     for ((id, signal), position) in positions {
         moved.execute(params![id.to_string(), signal.name(), position.0.cast_signed()])?;
     }
@@ -356,17 +453,19 @@ fn move_positions(db: &Connection, positions: &Positions) -> rusqlite::Result<()
 }
 
 fn note(db: &Connection, Changes { added, kept, released }: &Changes) -> rusqlite::Result<()> {
-    let mut insert = db.prepare("INSERT OR REPLACE INTO quarantined (id, note) VALUES (?, ?)")?;
+    let mut insert = db.prepare_cached("INSERT OR REPLACE INTO quarantined (id, note) VALUES (?, ?)")?;
     for note in added {
         insert.execute(params![note.id.to_string(), &note.encode()[..]])?;
     }
-    let mut delete = db.prepare("DELETE FROM quarantined WHERE id = ?")?;
+    let mut delete = db.prepare_cached("DELETE FROM quarantined WHERE id = ?")?;
     for id in kept {
         delete.execute([id.to_string()])?;
     }
-    let mut forget = db.prepare("DELETE FROM positions WHERE log_id = ?")?;
-    for id in released {
-        forget.execute([id.to_string()])?;
+    for table in ["positions", "taken"] {
+        let mut forget = db.prepare_cached(&format!("DELETE FROM {table} WHERE log_id = ?"))?;
+        for id in released {
+            forget.execute([id.to_string()])?;
+        }
     }
     Ok(())
 }

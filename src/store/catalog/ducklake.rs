@@ -98,8 +98,7 @@ pub fn declare(db: &Connection, now: u64) -> Result<()> {
 }
 
 /// Adds files to a snapshot that is not shown yet. Answers the identities they get.
-pub fn add_files(db: &Connection, files: &[NewFile]) -> Result<Vec<i64>> {
-    let snapshot = next_snapshot(db)?;
+pub fn add_files(db: &Connection, files: &[NewFile], snapshot: i64) -> Result<Vec<i64>> {
     let mut ids = Vec::new();
     for new in files {
         let file = &new.file;
@@ -135,17 +134,60 @@ pub fn add_files(db: &Connection, files: &[NewFile]) -> Result<Vec<i64>> {
     Ok(ids)
 }
 
-/// Shows the files that were added: writes the rows of their snapshots.
+/// Ends files, by their paths with the table's folder in front, in a snapshot that is not shown yet.
+///
+/// # Errors
+/// Also if one of them is not current.
+pub fn end_files(db: &Connection, paths: &[String], snapshot: i64) -> Result<()> {
+    let mut end = db.prepare_cached(
+        "UPDATE ducklake_data_file SET end_snapshot = ?1 WHERE path = ?3 AND end_snapshot IS NULL
+            AND table_id = (SELECT table_id FROM ducklake_table WHERE table_name = ?2 AND end_snapshot IS NULL)
+         RETURNING table_id, record_count, file_size_bytes",
+    )?;
+    for path in paths {
+        let Some((table, below)) = path.split_once('/') else {
+            return Err(rusqlite::Error::InvalidPath(path.into()));
+        };
+        let ended: Option<(i64, i64, i64)> = end
+            .query_row(params![snapshot, table, below], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let (table_id, rows, bytes) = ended.ok_or_else(|| rusqlite::Error::InvalidPath(path.into()))?;
+        take_from_table(db, table_id, rows, bytes)?;
+    }
+    Ok(())
+}
+
+/// Removes files as if they had never been, by a question for their identities.
+pub fn remove_files(db: &Connection, ids: &str) -> Result<()> {
+    let mut current = db.prepare(&format!(
+        "SELECT table_id, record_count, file_size_bytes FROM ducklake_data_file
+         WHERE end_snapshot IS NULL AND data_file_id IN ({ids})"
+    ))?;
+    let current: Vec<(i64, i64, i64)> =
+        current.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_>>()?;
+    for (table_id, rows, bytes) in current {
+        take_from_table(db, table_id, rows, bytes)?;
+    }
+    for table in ["ducklake_file_column_stats", "ducklake_data_file"] {
+        db.execute(&format!("DELETE FROM {table} WHERE data_file_id IN ({ids})"), [])?;
+    }
+    Ok(())
+}
+
+/// Shows the files that were added, and hides those that were ended: writes the rows of their
+/// snapshots.
 pub fn show(db: &Connection, now: u64) -> Result<()> {
-    let mut statement = db.prepare(
-        "SELECT DISTINCT begin_snapshot FROM ducklake_data_file
-         WHERE begin_snapshot > (SELECT max(snapshot_id) FROM ducklake_snapshot) ORDER BY 1",
+    let mut statement = db.prepare_cached(
+        "WITH shown AS (SELECT max(snapshot_id) AS last FROM ducklake_snapshot)
+         SELECT begin_snapshot FROM ducklake_data_file, shown WHERE begin_snapshot > last
+         UNION SELECT end_snapshot FROM ducklake_data_file, shown WHERE end_snapshot > last ORDER BY 1",
     )?;
     let snapshots: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
     for snapshot in snapshots {
         let changes: String = db.query_row(
-            "SELECT group_concat('inserted_into_table:' || table_id) FROM (
-                SELECT DISTINCT table_id FROM ducklake_data_file WHERE begin_snapshot = ? ORDER BY 1)",
+            "SELECT group_concat(change) FROM (
+                SELECT DISTINCT 'inserted_into_table:' || table_id AS change FROM ducklake_data_file WHERE begin_snapshot = ?1
+                UNION SELECT 'deleted_from_table:' || table_id FROM ducklake_data_file WHERE end_snapshot = ?1 ORDER BY 1 DESC)",
             [snapshot],
             |row| row.get(0),
         )?;
@@ -154,11 +196,11 @@ pub fn show(db: &Connection, now: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether there are files that [`show`] would show.
+/// Whether there is anything that [`show`] would show.
 pub fn has_hidden(db: &Connection) -> Result<bool> {
     db.query_row(
-        "SELECT EXISTS (SELECT 1 FROM ducklake_data_file
-            WHERE begin_snapshot > (SELECT max(snapshot_id) FROM ducklake_snapshot))",
+        "WITH shown AS (SELECT max(snapshot_id) AS last FROM ducklake_snapshot)
+         SELECT EXISTS (SELECT 1 FROM ducklake_data_file, shown WHERE begin_snapshot > last OR end_snapshot > last)",
         [],
         |row| row.get(0),
     )
@@ -189,11 +231,13 @@ fn schema_version(db: &Connection) -> Result<i64> {
     number(db, "SELECT max(schema_version) FROM ducklake_snapshot")
 }
 
-fn next_snapshot(db: &Connection) -> Result<i64> {
+/// The number of the snapshot that is not shown yet, or would be the next.
+pub fn next_snapshot(db: &Connection) -> Result<i64> {
     number(
         db,
         "SELECT 1 + max((SELECT max(snapshot_id) FROM ducklake_snapshot),
-            (SELECT coalesce(max(begin_snapshot), 0) FROM ducklake_data_file))",
+            (SELECT coalesce(max(begin_snapshot), 0) FROM ducklake_data_file),
+            (SELECT coalesce(max(end_snapshot), 0) FROM ducklake_data_file))",
     )
 }
 
@@ -207,8 +251,13 @@ fn next_catalog_id(db: &Connection) -> Result<i64> {
     )
 }
 
+/// No identity is given twice: that of a file which is gone is below the latest snapshot's next one.
 fn next_file_id(db: &Connection) -> Result<i64> {
-    number(db, "SELECT coalesce(max(data_file_id) + 1, 0) FROM ducklake_data_file")
+    number(
+        db,
+        "SELECT max((SELECT coalesce(max(data_file_id) + 1, 0) FROM ducklake_data_file),
+            (SELECT coalesce(max(next_file_id), 0) FROM ducklake_snapshot))",
+    )
 }
 
 /// Counts the rows of a new file. Answers the number of its first row.
@@ -224,6 +273,16 @@ fn add_to_table(db: &Connection, table_id: i64, rows: i64, bytes: i64) -> Result
         params![table_id, rows, bytes],
     )?;
     Ok(before.unwrap_or_default())
+}
+
+/// Rows that are not current any more.
+fn take_from_table(db: &Connection, table_id: i64, rows: i64, bytes: i64) -> Result<()> {
+    db.execute(
+        "UPDATE ducklake_table_stats SET record_count = record_count - ?2, file_size_bytes = file_size_bytes - ?3
+         WHERE table_id = ?1",
+        [table_id, rows, bytes],
+    )?;
+    Ok(())
 }
 
 /// Writes what is known of a file's columns, and what is known of the table's with it; whether it

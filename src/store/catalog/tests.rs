@@ -5,7 +5,7 @@ use crate::store::schema::Table;
 fn file(name: &str) -> File {
     let (table, path) = ("spans".to_owned(), format!("spans/{name}"));
     let (min_time, max_time) = (Some(-5), Some(7));
-    File { table, path, rows: 3, min_time, max_time, bytes: 9, checksum: u64::MAX - 1 }
+    File { table, path, rows: 3, min_time, max_time, bytes: 9, checksum: u64::MAX - 1, level: 1 }
 }
 
 fn new_file(name: &str) -> NewFile {
@@ -224,4 +224,86 @@ fn another_process_that_writes_is_waited_for_and_holds_no_start() {
     other.execute_batch("ROLLBACK").unwrap();
     catalog.add(&[new_file("a")], &Positions::new(), &Changes::default(), 1).unwrap();
     assert_eq!(catalog.files().unwrap(), [file("a")]);
+}
+
+fn level0(name: &str) -> NewFile {
+    let new = new_file(name);
+    NewFile { file: File { level: 0, ..new.file }, ..new }
+}
+
+fn paths(files: &[File]) -> Vec<String> {
+    files.iter().map(|file| file.path.clone()).collect()
+}
+
+/// The files that others see.
+fn seen(catalog: &Catalog) -> Option<String> {
+    let sql = "SELECT group_concat(path) FROM (SELECT path FROM ducklake_snapshot LEFT JOIN ducklake_data_file
+               ON begin_snapshot <= snapshot_id AND (end_snapshot IS NULL OR end_snapshot > snapshot_id)
+               WHERE snapshot_id = (SELECT max(snapshot_id) FROM ducklake_snapshot) ORDER BY path)";
+    catalog.db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_file_takes_the_place_of_others_in_one_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = (Uuid::from_u128(1), Signal::Traces);
+    let at = |n| Positions::from([(log, Position(n))]);
+    let mut catalog = open(&dir.path().join("catalog.sqlite")).unwrap();
+    catalog.add_level0(&[level0("a")], &at(5), &Changes::default(), 1).unwrap();
+    catalog.add_level0(&[level0("b")], &at(9), &Changes::default(), 2).unwrap();
+    assert_eq!(seen(&catalog), Some("a,b".to_owned()));
+    assert_eq!((catalog.positions().unwrap(), catalog.taken().unwrap()), (Positions::new(), at(9)));
+
+    let old = ["spans/a".to_owned(), "spans/b".to_owned()];
+    catalog.replace(&old, &[new_file("c")], &at(9), &Changes::default(), 3).unwrap();
+    assert_eq!(seen(&catalog), Some("a,b".to_owned()), "not before it has its name");
+    assert_eq!(paths(&catalog.files().unwrap()), ["spans/c"]);
+    catalog.show(4).unwrap();
+    assert_eq!(seen(&catalog), Some("c".to_owned()));
+    assert_eq!(catalog.positions().unwrap(), at(9));
+    let stats = rows(&catalog.db, "SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats");
+    assert_eq!(stats, ["Integer(3) Integer(9) Integer(9)"]);
+
+    let again = catalog.replace(&old, &[new_file("d")], &at(12), &Changes::default(), 5);
+    assert!(again.is_err(), "rows would be there twice");
+    assert_eq!((paths(&catalog.files().unwrap()), catalog.positions().unwrap()), (vec!["spans/c".to_owned()], at(9)));
+    catalog.end(&["spans/c".to_owned()], 6).unwrap();
+    assert_eq!((catalog.files().unwrap(), seen(&catalog)), (Vec::new(), None));
+    let sql = "SELECT group_concat(changes_made, '; ') FROM (SELECT * FROM ducklake_snapshot_changes
+               ORDER BY snapshot_id DESC LIMIT 2)";
+    let changes: String = catalog.db.query_row(sql, [], |row| row.get(0)).unwrap();
+    let id: i64 = catalog.db.query_row("SELECT table_id FROM ducklake_data_file", [], |row| row.get(0)).unwrap();
+    assert_eq!(changes, format!("deleted_from_table:{id}; inserted_into_table:{id},deleted_from_table:{id}"));
+}
+
+#[test]
+fn level_0_goes_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (traces, logs) = ((Uuid::from_u128(1), Signal::Traces), (Uuid::from_u128(2), Signal::Logs));
+    let mut catalog = open(&dir.path().join("catalog.sqlite")).unwrap();
+    catalog.add(&[new_file("a")], &Positions::from([(traces, Position(5))]), &Changes::default(), 1).unwrap();
+    catalog.show(1).unwrap();
+    let taken = Positions::from([(traces, Position(7)), (logs, Position(2))]);
+    catalog.add_level0(&[level0("b")], &taken, &Changes::default(), 2).unwrap();
+    assert_eq!((catalog.taken().unwrap(), catalog.boot().unwrap()), (taken, None));
+    catalog.drop_level0("this").unwrap();
+    assert_eq!(paths(&catalog.files().unwrap()), ["spans/a"]);
+    assert_eq!(catalog.taken().unwrap(), Positions::from([(traces, Position(5))]));
+    assert_eq!(catalog.boot().unwrap().as_deref(), Some("this"));
+    let before = rows(&catalog.db, "SELECT max(next_file_id) FROM ducklake_snapshot");
+    catalog.add_level0(&[level0("b")], &Positions::new(), &Changes::default(), 3).unwrap();
+    let id = rows(&catalog.db, "SELECT max(data_file_id) FROM ducklake_data_file");
+    assert_eq!(id, before, "an identity is not given twice");
+}
+
+#[test]
+fn a_lost_file_stays_named_until_it_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut catalog = open(&dir.path().join("catalog.sqlite")).unwrap();
+    catalog.add(&[new_file("a")], &Positions::new(), &Changes::default(), 1).unwrap();
+    catalog.mark_lost("spans/a", Some("gone")).unwrap();
+    assert_eq!(catalog.lost().unwrap(), [(file("a"), "gone".to_owned())]);
+    catalog.mark_lost("spans/a", None).unwrap();
+    assert_eq!(catalog.lost().unwrap(), []);
+    assert!(catalog.mark_lost("spans/x", Some("gone")).is_err());
 }

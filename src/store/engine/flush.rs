@@ -370,7 +370,7 @@ impl Sealer {
         failpoint::reach("after_rename");
         let path = folder.join(name).to_string_lossy().into_owned();
         let (min_time, max_time) = (partition.min_time, partition.max_time);
-        let file = File { table: table.name().to_owned(), path, rows, min_time, max_time, bytes, checksum };
+        let file = File { table: table.name().to_owned(), path, rows, min_time, max_time, bytes, checksum, level: 1 };
         Ok(NewFile { file, has_field_ids: true, footer, columns, is_damaged: false })
     }
 }

@@ -151,6 +151,7 @@ mod tests {
             max_time: None,
             bytes: 1,
             checksum: 1,
+            level: 1,
         }
     }
 

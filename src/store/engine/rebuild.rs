@@ -226,7 +226,7 @@ fn inspect(db: &Connection, sealed: &Path, path: &str) -> Result<(File, Option<M
         }
     };
     let (table, path) = (table.name().to_owned(), path.to_owned());
-    Ok((File { table, path, rows, min_time, max_time, bytes, checksum }, metadata))
+    Ok((File { table, path, rows, min_time, max_time, bytes, checksum, level: 1 }, metadata))
 }
 
 /// What the catalog can say of a damaged file: enough to name it. Nothing of one whose name holds
@@ -235,7 +235,7 @@ fn damaged(sealed: &Path, path: &str) -> Option<File> {
     let checksum = sealed_file::checksum_in(path.rsplit('/').next()?)?;
     let table = Table::from_name(path.split('/').next()?)?.name().to_owned();
     let bytes = fs::metadata(sealed.join(path)).ok()?.len();
-    Some(File { table, path: path.to_owned(), rows: 0, min_time: None, max_time: None, bytes, checksum })
+    Some(File { table, path: path.to_owned(), rows: 0, min_time: None, max_time: None, bytes, checksum, level: 1 })
 }
 
 /// Positions, from the first and before the second.

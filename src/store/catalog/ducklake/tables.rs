@@ -59,5 +59,6 @@ pub const TABLES: &str = "
     CREATE TABLE ducklake_sort_expression (sort_id BIGINT, table_id BIGINT, sort_key_index BIGINT, expression VARCHAR,
         dialect VARCHAR, sort_direction VARCHAR, null_order VARCHAR);
     CREATE INDEX files_by_snapshot ON ducklake_data_file (begin_snapshot);
+    CREATE INDEX files_by_end ON ducklake_data_file (end_snapshot);
     CREATE UNIQUE INDEX files_by_path ON ducklake_data_file (table_id, path) WHERE end_snapshot IS NULL;
 ";

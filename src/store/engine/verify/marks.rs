@@ -85,7 +85,8 @@ mod tests {
     fn a_mark_counts_until_the_file_is_written_or_the_machine_starts_again() {
         let dir = tempfile::tempdir().unwrap();
         let (path, checksum) = ("a".to_owned(), 7);
-        let file = File { table: "logs".into(), path, rows: 1, min_time: None, max_time: None, bytes: 1, checksum };
+        let file =
+            File { table: "logs".into(), path, rows: 1, min_time: None, max_time: None, bytes: 1, checksum, level: 1 };
         fs::write(dir.path().join("a"), "x").unwrap();
         let marks = Marks::load(dir.path());
         assert!(!marks.has(dir.path(), &file));
