@@ -8,6 +8,7 @@
 //! | [`ducklake`] | DuckLake's tables |
 //! | [`statistics`] | what is known of the values in a file |
 //! | [`takeover`] | a catalog of an earlier version becomes one of this |
+//! | [`expiry`] | what no snapshot needs any more goes |
 //! | [`level0`] | files that are not synced, and how far the logs are in them |
 //! | [`error`] | what can be wrong |
 //!
@@ -32,6 +33,7 @@ pub use self::statistics::ColumnStatistics;
 
 mod ducklake;
 mod error;
+pub mod expiry;
 mod level0;
 pub mod statistics;
 mod takeover;

@@ -207,15 +207,18 @@ pub fn has_hidden(db: &Connection) -> Result<bool> {
 }
 
 fn insert_snapshot(db: &Connection, id: i64, now: u64, schema_version: i64, changes: &str) -> Result<()> {
-    let time = timestamp(i64::try_from(now).unwrap_or(i64::MAX));
-    // Microseconds, in UTC.
-    let time = format!("{}+00", &time[..time.len() - 3]);
     db.execute(
         "INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)",
-        params![id, time, schema_version, next_catalog_id(db)?, next_file_id(db)?],
+        params![id, snapshot_time(now), schema_version, next_catalog_id(db)?, next_file_id(db)?],
     )?;
     db.execute("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, NULL, NULL, NULL)", params![id, changes])?;
     Ok(())
+}
+
+/// As it stands in a snapshot: microseconds, in UTC.
+pub fn snapshot_time(now: u64) -> String {
+    let time = timestamp(i64::try_from(now).unwrap_or(i64::MAX));
+    format!("{}+00", &time[..time.len() - 3])
 }
 
 fn id_of(db: &Connection, table: Table) -> Result<Option<i64>> {

@@ -44,5 +44,9 @@ pub fn from_2(db: &Connection, own_tables: &str) -> Result<()> {
         "INSERT INTO sealed_files SELECT data_file_id, min_time, max_time, checksum, created, ? FROM sealed_files_2",
         [LEVEL],
     )?;
-    db.execute_batch("DROP TABLE sealed_files_2; CREATE INDEX files_by_end ON ducklake_data_file (end_snapshot)")
+    db.execute_batch(
+        "DROP TABLE sealed_files_2;
+         CREATE INDEX files_by_end ON ducklake_data_file (end_snapshot);
+         CREATE INDEX statistics_by_file ON ducklake_file_column_stats (data_file_id)",
+    )
 }

@@ -60,5 +60,6 @@ pub const TABLES: &str = "
         dialect VARCHAR, sort_direction VARCHAR, null_order VARCHAR);
     CREATE INDEX files_by_snapshot ON ducklake_data_file (begin_snapshot);
     CREATE INDEX files_by_end ON ducklake_data_file (end_snapshot);
+    CREATE INDEX statistics_by_file ON ducklake_file_column_stats (data_file_id);
     CREATE UNIQUE INDEX files_by_path ON ducklake_data_file (table_id, path) WHERE end_snapshot IS NULL;
 ";
