@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Settings, supervisor};
 use crate::durable;
-use crate::store::engine::confinement::{self, Confined};
+use crate::store::engine::confinement::{self, Confined, Folders};
 use crate::store::engine::{self, Engine, EngineError};
 use crate::store::sql;
 use crate::telemetry::process::Usage;
@@ -47,7 +47,7 @@ fn confine(settings: &Settings) -> anyhow::Result<()> {
     }
     let threads = Usage::own().threads;
     anyhow::ensure!(threads == 1, "{threads} threads run before the engine is confined");
-    match confinement::confine(&store, &sockets)? {
+    match confinement::confine(Folders { writes: &[&store], sockets: &[&sockets], ..Folders::default() })? {
         Confined::Fully => tracing::debug!("the kernel confines the engine to its folder"),
         Confined::Partly => tracing::info!("this kernel's Landlock is old: it confines the engine in part"),
         Confined::Not => tracing::warn!("this kernel has no Landlock: it does not confine the engine to its folder"),

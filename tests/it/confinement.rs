@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use duckdb::Connection;
-use vispyr::store::engine::confinement::{Confined, confine};
+use vispyr::store::engine::confinement::{Confined, Folders, confine};
 
 use super::store::rig::files;
 use crate::harness::{Options, Vispyr};
@@ -27,7 +27,8 @@ fn confined_process() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (store, sockets) = (dir.join("store"), dir.join("run"));
-    match confine(&store, &sockets).unwrap() {
+    let sealed = dir.join("sealed");
+    match confine(Folders { reads: &[&sealed], writes: &[&store], sockets: &[&sockets] }).unwrap() {
         Confined::Not => return println!("\n=no landlock"),
         how => println!("\n=confined {how:?}"),
     }
@@ -39,6 +40,10 @@ fn confined_process() {
     denied("execute", Command::new("/bin/true").spawn().unwrap_err());
     denied("list", std::fs::read_dir("/").unwrap_err());
     denied("write", std::fs::write(sockets.join("file"), "x").unwrap_err());
+    assert_eq!(std::fs::read_to_string(sealed.join("rows")).unwrap(), "rows");
+    denied("overwrite", std::fs::write(sealed.join("rows"), "x").unwrap_err());
+    denied("make", std::fs::write(sealed.join("more"), "x").unwrap_err());
+    denied("remove", std::fs::remove_file(sealed.join("rows")).unwrap_err());
     denied(
         "signal",
         rustix::process::kill_process(rustix::process::getppid().unwrap(), rustix::process::Signal::URG)
@@ -89,9 +94,10 @@ fn confined_process() {
 fn no_statement_gets_out_of_the_store_s_folder_without_gates_and_sandbox() {
     let dir = tempfile::tempdir().unwrap();
     let outside = dir.path().join("outside");
-    for folder in [&outside, &dir.path().join("store"), &dir.path().join("run")] {
-        std::fs::create_dir(folder).unwrap();
+    for folder in ["outside", "store", "run", "sealed"] {
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
     }
+    std::fs::write(dir.path().join("sealed/rows"), "rows").unwrap();
     std::fs::write(outside.join("secret.txt"), SECRET).unwrap();
     let before = contents(&outside);
     let written_to: Vec<PathBuf> = std::fs::read_dir("/tmp").unwrap().map(|entry| entry.unwrap().path()).collect();

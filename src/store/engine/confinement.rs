@@ -1,6 +1,6 @@
-//! What the kernel keeps the engine from (landlock(7)): whatever a statement gets past the gates
-//! before DuckDB, and past DuckDB's own sandbox, it can read and write the store's folder and
-//! nothing else, opens no connection and sends nobody a signal.
+//! What the kernel keeps a process of the store from (landlock(7)): whatever a statement gets past the
+//! gates before DuckDB, and past DuckDB's own sandbox, it can read and write the folders that this
+//! process is for and nothing else, opens no connection and sends nobody a signal.
 //!
 //! The rules hold for the thread that sets them and for those that it starts later, so they are
 //! set first of all. They cannot be taken back.
@@ -24,7 +24,7 @@ const RESOURCES: [&str; 4] = ["/sys/fs/cgroup", "/proc/meminfo", "/proc/self/cgr
 /// Why the rules could not be set, on a kernel that has Landlock.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfinementError {
-    /// A folder that the engine needs.
+    /// A folder that the process needs.
     #[error("cannot open {}: {source}", path.display())]
     Folder {
         /// Which.
@@ -48,25 +48,42 @@ pub enum Confined {
     Not,
 }
 
-/// From here on this thread, and those that it starts, read and write `store` and read the
-/// libraries that are loaded. In `sockets` they may make sockets and remove what is in their way.
-/// There are no new privileges, on any kernel. Both folders must be there.
+/// The folders that a process is for. All of them must be there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Folders<'a> {
+    /// It reads what is in them.
+    pub reads: &'a [&'a Path],
+    /// It reads, writes and removes what is in them.
+    pub writes: &'a [&'a Path],
+    /// It may make sockets in them and remove what is in their way.
+    pub sockets: &'a [&'a Path],
+}
+
+/// From here on this thread, and those that it starts, reach what is in `folders` and read the
+/// libraries that are loaded. There are no new privileges, on any kernel.
 ///
 /// # Errors
 /// See [`ConfinementError`]: nothing is confined then.
-pub fn confine(store: &Path, sockets: &Path) -> Result<Confined, ConfinementError> {
+pub fn confine(folders: Folders<'_>) -> Result<Confined, ConfinementError> {
     // Opened once: what /proc has of us is not ours to open afterwards.
     let _ = Usage::own();
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     // No device is made, and nothing is executed.
     let no_devices = AccessFs::Execute | AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev;
+    let all_but_devices = AccessFs::from_all(LANDLOCK) & !no_devices;
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(LANDLOCK))?
         .handle_access(AccessNet::from_all(LANDLOCK))?
         .scope(Scope::from_all(LANDLOCK))?
-        .create()?
-        .add_rule(beneath(store, AccessFs::from_all(LANDLOCK) & !no_devices)?)?
-        .add_rule(beneath(sockets, AccessFs::MakeSock | AccessFs::RemoveFile)?)?;
+        .create()?;
+    let Folders { reads, writes, sockets } = folders;
+    for (folders, access) in
+        [(reads, read), (writes, all_but_devices), (sockets, AccessFs::MakeSock | AccessFs::RemoveFile)]
+    {
+        for folder in folders {
+            rules = rules.add_rule(beneath(folder, access)?)?;
+        }
+    }
     for library in libraries() {
         // One that was replaced since is not there any more.
         if let Ok(rule) = beneath(&library, AccessFs::ReadFile | AccessFs::Execute) {
