@@ -12,6 +12,7 @@
 //! | [`protocol`] | what collector and engine say to each other |
 //! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
 //! | [`engine`] | the process that holds DuckDB |
+//! | [`merge`] | one sorted file from many |
 //! | [`schema`] | the stored tables |
 //! | [`ingest`] | from records to rows |
 //! | [`views`] | what users see of the tables |
@@ -30,6 +31,7 @@ pub mod engine;
 pub mod front;
 pub mod ingest;
 pub mod macros;
+pub mod merge;
 pub mod protocol;
 pub mod schema;
 pub mod sql;

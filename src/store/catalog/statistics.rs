@@ -11,7 +11,7 @@ use crate::store::engine::partition::date;
 use crate::store::schema::{Field, Table};
 
 /// One column of one file. What is not known is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ColumnStatistics {
     /// [`Field::id`] of the column.
     pub field: i64,

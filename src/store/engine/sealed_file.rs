@@ -44,6 +44,12 @@ pub fn schema_in(name: &str) -> u32 {
     id.filter(|id| id.get_version_num() == 8).map_or(1, |id| u32::from(id.as_bytes()[15]))
 }
 
+/// The identity in a name, or in the last part of a path.
+pub fn id_in(path: &str) -> Option<Uuid> {
+    let name = path.rsplit('/').next()?;
+    Uuid::parse_str(name.split_at_checked(36)?.0).ok()
+}
+
 /// Name of a file while its content is being written.
 pub fn new_name(id: Uuid) -> String {
     format!("{id}{EXTENSION}{PART}")
@@ -93,6 +99,16 @@ pub struct Metadata {
     /// Whether its columns have the numbers of [`crate::store::schema::Field`]: older versions wrote none.
     #[serde(default)]
     pub field_ids: bool,
+    /// See [`crate::store::catalog::File`]. What older versions wrote is as that of level 1.
+    #[serde(default = "level_1")]
+    pub level: u8,
+    /// Identities of the files that it was merged from: the rows of those are its rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_from: Vec<Uuid>,
+}
+
+fn level_1() -> u8 {
+    1
 }
 
 /// Records of one log.
@@ -133,6 +149,8 @@ impl Metadata {
             created: flush.created,
             logs: flush.logs.clone(),
             field_ids: true,
+            level: level_1(),
+            merged_from: Vec::new(),
         }
     }
 

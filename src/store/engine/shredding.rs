@@ -6,8 +6,12 @@
 //! that each has most often, and no more than [`MAX_COLUMNS`]. All other keys stay in the value's
 //! encoded form, where queries find them too, only slower.
 
+mod footer;
 mod sample;
 
+use std::path::PathBuf;
+
+use arrow::array::{Array, LargeBinaryArray, RecordBatch};
 use duckdb::Connection;
 use duckdb::types::ValueRef;
 
@@ -20,6 +24,9 @@ const MAX_COLUMNS: usize = 100;
 
 /// Rows that are looked at.
 const SAMPLE_ROWS: u64 = 2048;
+
+/// The same for the rows of one batch, which are few.
+const SAMPLE_ROWS_OF_BATCH: usize = 512;
 
 /// Longer values are not looked at: 2,048 rows of them shall be no burden.
 const SAMPLE_BYTES: u64 = 8 << 10;
@@ -69,6 +76,43 @@ impl Shredding {
             }
         }
         Ok(Self::from_nodes(&names, &nodes, count))
+    }
+
+    /// The shredding that suits the rows of `batches`, whose `VARIANT` columns are in their encoded form.
+    pub fn of_batches<'a>(table: Table, batches: impl IntoIterator<Item = &'a RecordBatch>) -> Self {
+        let names = variants(table);
+        let mut nodes: Vec<Node> = names.iter().map(|_| Node::default()).collect();
+        let batches: Vec<&RecordBatch> = batches.into_iter().collect();
+        let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+        let step = rows.div_ceil(SAMPLE_ROWS_OF_BATCH).max(1);
+        let mut count = 0;
+        for batch in batches {
+            let sampled = (0..batch.num_rows()).step_by(step);
+            count += sampled.len() as u64;
+            for (name, node) in names.iter().zip(&mut nodes) {
+                let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
+                let Some(column): Option<&LargeBinaryArray> = column else { continue };
+                for row in sampled.clone().filter(|row| column.is_valid(*row)) {
+                    let variant = column.value(row);
+                    if variant.len() as u64 <= SAMPLE_BYTES {
+                        node.add(variant);
+                    }
+                }
+            }
+        }
+        Self::from_nodes(&names, &nodes, count)
+    }
+
+    /// The shredding that suits the `rows` rows of sealed files together.
+    ///
+    /// # Errors
+    /// DuckDB's.
+    pub fn of_files(db: &Connection, table: Table, files: &[PathBuf], rows: u64) -> Result<Self, duckdb::Error> {
+        let names = variants(table);
+        if names.is_empty() || rows == 0 {
+            return Ok(Self::none(table));
+        }
+        Ok(Self::from_nodes(&names, &footer::nodes(db, &names, files)?, rows))
     }
 
     /// No shredding.

@@ -43,6 +43,54 @@ impl Node {
         let Some((keys, value)) = metadata(variant) else { return };
         let added = self.count(&keys, value, 0);
         self.keys += added.unwrap_or_default();
+        self.keep_few();
+    }
+
+    /// So many values of one scalar type.
+    pub fn of_scalar(sql_type: &str, times: u64) -> Self {
+        let mut node = Node::default();
+        // Of another type, there is nothing to shred them by.
+        if let Some(n) = SCALARS.iter().position(|scalar| *scalar == sql_type)
+            && let Some(count) = node.scalars.get_mut(n)
+        {
+            *count = times;
+        }
+        node
+    }
+
+    /// Arrays of these elements. How many arrays is not known; as many as elements count for no less.
+    pub fn of_elements(element: Node) -> Self {
+        Node { arrays: element.seen(), element: Some(Box::new(element)), ..Node::default() }
+    }
+
+    /// Objects of these fields: as many as the most frequent field.
+    pub fn of_fields(fields: Vec<(String, Node)>) -> Self {
+        let objects = fields.iter().map(|(_, node)| node.seen()).max().unwrap_or_default();
+        Node { objects, fields: fields.into_iter().collect(), ..Node::default() }
+    }
+
+    /// Adds what another has counted.
+    pub fn merge(&mut self, other: Node) {
+        self.add_up(other);
+        self.keys = self.forget(0);
+        self.keep_few();
+    }
+
+    fn add_up(&mut self, other: Node) {
+        for (count, more) in self.scalars.iter_mut().zip(other.scalars) {
+            *count += more;
+        }
+        self.objects += other.objects;
+        self.arrays += other.arrays;
+        for (key, node) in other.fields {
+            self.fields.entry(key).or_default().add_up(node);
+        }
+        if let Some(element) = other.element {
+            self.element.get_or_insert_default().add_up(*element);
+        }
+    }
+
+    fn keep_few(&mut self) {
         let mut rare = 1;
         while self.keys > MAX_KEYS {
             self.keys = self.forget(rare);

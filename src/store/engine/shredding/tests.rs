@@ -104,3 +104,22 @@ fn nothing_of_what_is_not_understood_is_shredded() {
     db.execute_batch("INSERT INTO hot (attributes) SELECT repeat('\\x42', i)::BLOB FROM range(200) t(i)").unwrap();
     assert!(Shredding::of(&db, "hot", Table::Logs, rows(&db)).unwrap().is_none(Table::Logs));
 }
+
+#[test]
+fn a_batch_is_shredded_as_the_table_it_would_make() {
+    let db = hot(
+        "SELECT {'route': '/a', 'n': i::BIGINT, 'in': {'x': 0.5::DOUBLE}, 'rare': CASE WHEN i = 7 THEN 1 END}::VARIANT
+                  FROM range(400) r(i)",
+    );
+    let mut statement = db.prepare("SELECT attributes FROM hot").unwrap();
+    let rows: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let batches = rows.chunks(150).map(|rows| {
+        let column: LargeBinaryArray = rows.iter().map(Some).collect();
+        RecordBatch::try_from_iter([("attributes", std::sync::Arc::new(column) as arrow::array::ArrayRef)]).unwrap()
+    });
+    let batches: Vec<RecordBatch> = batches.collect();
+    let expected = Shredding::of(&db, "hot", Table::Logs, 400).unwrap();
+    assert!(expected.option().contains("route"), "{expected:?}");
+    assert_eq!(Shredding::of_batches(Table::Logs, &batches), expected);
+    assert_eq!(Shredding::of_batches(Table::Logs, []), Shredding::none(Table::Logs));
+}

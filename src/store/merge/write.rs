@@ -1,0 +1,129 @@
+//! The one file is written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use duckdb::Connection;
+
+use super::{Job, MergeError, Merged, select};
+use crate::durable;
+use crate::store::catalog::statistics::{self, Copied};
+use crate::store::engine::flush::PARQUET;
+use crate::store::engine::sealed_file::{self, Flush, LogRange, Metadata};
+use crate::store::engine::shredding::Shredding;
+use crate::store::schema::Table;
+
+/// Ranges of one log that a file names. The oldest become one with what is between them: files of one
+/// table alone have gaps wherever no record had a row for it.
+const MAX_RANGES: usize = 64;
+
+/// Writes the file that `job` asks for. It is on disk when this returns, and its folder's name is.
+///
+/// # Errors
+/// See [`MergeError`]. Nothing is left of the file then.
+pub fn write(db: &Connection, job: &Job) -> Result<Merged, MergeError> {
+    let path = job.sealed.join(&job.output);
+    write_to(db, job, &path).inspect_err(|_| {
+        // It is swept at the next start if this fails.
+        let _ = fs::remove_file(&path);
+    })
+}
+
+fn write_to(db: &Connection, job: &Job, path: &Path) -> Result<Merged, MergeError> {
+    let table =
+        Table::from_name(&job.table).ok_or_else(|| MergeError::Other(format!("there is no table {:?}", job.table)))?;
+    check(job)?;
+    if let Some(folder) = path.parent() {
+        durable::create_dir(folder).map_err(|error| io("create", folder, &error))?;
+    }
+    let (found, kept) = db.query_row(&select::counts(job, table), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = |expected, written| {
+        let same = expected == written;
+        same.then_some(()).ok_or_else(|| MergeError::Rows { table: job.table.clone(), expected, written })
+    };
+    rows(job.inputs.iter().map(|input| input.rows).sum(), found)?;
+    let min_time = job.inputs.iter().filter_map(|input| input.min_time).min();
+    let max_time = job.inputs.iter().filter_map(|input| input.max_time).max();
+    let metadata = metadata(db, job, kept, (min_time, max_time))?;
+    let files: Vec<_> = job.inputs.iter().map(|input| job.sealed.join(&input.path)).collect();
+    let shredding = Shredding::of_files(db, table, &files, found)?;
+    let copy = |shredding: &Shredding| {
+        let options = format!("{PARQUET}{}, {}", shredding.option(), metadata.option());
+        statistics::copy(db, table, &select::rows(job, table), path, &options).map_err(MergeError::from)
+    };
+    let copied = match copy(&shredding) {
+        // Each shredded column takes memory. Without them questions are slower, and all rows are there.
+        Err(MergeError::NoMemory(error)) if !shredding.is_none(table) => {
+            tracing::warn!(table = job.table, error, "a merge has no memory for shredded columns");
+            copy(&Shredding::none(table))
+        }
+        copied => copied,
+    };
+    let Copied { rows: written, footer, columns } = copied?;
+    rows(kept, written)?;
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|error| io("sync", path, &error))?;
+    let summed = sealed_file::checksum(path, || true).map_err(|error| io("read", path, &error))?;
+    let (bytes, checksum) = summed.unwrap_or_default();
+    Ok(Merged { rows: written, min_time, max_time, bytes, checksum, footer, columns })
+}
+
+/// Whether all inputs are what was sealed.
+fn check(job: &Job) -> Result<(), MergeError> {
+    for input in &job.inputs {
+        let damaged = |reason| MergeError::Damaged { path: input.path.clone(), reason };
+        let summed = sealed_file::checksum(&job.sealed.join(&input.path), || true);
+        let (bytes, checksum) = summed.map_err(|error| damaged(error.to_string()))?.unwrap_or_default();
+        if bytes != input.bytes {
+            return Err(damaged(format!("it has {bytes} bytes instead of {}", input.bytes)));
+        }
+        if checksum != input.checksum {
+            return Err(damaged("its checksum is wrong".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// What the file says about itself: all that its inputs said.
+fn metadata(db: &Connection, job: &Job, rows: u64, times: (Option<i64>, Option<i64>)) -> Result<Metadata, MergeError> {
+    let mut logs = job.logs.clone();
+    for input in &job.inputs {
+        let path = job.sealed.join(&input.path);
+        logs.extend(Metadata::read(db, &path)?.into_iter().flat_map(|metadata| metadata.logs));
+    }
+    let flush = Flush { id: job.flush, created: job.created, logs: union(logs) };
+    let from = job.inputs.iter().filter_map(|input| sealed_file::id_in(&input.path)).collect();
+    let mut metadata = Metadata::new(&flush, &job.table, rows, times);
+    (metadata.level, metadata.merged_from) = (job.level, from);
+    Ok(metadata)
+}
+
+/// The same records in few ranges.
+pub(super) fn union(mut logs: Vec<LogRange>) -> Vec<LogRange> {
+    logs.sort_unstable();
+    let mut of_log: BTreeMap<_, Vec<LogRange>> = BTreeMap::new();
+    for range in logs {
+        let ranges = of_log.entry((range.log, range.signal)).or_default();
+        match ranges.last_mut() {
+            Some(last) if range.from <= last.upto => last.upto = last.upto.max(range.upto),
+            _ => ranges.push(range),
+        }
+    }
+    for ranges in of_log.values_mut().filter(|ranges| ranges.len() > MAX_RANGES) {
+        let newest = ranges.split_off(ranges.len() - MAX_RANGES + 1);
+        if let [first, .., last] = ranges[..] {
+            *ranges = vec![LogRange { upto: last.upto, ..first }];
+        }
+        ranges.extend(newest);
+    }
+    of_log.into_values().flatten().collect()
+}
+
+fn io(action: &str, path: &Path, error: &io::Error) -> MergeError {
+    let text = format!("cannot {action} {}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MergeError::NoSpace(text),
+        _ => MergeError::Other(text),
+    }
+}
