@@ -20,7 +20,9 @@ mod greeting;
 mod lag;
 mod listeners;
 mod log_metrics;
+mod merger_process;
 mod open_ports;
+mod parent;
 mod places;
 mod port_metrics;
 mod reload;
@@ -46,6 +48,7 @@ pub use addresses::{Addresses, read as read_addresses, read_port_descriptor};
 pub use data_dir::DataDirError;
 pub use destinations::check_destinations;
 pub use engine_process::run as run_engine;
+pub use merger_process::run as run_merger;
 pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
 
 use supervisor::Told;

@@ -55,6 +55,9 @@ enum Command {
     /// The process that owns DuckDB; the store starts it
     #[command(hide = true)]
     Engine(Service),
+    /// The process that merges sealed files; the store starts it
+    #[command(hide = true)]
+    Merger(Service),
     /// Write shell completions and man pages, for packages
     #[command(hide = true)]
     Generate(generate::Args),
@@ -75,6 +78,7 @@ impl Arguments {
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args),
             Command::Engine(args) => engine::run(args),
+            Command::Merger(args) => app::run_merger(args.start()?).map(|()| ExitCode::SUCCESS),
             Command::Generate(args) => generate::run(args),
         }
     }

@@ -56,6 +56,11 @@ pub struct Config {
     /// Hot rows are sealed when this much of the clock is over: `1h` means at every full hour.
     #[serde(with = "humantime_serde")]
     pub flush_interval: Duration,
+    /// Memory of the merger's DuckDB. What does not fit goes to disk meanwhile.
+    pub merge_memory: ByteSize,
+    /// Share of one core that merging takes at most, over time. Seconds of rows become minutes
+    /// however long that takes.
+    pub merge_share: f64,
     /// Threads of DuckDB; as many as there are cores if not given.
     pub threads: Option<u32>,
     /// How long rows may find no memory before the engine ends: longer than a statement may run. No key
@@ -73,6 +78,8 @@ impl Default for Config {
             hot_memory: ByteSize::mib(128),
             memory_limit: ByteSize::mib(512),
             flush_interval: Duration::from_secs(3600),
+            merge_memory: ByteSize::mib(256),
+            merge_share: 0.5,
             threads: None,
             memory_patience: Duration::from_secs(40),
         }
@@ -93,6 +100,11 @@ impl Config {
     /// Where the collector reaches the engine.
     pub fn ingest_socket(&self, data_dir: &Path) -> PathBuf {
         self.socket_dir(data_dir).join("ingest.sock")
+    }
+
+    /// Where the engine reaches the merger.
+    pub fn merge_socket(&self, data_dir: &Path) -> PathBuf {
+        self.socket_dir(data_dir).join("merge.sock")
     }
 
     /// Where the store front reaches the engine.

@@ -1,9 +1,7 @@
 //! `vispyr engine`: the process that holds DuckDB. The store front starts it, watches it and
 //! starts it again.
 
-use std::io::Read;
 use std::num::NonZero;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +9,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Settings, supervisor};
+use super::{Settings, parent, supervisor};
 use crate::durable;
 use crate::store::engine::confinement::{self, Confined, Folders};
 use crate::store::engine::{self, Engine, EngineError};
@@ -29,7 +27,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     settings.config.store.threads.get_or_insert(u32::try_from(processors).unwrap_or(1));
     confine(&settings)?;
-    end_with_parent();
+    parent::end_with_it();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors)
         .enable_all()
@@ -130,23 +128,5 @@ impl sql::http::Engine for EngineView {
     fn fatal(&self, message: &str) {
         tracing::error!(message, "duckdb's instance is spoilt, ending; the store comes back without loss");
         engine::exit(SPOILT);
-    }
-}
-
-/// A parent that was killed cannot stop us; but it holds the other end of our standard input,
-/// which then ends. What is in memory is in the logs, so there is nothing to save.
-fn end_with_parent() {
-    let stdin_is_a_pipe = std::fs::metadata("/proc/self/fd/0").is_ok_and(|file| file.file_type().is_fifo());
-    if !stdin_is_a_pipe {
-        return;
-    }
-    let watch = || {
-        let mut nothing = [0; 64];
-        while std::io::stdin().read(&mut nothing).is_ok_and(|n| n > 0) {}
-        tracing::warn!("the parent process is gone, ending");
-        engine::exit(0);
-    };
-    if let Err(error) = std::thread::Builder::new().name("parent".to_owned()).spawn(watch) {
-        tracing::warn!(%error, "cannot watch the parent process");
     }
 }

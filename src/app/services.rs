@@ -37,7 +37,8 @@ use crate::net::Ports;
 use crate::net::origin::Hosts;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
-use crate::store::front;
+use crate::store::front::{self, EngineCommand};
+use crate::store::merge;
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
 use crate::web::{self, View};
@@ -233,6 +234,9 @@ impl Services {
         self.front = Some(config.heartbeat.clone());
         let run = front::run(config, port, store_start::engine_command(settings)?, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
+        let EngineCommand { program, args } = store_start::command(settings, "merger")?;
+        let merger = merge::process::supervise(program, args, self.store.shutdown.clone());
+        self.spawn(&self.store, "the supervisor of the merger", merger);
         Ok(())
     }
 

@@ -34,8 +34,13 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
 
 /// `vispyr engine`, the same program on the same data.
 pub fn engine_command(settings: &Settings) -> anyhow::Result<EngineCommand> {
+    command(settings, "engine")
+}
+
+/// The same program with another subcommand on the same data.
+pub fn command(settings: &Settings, subcommand: &str) -> anyhow::Result<EngineCommand> {
     let program = std::env::current_exe().context("cannot find the program's own file")?;
-    let mut args: Vec<OsString> = vec!["engine".into(), "--data-dir".into(), settings.data_dir.clone().into()];
+    let mut args: Vec<OsString> = vec![subcommand.into(), "--data-dir".into(), settings.data_dir.clone().into()];
     if let Some(file) = &settings.config_file {
         args.extend(["--config".into(), file.into()]);
     }

@@ -91,12 +91,17 @@ impl Rules {
             ("dead_letters.max_size", config.dead_letters.max_size),
             ("store.hot_memory", config.store.hot_memory),
             ("store.memory_limit", config.store.memory_limit),
+            ("store.merge_memory", config.store.merge_memory),
             ("sql.memory_limit", config.sql.memory_limit),
             ("sql.max_statement", config.sql.max_statement),
         ] {
             if size.as_u64() == 0 {
                 self.broken(key, "0 is not possible here, expected a size of at least 1B");
             }
+        }
+        let share = config.store.merge_share;
+        if !(0.01..=1.0).contains(&share) {
+            self.broken("store.merge_share", format!("{share} is not possible here, expected a number from 0.01 to 1"));
         }
         for (key, time) in [
             ("admission.header_timeout", admission.header_timeout),

@@ -6,10 +6,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`process`] | the process that does it, and how it is kept running |
+//! | [`server`], [`client`] | its socket, from both sides |
 //! | [`mod@write`] | the one file is written |
 //! | [`select`] | which rows it holds, in which order |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use duckdb::Connection;
 use serde::{Deserialize, Serialize};
@@ -21,7 +24,10 @@ use crate::store::engine::sealed_file::LogRange;
 
 pub use self::write::write;
 
+pub mod client;
+pub mod process;
 mod select;
+pub mod server;
 mod write;
 
 /// A file to be merged with others.
@@ -86,6 +92,8 @@ pub struct Merged {
     pub footer: Option<u64>,
     /// What is known of its columns.
     pub columns: Vec<ColumnStatistics>,
+    /// Processor time that it took.
+    pub cpu: Duration,
 }
 
 /// Why there is no merged file. Whatever was written of it is removed.
@@ -136,7 +144,7 @@ impl From<duckdb::Error> for MergeError {
 ///
 /// # Errors
 /// DuckDB's.
-pub fn open(memory: u64, spill: &std::path::Path) -> Result<Connection, duckdb::Error> {
+pub fn open(memory: u64, spill: &Path) -> Result<Connection, duckdb::Error> {
     let settings = duckdb::Config::default()
         .with("memory_limit", format!("{memory}B"))?
         .with("threads", "1")?

@@ -45,6 +45,9 @@ struct Armed {
     left: AtomicU32,
 }
 
+/// Every step of the merger with one job, in their order.
+pub const MERGER_STEPS: &[&str] = &["merger_before_copy", "merger_before_sync", "merger_before_answer"];
+
 /// Ends the process with SIGKILL if this step was asked for; panics if it was with `panic ` before
 /// it, and stops the thread for good with `hang `.
 pub fn reach(step: &str) {

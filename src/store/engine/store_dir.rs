@@ -1,7 +1,7 @@
 //! The store's folder: who may use it, and what is in it.
 //!
 //! ```text
-//! LOCK  VERSION  catalog.sqlite  reserve  tmp/  lost+found/
+//! LOCK  VERSION  catalog.sqlite  reserve  tmp/  merger/  lost+found/
 //! sealed/<table>/date=YYYY-MM-DD/hour=HH/<id>-<checksum>.parquet
 //! ```
 

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use duckdb::Connection;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{Job, MergeError, Merged, select};
 use crate::durable;
 use crate::store::catalog::statistics::{self, Copied};
+use crate::store::engine::failpoint;
 use crate::store::engine::flush::PARQUET;
 use crate::store::engine::sealed_file::{self, Flush, LogRange, Metadata};
 use crate::store::engine::shredding::Shredding;
@@ -24,17 +27,38 @@ const MAX_RANGES: usize = 64;
 /// # Errors
 /// See [`MergeError`]. Nothing is left of the file then.
 pub fn write(db: &Connection, job: &Job) -> Result<Merged, MergeError> {
-    let path = job.sealed.join(&job.output);
-    write_to(db, job, &path).inspect_err(|_| {
-        // It is swept at the next start if this fails.
-        let _ = fs::remove_file(&path);
-    })
+    write_while(db, job, &|| true)
 }
 
-fn write_to(db: &Connection, job: &Job, path: &Path) -> Result<Merged, MergeError> {
+/// The same, given up once `go_on` says no: DuckDB has to be interrupted besides.
+///
+/// # Errors
+/// Those of [`write`].
+pub(super) fn write_while(db: &Connection, job: &Job, go_on: &dyn Fn() -> bool) -> Result<Merged, MergeError> {
+    let before = clock_gettime(ClockId::ThreadCPUTime);
+    let path = job.sealed.join(&job.output);
+    let written = write_to(db, job, &path, go_on).and_then(|merged| if go_on() { Ok(merged) } else { Err(given_up()) });
+    let after = clock_gettime(ClockId::ThreadCPUTime);
+    let nanos = (after.tv_sec - before.tv_sec) * 1_000_000_000 + (after.tv_nsec - before.tv_nsec);
+    let cpu = Duration::from_nanos(nanos.max(0).cast_unsigned());
+    match written {
+        Ok(merged) => Ok(Merged { cpu, ..merged }),
+        Err(error) => {
+            // It is swept at the next start if this fails.
+            let _ = fs::remove_file(&path);
+            Err(error)
+        }
+    }
+}
+
+fn given_up() -> MergeError {
+    MergeError::Other("it was given up".to_owned())
+}
+
+fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -> Result<Merged, MergeError> {
     let table =
         Table::from_name(&job.table).ok_or_else(|| MergeError::Other(format!("there is no table {:?}", job.table)))?;
-    check(job)?;
+    check(job, go_on)?;
     if let Some(folder) = path.parent() {
         durable::create_dir(folder).map_err(|error| io("create", folder, &error))?;
     }
@@ -47,6 +71,7 @@ fn write_to(db: &Connection, job: &Job, path: &Path) -> Result<Merged, MergeErro
     let min_time = job.inputs.iter().filter_map(|input| input.min_time).min();
     let max_time = job.inputs.iter().filter_map(|input| input.max_time).max();
     let metadata = metadata(db, job, kept, (min_time, max_time))?;
+    failpoint::reach("merger_before_copy");
     let files: Vec<_> = job.inputs.iter().map(|input| job.sealed.join(&input.path)).collect();
     let shredding = Shredding::of_files(db, table, &files, found)?;
     let copy = |shredding: &Shredding| {
@@ -63,18 +88,19 @@ fn write_to(db: &Connection, job: &Job, path: &Path) -> Result<Merged, MergeErro
     };
     let Copied { rows: written, footer, columns } = copied?;
     rows(kept, written)?;
+    failpoint::reach("merger_before_sync");
     fs::File::open(path).and_then(|file| file.sync_all()).map_err(|error| io("sync", path, &error))?;
     let summed = sealed_file::checksum(path, || true).map_err(|error| io("read", path, &error))?;
     let (bytes, checksum) = summed.unwrap_or_default();
-    Ok(Merged { rows: written, min_time, max_time, bytes, checksum, footer, columns })
+    Ok(Merged { rows: written, min_time, max_time, bytes, checksum, footer, columns, cpu: Duration::ZERO })
 }
 
 /// Whether all inputs are what was sealed.
-fn check(job: &Job) -> Result<(), MergeError> {
+fn check(job: &Job, go_on: &dyn Fn() -> bool) -> Result<(), MergeError> {
     for input in &job.inputs {
         let damaged = |reason| MergeError::Damaged { path: input.path.clone(), reason };
-        let summed = sealed_file::checksum(&job.sealed.join(&input.path), || true);
-        let (bytes, checksum) = summed.map_err(|error| damaged(error.to_string()))?.unwrap_or_default();
+        let summed = sealed_file::checksum(&job.sealed.join(&input.path), go_on);
+        let (bytes, checksum) = summed.map_err(|error| damaged(error.to_string()))?.ok_or_else(given_up)?;
         if bytes != input.bytes {
             return Err(damaged(format!("it has {bytes} bytes instead of {}", input.bytes)));
         }
