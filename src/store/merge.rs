@@ -6,6 +6,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`plan`] | which files are merged next |
 //! | [`process`] | the process that does it, and how it is kept running |
 //! | [`server`], [`client`] | its socket, from both sides |
 //! | [`mod@write`] | the one file is written |
@@ -25,6 +26,7 @@ use crate::store::engine::sealed_file::LogRange;
 pub use self::write::write;
 
 pub mod client;
+pub mod plan;
 pub mod process;
 mod select;
 pub mod server;
