@@ -17,6 +17,7 @@
 //! | [`ingest`] | from records to rows |
 //! | [`views`] | what users see of the tables |
 //! | [`macros`] | ready-made questions over them |
+//! | [`reader`] | the processes that run statements over the files |
 //! | [`front`] | the process before the engine: public port, supervision, watchdog |
 //! | [`sql`] | statements of untrusted users: gates, limits, formats, HTTP |
 
@@ -33,6 +34,7 @@ pub mod ingest;
 pub mod macros;
 pub mod merge;
 pub mod protocol;
+pub mod reader;
 pub mod schema;
 pub mod sql;
 pub mod views;

@@ -13,7 +13,8 @@ use super::{Settings, parent, supervisor};
 use crate::durable;
 use crate::store::engine::confinement::{self, Confined, Folders};
 use crate::store::engine::{self, Engine, EngineError};
-use crate::store::sql;
+use crate::store::sql::service::{Interrupts, Opened, Statement};
+use crate::store::sql::{self, SqlError};
 use crate::telemetry::process::Usage;
 
 /// Exit code after DuckDB has said that its instance is spoilt.
@@ -90,17 +91,17 @@ fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
 /// Connections of the engine, for statements.
 struct Connections(Arc<Engine>);
 
-impl sql::Connect for Connections {
+impl sql::Source for Connections {
+    fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError> {
+        self.0.wait_for_replay().map_err(|e| SqlError::Unavailable(e.to_string()))?;
+        let engine = Arc::clone(&self.0);
+        let connect = move || engine.connect();
+        let opened = sql::Source::open(&connect, statement, interrupts)?;
+        Ok(Opened { warnings: self.0.warnings(), ..opened })
+    }
+
     fn connect(&self) -> Result<duckdb::Connection, duckdb::Error> {
         self.0.connect()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.0.warnings()
-    }
-
-    fn wait_until_whole(&self) -> Result<(), String> {
-        self.0.wait_for_replay().map_err(|e| e.to_string())
     }
 }
 

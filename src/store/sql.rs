@@ -44,7 +44,7 @@ pub mod variant;
 
 pub use error::{NOT_READY, SqlError};
 pub use metrics::Metrics;
-pub use service::{Connect, Service};
+pub use service::{FilesOpened, Service, Source};
 
 /// `[sql]`: the SQL interface and its limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

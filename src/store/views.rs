@@ -9,13 +9,26 @@
 
 use crate::store::schema::Table;
 
+/// Makes the users' views, over the tables in the schema `stored`.
+///
+/// # Errors
+/// DuckDB's.
+pub fn create(db: &duckdb::Connection) -> Result<(), duckdb::Error> {
+    for table in Table::ALL {
+        let select = select(table, |table| format!("stored.{}", table.name()));
+        db.execute_batch(&format!("CREATE VIEW {} AS {select}", table.name()))?;
+    }
+    Ok(())
+}
+
 /// `SELECT` of the user's view of `table`. `source` names the relation that holds the stored rows
 /// of a table: a (qualified) table or view name, or a subquery in parentheses. It is asked for
 /// `table`, where the view joins them for [`Table::Resources`], and for
 /// [`Table::MetricDistributions`] as the other part of `metric_points`.
 ///
-/// The join is written so that DuckDB drops it from queries that do not use `resource` (its
-/// `join_elimination` knows a `GROUP BY` key to be unique, `DISTINCT ON` not).
+/// The join is written so that DuckDB drops it from aggregates that do not use `resource` (its
+/// `join_elimination` knows a `GROUP BY` key to be unique, `DISTINCT ON` not). Readers see to the others:
+/// there it is a join with nothing ([`crate::store::reader::planner`]).
 pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
     let columns = columns(table);
     let rows = match table {
@@ -49,11 +62,29 @@ pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
         }
         _ => source(table),
     };
-    if !table.columns().iter().any(|column| column.name == "resource_id") {
+    if !has_resource(table) {
         return format!("SELECT {columns} FROM {rows}");
     }
     let resources = dictionary(Table::Resources, &["resource"], &source(Table::Resources));
     format!("SELECT {columns} FROM {rows} AS s LEFT JOIN ({resources}) AS r ON s.resource_id = r.resource_id")
+}
+
+/// Whether the view of a table shows the resource of each row.
+pub fn has_resource(table: Table) -> bool {
+    table.columns().iter().any(|column| column.name == "resource_id")
+}
+
+/// The view of a table that [has resources](has_resource) over rows that have them already, in the column
+/// `resource`: which columns a statement uses is the same as with [`select`].
+pub fn select_joined(table: Table, source: &str, resource: &str) -> String {
+    let columns = columns(table).replace("r.resource ", &format!("r.{resource} "));
+    match table {
+        Table::Series => {
+            let stored = ["metric", "service_name", "labels", resource, "scope_name", "scope_version"];
+            format!("SELECT {columns} FROM ({}) AS r", dictionary(table, &stored, source))
+        }
+        _ => format!("SELECT {columns} FROM {source} AS r"),
+    }
 }
 
 /// The user's columns of `metric_points`, in order.

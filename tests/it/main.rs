@@ -24,6 +24,7 @@ mod log_folder;
 mod many_keys;
 mod memory;
 mod profile_frames;
+mod pruning;
 mod push_json;
 mod receivers;
 mod receivers_bad_input;

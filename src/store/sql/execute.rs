@@ -10,6 +10,7 @@ use super::error::SqlError;
 use super::format::{Kind, Summary, Writer};
 use super::parse::Parser;
 use super::request::Query;
+use super::service::Opened;
 use super::text;
 
 /// Bytes gathered before they are handed on.
@@ -25,8 +26,6 @@ pub struct Run<'a> {
     pub max_rows: u64,
     /// When the request came.
     pub started: Instant,
-    /// What the answer lacks, in sentences.
-    pub warnings: Vec<String>,
 }
 
 impl Run<'_> {
@@ -40,22 +39,21 @@ impl Run<'_> {
         self.parser.map_or_else(|| Ok(bare()), |parser| parser.validate(&query.sql))
     }
 
-    /// Runs `sql`, what [`Self::validate`] gave for the query, in a read-only transaction. `send` gets the
+    /// Runs `sql`, what [`Self::validate`] gave for the query, on what was opened for it. `send` gets the
     /// answer piece by piece; when it fails, the client is gone and the run ends.
     ///
     /// # Errors
     /// DuckDB's, sorted.
     pub fn execute(
         &self,
-        connection: &Connection,
+        opened: &Opened,
         sql: &str,
         query: &Query,
         kind: Kind,
         send: &mut dyn FnMut(Vec<u8>) -> Result<(), SqlError>,
     ) -> Result<Summary, SqlError> {
         let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, sql).within(sql, &query.sql);
-        connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
-
+        let connection = &opened.connection;
         let mut statement = connection.prepare(sql).map_err(duckdb_error)?;
         let mut columns = announced(&statement);
         if columns.iter().any(|column| column.type_name == columns::UNKNOWN) {
@@ -91,7 +89,7 @@ impl Run<'_> {
                 break;
             }
         }
-        let summary = writer.finish(truncated, &self.warnings)?;
+        let summary = writer.finish(truncated, &opened.warnings)?;
         send(writer.take())?;
         Ok(summary)
     }

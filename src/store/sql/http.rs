@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::SqlError;
 use super::format::{Kind, Summary};
 use super::request::{Query, accepted};
-use super::service::{Piece, Service};
+use super::service::{Piece, Service, Start};
 use crate::net::server::{self, Connections, Limits};
 
 /// The body of every answer.
@@ -39,7 +39,9 @@ pub const ROW_COUNT: HeaderName = HeaderName::from_static("x-vispyr-row-count");
 pub const TRUNCATED: HeaderName = HeaderName::from_static("x-vispyr-truncated");
 /// Response header or trailer: milliseconds.
 pub const ELAPSED: HeaderName = HeaderName::from_static("x-vispyr-elapsed-ms");
-/// Response header: what the answer lacks, where sealed files are lost.
+/// Response header: of how many files the answer is, and how many there are: `3/1200`.
+pub const FILES: HeaderName = HeaderName::from_static("x-vispyr-files");
+/// Response header: what the answer lacks, where files are lost.
 pub const WARNING: HeaderName = HeaderName::from_static("x-vispyr-warning");
 /// Response header: the instance is spoilt, the engine ends.
 pub const FATAL: HeaderName = HeaderName::from_static("x-vispyr-fatal");
@@ -134,14 +136,16 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
     let mut pieces = service.start(id, query, kind);
     let mut held: Vec<Bytes> = Vec::new();
     let mut size = 0;
+    let mut start = HeaderMap::new();
     while let Some(piece) = pieces.recv().await {
         match piece {
+            Piece::Start(known) => start = start_headers(&known),
             Piece::Data(data) => {
                 size += data.len();
                 held.push(data);
                 if size > HOLD {
                     let mut response = streamed(kind, held, pieces, Arc::clone(engine));
-                    response.headers_mut().extend(warning_header(service));
+                    response.headers_mut().extend(start);
                     return response;
                 }
             }
@@ -150,7 +154,7 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
                     Response::new(Full::new(held.concat().into()).map_err(|e| match e {}).boxed_unsync());
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
                 response.headers_mut().extend(summary_headers(summary));
-                response.headers_mut().extend(warning_header(service));
+                response.headers_mut().extend(start);
                 return response;
             }
             Piece::Error(error) => {
@@ -172,6 +176,8 @@ fn streamed(kind: Kind, held: Vec<Bytes>, pieces: mpsc::Receiver<Piece>, engine:
             let mut pieces = pieces?;
             match pieces.recv().await {
                 Some(Piece::Data(data)) => Some((Ok(Frame::data(data)), Some(pieces))),
+                // It comes before the first data.
+                Some(Piece::Start(_)) => Some((Ok(Frame::data(Bytes::new())), Some(pieces))),
                 Some(Piece::End(summary)) => Some((Ok(Frame::trailers(summary_headers(summary))), None)),
                 Some(Piece::Error(error)) => {
                     tracing::warn!(%error, "a statement failed after part of its answer was sent");
@@ -211,11 +217,12 @@ fn summary_headers(summary: Summary) -> HeaderMap {
     ])
 }
 
-/// For formats that have no place of their own for it.
-fn warning_header(service: &Service) -> HeaderMap {
-    let warnings = service.warnings().join("; ");
-    let value = HeaderValue::try_from(warnings).ok().filter(|value| !value.is_empty());
-    value.map(|value| (WARNING, value)).into_iter().collect()
+/// What is known before the first row. The warnings are for formats that have no place of their own for them.
+fn start_headers(Start { warnings, files }: &Start) -> HeaderMap {
+    let warnings = HeaderValue::try_from(warnings.join("; ")).ok().filter(|value| !value.is_empty());
+    let files = files.and_then(|files| HeaderValue::try_from(format!("{}/{}", files.opened, files.all)).ok());
+    let headers = [(WARNING, warnings), (FILES, files)];
+    headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// The response for an error about a statement.

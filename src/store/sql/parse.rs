@@ -6,6 +6,7 @@
 //! instance of its own that holds no data and may reach no file, so that whatever a hostile text
 //! does to the parser, it does it to nothing of value.
 
+use duckdb::types::Value as Bound;
 use duckdb::{Config, Connection};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -68,6 +69,20 @@ impl Parser {
             return Err(SqlError::refused("the statement has a form that DuckDB cannot write down again", None));
         }
         Ok(if explain { format!("EXPLAIN {text}") } else { text })
+    }
+
+    /// A statement's text with these values in the place of its parameters.
+    ///
+    /// # Errors
+    /// If it has a parameter for which there is no value, or cannot be written down so.
+    pub fn with_parameters(&self, statement: &str, params: &[Bound]) -> Result<String, SqlError> {
+        let mut tree = self.tree(statement)?;
+        let missing = || SqlError::refused("a parameter has no value", None);
+        substitute(&mut tree, params).ok_or_else(missing)?;
+        for statement in tree["statements"].as_array_mut().into_iter().flatten() {
+            statement["named_param_map"] = Value::Array(Vec::new());
+        }
+        self.deserialize(&tree)
     }
 
     /// The tree of a query, or of the query behind `EXPLAIN`, which DuckDB does not serialize. Where the
@@ -136,6 +151,34 @@ impl Parser {
             }
             error
         })
+    }
+}
+
+/// Puts literals in the place of parameters. `None` if there is none for one of them.
+fn substitute(node: &mut Value, params: &[Bound]) -> Option<()> {
+    match node {
+        Value::Array(items) => items.iter_mut().try_for_each(|item| substitute(item, params)),
+        Value::Object(fields) if fields.get("class").is_some_and(|class| class == "PARAMETER") => {
+            let number: usize = fields.get("identifier")?.as_str()?.parse().ok()?;
+            let (kind, text) = match params.get(number.checked_sub(1)?)? {
+                Bound::Null => ("NULL_LITERAL", String::new()),
+                Bound::Boolean(value) => ("BOOLEAN", value.to_string()),
+                Bound::BigInt(value) => ("INTEGER", value.to_string()),
+                Bound::UBigInt(value) => ("INTEGER", value.to_string()),
+                Bound::Double(value) => ("NUMERIC", format!("{value:e}")),
+                Bound::Text(text) => ("STRING", text.clone()),
+                _ => return None,
+            };
+            let literal = serde_json::json!({"kind": kind, "text": text});
+            let alias = fields.get("alias").cloned().unwrap_or_default();
+            *node = serde_json::json!({
+                "class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": alias, "literal": literal,
+                "query_location": u64::MAX, "query_location_length": 0
+            });
+            Some(())
+        }
+        Value::Object(fields) => fields.values_mut().try_for_each(|field| substitute(field, params)),
+        _ => Some(()),
     }
 }
 
@@ -295,6 +338,16 @@ mod tests {
         assert!(!same(&tree("VALUES (1)"), &tree("SELECT * FROM (VALUES (2)) AS valueslist")));
         assert!(!same(&tree("VALUES (1)"), &tree("SELECT 1 FROM (VALUES (1)) AS valueslist")));
         assert!(!same(&tree("SELECT a AS b"), &tree("SELECT a AS c")));
+    }
+
+    #[test]
+    fn values_stand_in_the_place_of_parameters() {
+        let parser = Parser::new().unwrap();
+        let with = |sql: &str, params: &[Bound]| parser.with_parameters(sql, params);
+        let text = |text: &str| Bound::Text(text.to_owned());
+        assert_eq!(with("SELECT ? + $1, ?", &[Bound::BigInt(-3), text("it's")]).unwrap(), "SELECT (-3 + -3), 'it''s'");
+        assert_eq!(with("SELECT $1, $2", &[Bound::Double(1.5e300), Bound::Null]).unwrap(), "SELECT 1.5e300, NULL");
+        assert!(with("SELECT $2", &[Bound::Null]).is_err() && with("SELECT $a", &[Bound::Null]).is_err());
     }
 
     #[test]

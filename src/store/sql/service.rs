@@ -25,35 +25,100 @@ const STACK: usize = 64 << 20;
 /// Statements that wait for their turn, for each that may run.
 const WAITING: usize = 8;
 
+/// Begins the transaction of a statement.
+pub const READ_ONLY: &str = "BEGIN TRANSACTION READ ONLY";
+
 /// How long a client may leave a piece of its answer unread while other statements wait for a turn.
 const UNREAD: Duration = Duration::from_secs(2);
 
-/// Gives a fresh connection for each statement.
-pub trait Connect: Send + Sync + 'static {
-    /// A new connection to the instance that holds the tables.
+/// What statements are run on.
+pub trait Source: Send + Sync + 'static {
+    /// A connection in a read-only transaction that sees what the statement asks for. Blocks. What can
+    /// take long is to be put into `interrupts`.
+    ///
+    /// # Errors
+    /// Why the statement cannot run.
+    fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError>;
+
+    /// A connection to the same instance.
     ///
     /// # Errors
     /// DuckDB's.
     fn connect(&self) -> Result<Connection, duckdb::Error>;
 
-    /// What every answer lacks, in sentences.
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Waits until everything is visible that an answer has to be made from.
-    ///
-    /// # Errors
-    /// If that takes too long.
-    fn wait_until_whole(&self) -> Result<(), String> {
-        Ok(())
+    /// Leaves the file that this error is about out of the statement that runs. False if it is about none:
+    /// trying again is no use then.
+    fn leave_out(&self, _error: &SqlError) -> bool {
+        false
     }
 }
 
-impl<F> Connect for F
+/// A statement that has passed the gates.
+pub struct Statement<'a> {
+    /// The text that is run.
+    pub sql: &'a str,
+    query: &'a Query,
+    parser: Option<&'a Parser>,
+}
+
+impl Statement<'_> {
+    /// `sql`, a part of this statement, with the values in the place of its parameters. `None` if that
+    /// cannot be written.
+    pub fn with_parameters(&self, sql: &str) -> Option<String> {
+        match &self.query.params[..] {
+            [] => Some(sql.to_owned()),
+            params => self.parser?.with_parameters(sql, params).ok(),
+        }
+    }
+}
+
+/// What a statement runs on.
+pub struct Opened {
+    /// In a read-only transaction.
+    pub connection: Connection,
+    /// What the answer lacks, in sentences.
+    pub warnings: Vec<String>,
+    /// How many files it opens, where that is known.
+    pub files: Option<FilesOpened>,
+}
+
+/// How many files a statement opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilesOpened {
+    /// Those that can hold what it asks for.
+    pub opened: usize,
+    /// All that there are.
+    pub all: usize,
+}
+
+/// What has to be interrupted when a statement is to stop. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Interrupts(Arc<Mutex<Vec<Arc<InterruptHandle>>>>);
+
+impl Interrupts {
+    /// One more.
+    pub fn add(&self, handle: Arc<InterruptHandle>) {
+        self.0.lock().push(handle);
+    }
+
+    fn interrupt(&self) {
+        self.0.lock().iter().for_each(|handle| handle.interrupt());
+    }
+}
+
+/// Connections of an instance whose tables are always the same.
+impl<F> Source for F
 where
     F: Fn() -> Result<Connection, duckdb::Error> + Send + Sync + 'static,
 {
+    fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError> {
+        let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, statement.sql);
+        let connection = self().map_err(duckdb_error)?;
+        interrupts.add(connection.interrupt_handle());
+        connection.execute_batch(READ_ONLY).map_err(duckdb_error)?;
+        Ok(Opened { connection, warnings: Vec::new(), files: None })
+    }
+
     fn connect(&self) -> Result<Connection, duckdb::Error> {
         self()
     }
@@ -62,12 +127,23 @@ where
 /// A piece of an answer.
 #[derive(Debug)]
 pub enum Piece {
+    /// What comes before the first bytes.
+    Start(Start),
     /// Bytes in the format asked for.
     Data(Bytes),
     /// The end of a whole answer.
     End(Summary),
     /// The end of one that failed.
     Error(SqlError),
+}
+
+/// What is known of an answer before its first row.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// What it lacks, in sentences.
+    pub warnings: Vec<String>,
+    /// How many files it is from, where that is known.
+    pub files: Option<FilesOpened>,
 }
 
 /// Runs statements. Cheap to clone.
@@ -77,7 +153,7 @@ pub struct Service {
 }
 
 struct Inner {
-    connect: Box<dyn Connect>,
+    source: Box<dyn Source>,
     parser: Option<Parser>,
     config: Config,
     turns: Semaphore,
@@ -102,7 +178,7 @@ impl Inner {
 
 /// A statement that runs now, and how to stop it.
 struct Running {
-    interrupt: Arc<InterruptHandle>,
+    interrupts: Interrupts,
     stop: Stop,
     started: Instant,
 }
@@ -130,16 +206,16 @@ impl Stop {
 }
 
 impl Service {
-    /// A service on the connections that `connect` gives.
+    /// A service on the connections that `source` gives.
     ///
     /// # Errors
     /// DuckDB's, if the instance that parses cannot be opened.
-    pub fn new(connect: impl Connect, config: Config) -> Result<Self, duckdb::Error> {
+    pub fn new(source: impl Source, config: Config) -> Result<Self, duckdb::Error> {
         let parser = if config.gates { Some(Parser::new()?) } else { None };
         let concurrency = config.concurrency.max(1);
         Ok(Service {
             inner: Arc::new(Inner {
-                connect: Box::new(connect),
+                source: Box::new(source),
                 parser,
                 turns: Semaphore::new(concurrency),
                 waiting: Semaphore::new(concurrency * (1 + WAITING)),
@@ -173,17 +249,12 @@ impl Service {
         Metrics { running, ..self.inner.metrics.lock().clone() }
     }
 
-    /// What every answer lacks, in sentences.
-    pub fn warnings(&self) -> Vec<String> {
-        self.inner.connect.warnings()
-    }
-
     /// Interrupts a statement. False if there is none of that id.
     pub fn interrupt(&self, id: &str, why: &str) -> bool {
         let running = self.inner.running.lock();
         let Some(one) = running.get(id) else { return false };
         one.stop.because(SqlError::Interrupted(why.to_owned()));
-        one.interrupt.interrupt();
+        one.interrupts.interrupt();
         true
     }
 
@@ -213,6 +284,7 @@ impl Service {
         let mut body = Vec::new();
         while let Some(piece) = receiver.recv().await {
             match piece {
+                Piece::Start(_) => {}
                 Piece::Data(data) => body.extend_from_slice(&data),
                 Piece::End(summary) => return Ok((body, summary)),
                 Piece::Error(error) => return Err(error),
@@ -239,13 +311,15 @@ impl Service {
 
         let stop = Stop::default();
         let (ended, mut end) = tokio::sync::oneshot::channel();
-        let (connected, connection) = tokio::sync::oneshot::channel();
+        let (admitted, passed) = tokio::sync::oneshot::channel();
+        let interrupts = Interrupts::default();
         let job = Job {
             service: self.clone(),
             query,
             kind,
             started,
             stop: stop.clone(),
+            interrupts: interrupts.clone(),
             pieces: pieces.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
@@ -253,7 +327,7 @@ impl Service {
             .name("sql".to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.run(connected)));
+                let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.run(admitted)));
                 let outcome =
                     outcome.unwrap_or_else(|_| Err(SqlError::Fatal("the statement made a thread panic".into())));
                 // The watcher below is there until this arrives.
@@ -261,10 +335,9 @@ impl Service {
             })
             .map_err(|e| SqlError::Unavailable(format!("no thread for the statement: {e}")))?;
 
-        // A refusal ends the thread before it connects.
-        let interrupt = connection.await.ok();
-        let listed = interrupt.as_ref().map(|interrupt| {
-            let running = Running { interrupt: Arc::clone(interrupt), stop: stop.clone(), started };
+        // A refusal ends the thread before it runs anything.
+        let listed = passed.await.ok().map(|()| {
+            let running = Running { interrupts: interrupts.clone(), stop: stop.clone(), started };
             inner.running.lock().insert(id.clone(), running);
             Listed { inner: &inner, id: &id }
         });
@@ -282,8 +355,8 @@ impl Service {
                 // Again and again: an interrupt that comes between two phases is forgotten.
                 () = tokio::time::sleep(Duration::from_millis(50)), if stop.token.is_cancelled() => {}
             }
-            if let (true, Some(interrupt)) = (stop.token.is_cancelled(), &interrupt) {
-                interrupt.interrupt();
+            if stop.token.is_cancelled() {
+                interrupts.interrupt();
             }
         };
         drop(listed);
@@ -322,6 +395,7 @@ struct Job {
     kind: Kind,
     started: Instant,
     stop: Stop,
+    interrupts: Interrupts,
     pieces: mpsc::Sender<Piece>,
     runtime: tokio::runtime::Handle,
 }
@@ -329,43 +403,57 @@ struct Job {
 impl Job {
     /// Whether the instance takes no further statement.
     fn is_spoilt(&self) -> bool {
-        let probe = self.service.inner.connect.connect().and_then(|fresh| fresh.execute_batch("SELECT 1"));
+        let probe = self.service.inner.source.connect().and_then(|fresh| fresh.execute_batch("SELECT 1"));
         probe.is_err_and(|e| matches!(SqlError::from_duckdb(&e, ""), SqlError::Fatal(_)))
     }
 
-    fn run(self, connected: tokio::sync::oneshot::Sender<Arc<InterruptHandle>>) -> Result<Summary, SqlError> {
+    fn run(self, admitted: tokio::sync::oneshot::Sender<()>) -> Result<Summary, SqlError> {
         let inner = &self.service.inner;
         let run = Run {
             parser: inner.parser.as_ref(),
             max_statement: usize::try_from(inner.config.max_statement.as_u64()).unwrap_or(usize::MAX),
             max_rows: inner.config.max_rows,
             started: self.started,
-            warnings: inner.connect.warnings(),
         };
         let sql = run.validate(&self.query)?;
-        inner.connect.wait_until_whole().map_err(SqlError::Unavailable)?;
-        let connection = inner.connect.connect().map_err(|e| SqlError::from_duckdb(&e, ""))?;
         // The watcher waits for this, so it is there.
-        let _ = connected.send(connection.interrupt_handle());
-        let outcome = run.execute(&connection, &sql, &self.query, self.kind, &mut |data| {
-            let stopped = || SqlError::Interrupted("stopped".to_owned());
-            let sending = self.pieces.send(Piece::Data(Bytes::from(data)));
-            self.runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    () = self.stop.token.cancelled() => Err(stopped()),
-                    sent = sending => sent.map_err(|_| stopped()),
-                    () = inner.others_wait() => {
-                        let why = "the client did not read the answer while other statements waited for a turn";
-                        self.stop.because(SqlError::Interrupted(why.to_owned()));
-                        Err(stopped())
-                    }
+        let _ = admitted.send(());
+        let statement = Statement { sql: &sql, query: &self.query, parser: inner.parser.as_ref() };
+        loop {
+            let mut sent = false;
+            let outcome = inner.source.open(&statement, &self.interrupts).and_then(|opened| {
+                let start = Start { warnings: opened.warnings.clone(), files: opened.files };
+                let mut start = Some(Piece::Start(start));
+                run.execute(&opened, &sql, &self.query, self.kind, &mut |data| {
+                    sent = true;
+                    start.take().map_or(Ok(()), |start| self.send(start))?;
+                    self.send(Piece::Data(Bytes::from(data)))
+                })
+            });
+            match outcome {
+                Err(error) if !sent && inner.source.leave_out(&error) => {}
+                Err(error) if error.is_internal() && self.is_spoilt() => {
+                    return Err(SqlError::Fatal(error.to_string()));
                 }
-            })
-        });
-        match outcome {
-            Err(error) if error.is_internal() && self.is_spoilt() => Err(SqlError::Fatal(error.to_string())),
-            outcome => outcome,
+                outcome => return outcome,
+            }
         }
+    }
+
+    /// Hands a piece on, as soon as the client has read enough of those before.
+    fn send(&self, piece: Piece) -> Result<(), SqlError> {
+        let stopped = || SqlError::Interrupted("stopped".to_owned());
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.stop.token.cancelled() => Err(stopped()),
+                sent = self.pieces.send(piece) => sent.map_err(|_| stopped()),
+                () = self.service.inner.others_wait() => {
+                    let why = "the client did not read the answer while other statements waited for a turn";
+                    self.stop.because(SqlError::Interrupted(why.to_owned()));
+                    Err(stopped())
+                }
+            }
+        })
     }
 }

@@ -1,0 +1,149 @@
+//! A reader: a disposable process that runs one statement of a user at a time, over the files of the
+//! store, with a DuckDB of its own that holds no rows.
+//!
+//! A single SELECT can crash DuckDB, ignore its interrupt or take memory past every limit of its own.
+//! So a statement shares its process with no other statement and with no row that is not on disk: what
+//! goes wrong ends one reader, and the store front starts another. The kernel keeps a reader from
+//! writing files of the store and from the network.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`files`] | the files that the front has told of, and the bounds of their values |
+//! | [`planner`] | what a statement asks of each table, as DuckDB plans it |
+//! | [`predicate`] | whether a file can hold a row that counts |
+//! | [`views`] | the tables over the files that are left |
+//! | [`instance`] | its DuckDB |
+
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+use parking_lot::Mutex;
+
+use crate::store::schema::Table;
+use crate::store::sql::service::{Interrupts, Opened, Source, Statement};
+use crate::store::sql::{FilesOpened, SqlError};
+
+pub mod files;
+pub mod instance;
+pub mod planner;
+pub mod predicate;
+pub mod views;
+
+pub use files::{Bounds, Changes, FileEntry};
+pub use instance::Limits;
+
+use files::Files;
+use planner::{Needs, Planner};
+use views::{Shown, Views};
+
+/// How often a statement is planned anew because the time has gone on meanwhile.
+const TRIES: usize = 3;
+
+/// A reader's state beside its statement.
+pub struct Reader {
+    root: Mutex<Connection>,
+    planner: Planner,
+    state: Mutex<State>,
+}
+
+struct State {
+    sealed: PathBuf,
+    files: Files,
+    views: Views,
+    warnings: Vec<String>,
+}
+
+impl Reader {
+    /// Opens its DuckDB over the files in `sealed`, of which it knows none yet.
+    ///
+    /// # Errors
+    /// DuckDB's.
+    pub fn open(sealed: &Path, spill: &Path, limits: &Limits) -> Result<Self, duckdb::Error> {
+        let root = instance::open(sealed, spill, limits)?;
+        Ok(Reader {
+            root: Mutex::new(root),
+            planner: Planner::new()?,
+            state: Mutex::new(State {
+                sealed: sealed.to_owned(),
+                files: Files::default(),
+                views: Views::default(),
+                warnings: Vec::new(),
+            }),
+        })
+    }
+
+    /// Takes what has changed since the last statement.
+    pub fn change(&self, changes: Changes) {
+        let mut state = self.state.lock();
+        state.warnings = changes.warnings.clone();
+        state.files.change(changes);
+    }
+
+    /// Puts the views over the files that can hold what the statement asks for.
+    fn show(&self, needs: &Needs) -> Result<FilesOpened, duckdb::Error> {
+        let root = self.root.lock();
+        let mut state = self.state.lock();
+        let State { sealed, files, views, .. } = &mut *state;
+        let mut opened = 0;
+        for table in Table::ALL {
+            let shown = needed(files, needs, table);
+            opened += shown.files.len();
+            views.show(&root, sealed, table, files, shown)?;
+        }
+        Ok(FilesOpened { opened, all: files.count() })
+    }
+
+    /// Whether the views are over all files that the statement needs.
+    fn holds(&self, needs: &Needs) -> bool {
+        let state = self.state.lock();
+        Table::ALL.into_iter().all(|table| state.views.covers(table, &needed(&state.files, needs, table)))
+    }
+}
+
+/// The files of a table that a statement needs.
+fn needed(files: &Files, needs: &Needs, table: Table) -> Shown {
+    match needs.of(table) {
+        None => Shown::default(),
+        Some(predicate) => {
+            let of_table = files.of(table).filter(|file| predicate.may_hold(file));
+            Shown { files: of_table.map(|file| file.id).collect(), filter: predicate.by_bytes(table) }
+        }
+    }
+}
+
+impl Source for Reader {
+    fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError> {
+        let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, statement.sql);
+        let connection = self.root.lock().try_clone().map_err(duckdb_error)?;
+        interrupts.add(connection.interrupt_handle());
+        let mut needs = self.planner.needs(statement, interrupts);
+        for tries in 0.. {
+            let files = self.show(&needs).map_err(duckdb_error)?;
+            connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
+            // From here on the time stands still for the statement. What `now()` was when it was planned
+            // may be another hour.
+            let now = if needs.prunes() { self.planner.needs(statement, interrupts) } else { needs.clone() };
+            if self.holds(&now) {
+                let warnings = self.state.lock().warnings.clone();
+                return Ok(Opened { connection, warnings, files: Some(files) });
+            }
+            connection.execute_batch("ROLLBACK").map_err(duckdb_error)?;
+            needs = if tries < TRIES { now } else { Needs::All };
+        }
+        Err(SqlError::Unavailable("the statement could not be planned".to_owned()))
+    }
+
+    fn connect(&self) -> Result<Connection, duckdb::Error> {
+        self.root.lock().try_clone()
+    }
+
+    fn leave_out(&self, error: &SqlError) -> bool {
+        let mut state = self.state.lock();
+        let State { files, warnings, .. } = &mut *state;
+        let Some(lost) = files.leave_out(&error.to_string()) else { return false };
+        let lost = lost.to_owned();
+        tracing::error!(file = lost, %error, "a file of the store cannot be read and is left out");
+        warnings.push(format!("the file {lost} cannot be read, its rows are missing: {error}"));
+        true
+    }
+}

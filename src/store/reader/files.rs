@@ -1,0 +1,214 @@
+//! The files that a reader knows, and the bounds of the values in them.
+//!
+//! Bounds are text, as the catalog has them (DuckLake specification, "Type Encoding for Statistics").
+//! Times of one length, hex and names are in the order of their bytes; numbers are not, and are read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::catalog::ColumnStatistics;
+use crate::store::schema::{Column, Table};
+
+/// A file, as the front tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its number in the catalog.
+    pub id: i64,
+    /// Table whose rows it holds.
+    pub table: String,
+    /// Path below the folder of sealed files.
+    pub path: String,
+    /// What is known of the values in its columns, by name.
+    pub bounds: Vec<(String, Bounds)>,
+}
+
+/// What is known of the values in a column of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bounds {
+    /// All are NULL.
+    Nothing,
+    /// None is less than the first or greater than the second.
+    Between(String, String),
+}
+
+impl FileEntry {
+    /// A file of which this is known.
+    pub fn new(id: i64, table: Table, path: String, columns: &[ColumnStatistics]) -> Self {
+        let fields = table.fields();
+        let bounds = columns.iter().filter_map(|column| {
+            let name = fields.iter().find(|field| field.id == column.field)?.name.to_owned();
+            match (column.values, &column.min, &column.max) {
+                (Some(0), ..) => Some((name, Bounds::Nothing)),
+                (_, Some(min), Some(max)) => Some((name, Bounds::Between(min.clone(), max.clone()))),
+                _ => None,
+            }
+        });
+        FileEntry { id, table: table.name().to_owned(), path, bounds: bounds.collect() }
+    }
+}
+
+/// What has changed since the last statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Changes {
+    /// Forget all files first.
+    pub reset: bool,
+    /// Files that are new.
+    pub added: Vec<FileEntry>,
+    /// Numbers of files that are not there any more.
+    pub gone: Vec<i64>,
+    /// What answers lack, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A value that is compared with bounds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    /// Of a column of numbers.
+    Number(i64),
+    /// Of any other column, in the form of its bounds.
+    Text(String),
+}
+
+impl Value {
+    /// A bound of a column; `None` where it is in no form that can be compared.
+    fn of_bound(column: &Column, text: &str) -> Option<Self> {
+        match column.sql_type {
+            "BIGINT" | "INTEGER" | "UINTEGER" => text.parse().ok().map(Value::Number),
+            "VARCHAR" => Some(Value::Text(text.to_owned())),
+            "BLOB" => {
+                let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                is_hex.then(|| Value::Text(text.to_ascii_uppercase()))
+            }
+            "TIMESTAMP_NS" => whole_time(text).map(Value::Text),
+            _ => None,
+        }
+    }
+}
+
+/// A time with all nine digits of its second, so that the order of the text is that of the time.
+fn whole_time(text: &str) -> Option<String> {
+    const FORM: &[u8] = b"0000-00-00 00:00:00.000000000";
+    let of_form = |(byte, form): (u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
+    let seconds = "0000-00-00 00:00:00".len();
+    let is_time = text.len() <= FORM.len()
+        && (text.len() == seconds || text.len() > seconds + 1)
+        && text.bytes().zip(FORM).all(of_form);
+    is_time.then(|| text.bytes().chain(FORM[text.len()..].iter().copied()).map(char::from).collect())
+}
+
+/// A file that is asked.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// See [`FileEntry::id`].
+    pub id: i64,
+    /// See [`FileEntry::path`].
+    pub path: String,
+    table: Table,
+    /// By the column's place in the table; `None` for one without any value.
+    ranges: Vec<(usize, Option<(Value, Value)>)>,
+}
+
+impl File {
+    /// What the front told; `None` for a table that this version does not know.
+    pub fn new(entry: FileEntry) -> Option<Self> {
+        let table = Table::from_name(&entry.table)?;
+        let columns = table.columns();
+        let range = |(name, bounds): &(String, Bounds)| {
+            let place = columns.iter().position(|column| column.name == name)?;
+            let value = |text: &str| Value::of_bound(&columns[place], text);
+            match bounds {
+                Bounds::Nothing => Some((place, None)),
+                Bounds::Between(min, max) => Some((place, Some((value(min)?, value(max)?)))),
+            }
+        };
+        let ranges = entry.bounds.iter().filter_map(range).collect();
+        Some(File { id: entry.id, path: entry.path, table, ranges })
+    }
+
+    /// The least and the greatest value of the column at this place: `None` if they are not known,
+    /// `Some(None)` if there is no value.
+    pub fn range(&self, column: usize) -> Option<Option<&(Value, Value)>> {
+        self.ranges.iter().find(|(place, _)| *place == column).map(|(_, range)| range.as_ref())
+    }
+}
+
+/// All files that a reader knows.
+#[derive(Debug, Default)]
+pub struct Files {
+    files: BTreeMap<i64, File>,
+    /// Files that could not be read for the statement that runs.
+    left_out: BTreeSet<i64>,
+}
+
+impl Files {
+    /// Takes what has changed. What was left out of the last statement is there again.
+    pub fn change(&mut self, Changes { reset, added, gone, .. }: Changes) {
+        self.left_out.clear();
+        if reset {
+            self.files.clear();
+        }
+        for id in gone {
+            self.files.remove(&id);
+        }
+        self.files.extend(added.into_iter().filter_map(File::new).map(|file| (file.id, file)));
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Those of a table, in the order of their numbers.
+    pub fn of(&self, table: Table) -> impl Iterator<Item = &File> {
+        self.files.values().filter(move |file| file.table == table && !self.left_out.contains(&file.id))
+    }
+
+    /// The path of one.
+    pub fn path(&self, id: i64) -> Option<&str> {
+        self.files.get(&id).map(|file| file.path.as_str())
+    }
+
+    /// Leaves the file that this message names out of the statement that runs; its path.
+    pub fn leave_out(&mut self, message: &str) -> Option<&str> {
+        let named = |file: &&File| !self.left_out.contains(&file.id) && message.contains(&file.path);
+        let file = self.files.values().find(named)?;
+        self.left_out.insert(file.id);
+        Some(&file.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_compared_in_one_form() {
+        assert_eq!(whole_time("2026-01-02 03:04:05").as_deref(), Some("2026-01-02 03:04:05.000000000"));
+        assert_eq!(whole_time("2026-01-02 03:04:05.6").as_deref(), Some("2026-01-02 03:04:05.600000000"));
+        assert_eq!(whole_time("2026-01-02 03:04:05.123456789").as_deref(), Some("2026-01-02 03:04:05.123456789"));
+        for other in
+            ["", "2026-01-02", "2026-01-02 03:04:05.", "12026-01-02 03:04:05", "infinity", "0044-03-15 (BC) 00:00:00"]
+        {
+            assert_eq!(whole_time(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn changes_are_taken_in_order() {
+        let entry = |id, path: &str| FileEntry { id, table: "logs".into(), path: path.into(), bounds: vec![] };
+        let mut files = Files::default();
+        files.change(Changes { added: vec![entry(1, "a"), entry(2, "b")], ..Changes::default() });
+        files.change(Changes { added: vec![entry(3, "c")], gone: vec![1, 7], ..Changes::default() });
+        let ids = |files: &Files| files.of(Table::Logs).map(|file| file.id).collect::<Vec<_>>();
+        assert_eq!(ids(&files), [2, 3]);
+        files.change(Changes { reset: true, added: vec![entry(4, "d")], ..Changes::default() });
+        assert_eq!(ids(&files), [4]);
+        assert_eq!(files.leave_out("no such file x"), None);
+        assert_eq!(files.leave_out("cannot open d"), Some("d"));
+        assert_eq!((ids(&files), files.leave_out("cannot open d")), (vec![], None));
+        files.change(Changes::default());
+        assert_eq!(ids(&files), [4], "another statement may be luckier");
+    }
+}

@@ -1,0 +1,194 @@
+//! What a statement asks of the rows of a table, as far as it is understood: never more than it does ask.
+//! A file whose bounds contradict it holds no row that counts.
+
+use super::files::{File, Value};
+use crate::store::schema::Table;
+
+/// A condition that every row that counts fulfils.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Predicate {
+    /// None that is understood.
+    Any,
+    /// The column at this place of the table compares so with a value; a NULL does not.
+    Compare {
+        /// The column's place.
+        column: usize,
+        /// How.
+        comparison: Comparison,
+        /// With what, in the form of the column's bounds.
+        value: Value,
+        /// The statement compares the hex that users see.
+        by_hex: bool,
+    },
+    /// All of these.
+    All(Vec<Predicate>),
+    /// At least one of these.
+    OneOf(Vec<Predicate>),
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// By the name that DuckDB's plans have for it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "COMPARE_EQUAL" => Comparison::Equal,
+            "COMPARE_LESSTHAN" => Comparison::Less,
+            "COMPARE_LESSTHANOREQUALTO" => Comparison::LessOrEqual,
+            "COMPARE_GREATERTHAN" => Comparison::Greater,
+            "COMPARE_GREATERTHANOREQUALTO" => Comparison::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    /// The same with its sides changed.
+    #[must_use]
+    pub fn flipped(self) -> Self {
+        match self {
+            Comparison::Equal => Comparison::Equal,
+            Comparison::Less => Comparison::Greater,
+            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+            Comparison::Greater => Comparison::Less,
+            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
+        }
+    }
+}
+
+impl Predicate {
+    /// Both; what says nothing is left out.
+    #[must_use]
+    pub fn and(self, other: Predicate) -> Self {
+        match (self, other) {
+            (Predicate::Any, one) | (one, Predicate::Any) => one,
+            (Predicate::All(mut all), one) => {
+                all.push(one);
+                Predicate::All(all)
+            }
+            (first, second) => Predicate::All(vec![first, second]),
+        }
+    }
+
+    /// One of both.
+    #[must_use]
+    pub fn or(self, other: Predicate) -> Self {
+        match (self, other) {
+            (Predicate::Any, _) | (_, Predicate::Any) => Predicate::Any,
+            (Predicate::OneOf(mut some), one) => {
+                some.push(one);
+                Predicate::OneOf(some)
+            }
+            (first, second) => Predicate::OneOf(vec![first, second]),
+        }
+    }
+
+    /// Whether a row of the file can fulfil it.
+    pub fn may_hold(&self, file: &File) -> bool {
+        match self {
+            Predicate::Any => true,
+            Predicate::All(all) => all.iter().all(|one| one.may_hold(file)),
+            Predicate::OneOf(some) => some.iter().any(|one| one.may_hold(file)),
+            Predicate::Compare { column, comparison, value, .. } => match file.range(*column) {
+                None => true,
+                Some(None) => false,
+                Some(Some((min, max))) => match comparison {
+                    Comparison::Equal => min <= value && value <= max,
+                    Comparison::Less => min < value,
+                    Comparison::LessOrEqual => min <= value,
+                    Comparison::Greater => max > value,
+                    Comparison::GreaterOrEqual => max >= value,
+                },
+            },
+        }
+    }
+
+    /// The part of it that compares ids as users see them, with the stored bytes: for those DuckDB finds the
+    /// rows by its statistics, where the hex of every row would have to be made. `None` if there is no such part.
+    pub fn by_bytes(&self, table: Table) -> Option<String> {
+        match self {
+            Predicate::Compare { column, comparison: Comparison::Equal, value: Value::Text(hex), by_hex: true } => {
+                Some(format!("{} = unhex('{hex}')", table.columns().get(*column)?.name))
+            }
+            Predicate::Any | Predicate::Compare { .. } => None,
+            Predicate::All(all) => {
+                let parts: Vec<String> = all.iter().filter_map(|one| one.by_bytes(table)).collect();
+                (!parts.is_empty()).then(|| parts.join(" AND "))
+            }
+            Predicate::OneOf(some) => {
+                let parts: Option<Vec<String>> = some.iter().map(|one| one.by_bytes(table)).collect();
+                parts.map(|parts| format!("({})", parts.join(" OR ")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::{Bounds, FileEntry};
+    use super::*;
+
+    fn file(bounds: &[(&str, Option<(&str, &str)>)]) -> File {
+        let bounds = bounds.iter().map(|(name, bounds)| {
+            let bounds = bounds.map_or(Bounds::Nothing, |(min, max)| Bounds::Between(min.into(), max.into()));
+            ((*name).to_owned(), bounds)
+        });
+        let entry = FileEntry { id: 1, table: "series".into(), path: String::new(), bounds: bounds.collect() };
+        File::new(entry).expect("a table")
+    }
+
+    fn compare(column: &str, comparison: Comparison, value: Value) -> Predicate {
+        let column = Table::Series.columns().iter().position(|c| c.name == column).expect("a column");
+        Predicate::Compare { column, comparison, value, by_hex: false }
+    }
+
+    #[test]
+    fn bounds_that_contradict_leave_a_file_out() {
+        let known = file(&[("series_id", Some(("-3", "20"))), ("metric", Some(("a", "b"))), ("service_name", None)]);
+        let id = |comparison, value| compare("series_id", comparison, Value::Number(value)).may_hold(&known);
+        assert!(id(Comparison::Equal, -3) && id(Comparison::Equal, 20) && id(Comparison::Equal, 7));
+        assert!(!id(Comparison::Equal, -4) && !id(Comparison::Equal, 21));
+        assert!(!id(Comparison::Less, -3) && id(Comparison::LessOrEqual, -3) && id(Comparison::Less, -2));
+        assert!(!id(Comparison::Greater, 20) && id(Comparison::GreaterOrEqual, 20) && id(Comparison::Greater, 19));
+        let metric = |text: &str| compare("metric", Comparison::Equal, Value::Text(text.into()));
+        assert!(metric("ab").may_hold(&known) && !metric("bb").may_hold(&known));
+        let service = compare("service_name", Comparison::LessOrEqual, Value::Text("z".into()));
+        assert!(!service.may_hold(&known), "a NULL compares with nothing");
+        let unknown = compare("scope_name", Comparison::Equal, Value::Text("z".into()));
+        assert!(unknown.may_hold(&known));
+        assert!(!metric("c").and(unknown.clone()).may_hold(&known));
+        assert!(metric("c").or(unknown.clone()).may_hold(&known));
+        assert!(!metric("c").or(service.clone()).may_hold(&known));
+        assert_eq!(metric("c").or(Predicate::Any), Predicate::Any);
+        assert_eq!(metric("c").and(Predicate::Any), metric("c"));
+        assert!(!metric("c").may_hold(&known) && metric("c").may_hold(&file(&[])), "not known is not absent");
+    }
+
+    #[test]
+    fn hex_becomes_bytes_where_all_that_may_count_is_hex() {
+        let hex = |column: usize, hex: &str| Predicate::Compare {
+            column,
+            comparison: Comparison::Equal,
+            value: Value::Text(hex.into()),
+            by_hex: true,
+        };
+        let other = compare("metric", Comparison::Equal, Value::Text("a".into()));
+        let by_bytes = |predicate: Predicate| predicate.by_bytes(Table::Spans);
+        assert_eq!(by_bytes(hex(0, "AA")).as_deref(), Some("trace_id = unhex('AA')"));
+        assert_eq!(by_bytes(hex(0, "AA").and(other.clone())).as_deref(), Some("trace_id = unhex('AA')"));
+        assert_eq!(by_bytes(hex(0, "AA").or(other)), None);
+        let both = by_bytes(hex(0, "AA").or(hex(1, "BB")));
+        assert_eq!(both.as_deref(), Some("(trace_id = unhex('AA') OR span_id = unhex('BB'))"));
+    }
+}

@@ -1,0 +1,321 @@
+//! A reader opens only the files that can hold an answer, and answers as if it had opened all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use duckdb::Connection;
+use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use vispyr::store::catalog::statistics;
+use vispyr::store::reader::files::Files;
+use vispyr::store::reader::views::{Shown, Views};
+use vispyr::store::reader::{Changes, FileEntry, Limits, Reader, instance};
+use vispyr::store::schema::Table;
+use vispyr::store::sql::format::Kind;
+use vispyr::store::sql::request::Query;
+use vispyr::store::sql::service::Piece;
+use vispyr::store::sql::{Config, FilesOpened, Service, SqlError};
+
+use super::sql_gates::{ORDINARY, query, statements};
+
+const LIMITS: Limits = Limits { memory: 256 << 20, threads: 1 };
+
+/// Files of a table, one for each `SELECT`.
+fn write(db: &Connection, sealed: &Path, table: Table, selects: &[String], files: &mut Vec<FileEntry>) {
+    std::fs::create_dir_all(sealed.join(table.name())).unwrap();
+    for select in selects {
+        let id = files.len() as i64;
+        let path = format!("{}/{}-{id:016x}.parquet", table.name(), vispyr::store::engine::sealed_file::new_id());
+        let columns: Vec<String> =
+            table.columns().iter().map(|column| format!("{0}::{1} AS {0}", column.name, column.sql_type)).collect();
+        let rows = format!("SELECT {} FROM ({select})", columns.join(", "));
+        let copied = statistics::copy(db, table, &rows, &sealed.join(&path), "FORMAT parquet").unwrap();
+        files.push(FileEntry::new(id, table, path, &copied.columns));
+    }
+}
+
+/// Files with times, services, ids and series of which some come in one file and some in many, or in none.
+fn store(sealed: &Path, seed: u64) -> Vec<FileEntry> {
+    let db = Connection::open_in_memory().unwrap();
+    let mut random = SmallRng::seed_from_u64(seed);
+    let mut files = Vec::new();
+    let mut selects = |rows: &dyn Fn(u64, u64, u64) -> String| -> Vec<String> {
+        // Hour, services from, rows.
+        (0..12).map(|file| rows(file, random.random_range(0..6), random.random_range(1..40))).collect()
+    };
+    // 2026-01-01, an hour a file, with an overlap.
+    let time = |hour: u64| {
+        format!("make_timestamp_ns({} + n * 97000000001)", 1_767_225_600_000_000_000 + hour * 3_600_000_000_000)
+    };
+    let spans = selects(&|hour, service, rows| {
+        format!(
+            "SELECT CASE WHEN n % 11 = 3 THEN NULL ELSE unhex(lpad(printf('%x', {hour} * 7 + n // 4), 32, '0')) END AS trace_id,
+                unhex(lpad(printf('%x', {hour} * 1000 + n), 16, '0')) AS span_id,
+                CASE WHEN n % 4 = 0 THEN NULL ELSE unhex(lpad(printf('%x', {hour} * 1000 + n - 1), 16, '0')) END AS parent_span_id,
+                NULL AS trace_state, 'GET /' || n % 5 AS name, ['server', 'client', 'internal'][n % 3 + 1] AS kind,
+                CASE WHEN n % 13 = 5 THEN NULL ELSE {} END AS start_time, n * 1000 AS duration_ns,
+                CASE WHEN n % 7 = 0 THEN 'error' ELSE 'unset' END AS status_code, NULL AS status_message,
+                CASE WHEN {service} = 0 THEN NULL ELSE 'shop' || ({service} + n % 2) END AS service_name, n % 3 AS resource_id,
+                NULL AS scope_name, NULL AS scope_version,
+                {{'http.route': '/' || n % 5, 'http.status_code': 200 + 100 * (n % 4)}}::VARIANT AS attributes,
+                NULL AS events, NULL AS links FROM range({rows}) AS t(n)",
+            time(hour)
+        )
+    });
+    let logs = selects(&|hour, service, rows| {
+        format!(
+            "SELECT {} AS time, NULL AS observed_time, 9 + n % 13 AS severity_number, 'INFO' AS severity_text,
+                'it may fail ' || n AS body, 'shop' || ({service} + n % 2) AS service_name, n % 3 AS resource_id,
+                NULL AS scope_name, NULL AS event_name, NULL AS attributes, NULL AS body_type,
+                unhex(lpad(printf('%x', {hour} * 7 + n // 4), 32, '0')) AS trace_id, NULL AS span_id
+             FROM range({rows}) AS t(n)",
+            time(hour)
+        )
+    });
+    let points = selects(&|hour, service, rows| {
+        format!(
+            "SELECT {} AS time, NULL AS start_time, 'm' || {service} AS metric, NULL AS unit, 'gauge' AS type,
+                NULL AS temporality, NULL AS monotonic, 'shop' || {service} AS service_name,
+                {service} * 10 - 20 + n % 4 AS series_id, n AS value, 0 AS flags, NULL AS value_int FROM range({rows}) AS t(n)",
+            time(hour)
+        )
+    });
+    let series = selects(&|hour, service, _| {
+        format!(
+            "SELECT {service} * 10 - 20 + n AS series_id, make_timestamp_ns({hour}) AS time, 'm' || {service} AS metric,
+                'shop' || {service} AS service_name, {{'n': n}}::VARIANT AS labels, 1 AS resource_id, NULL AS scope_name,
+                NULL AS scope_version FROM range(4) AS t(n)"
+        )
+    });
+    let resources = selects(&|hour, _, _| {
+        format!(
+            "SELECT n AS resource_id, make_timestamp_ns({hour}) AS time, {{'host.name': 'h' || n}}::VARIANT AS resource
+             FROM range(3) AS t(n)"
+        )
+    });
+    for (table, selects) in [
+        (Table::Spans, spans),
+        (Table::Logs, logs),
+        (Table::MetricPoints, points),
+        (Table::Series, series),
+        (Table::Resources, resources),
+    ] {
+        write(&db, sealed, table, &selects, &mut files);
+    }
+    files
+}
+
+fn reader(dir: &Path, files: Vec<FileEntry>) -> Service {
+    let reader = Reader::open(&dir.join("sealed"), &dir.join("spill"), &LIMITS).unwrap();
+    reader.change(Changes { added: files, ..Changes::default() });
+    Service::new(reader, Config::default()).unwrap()
+}
+
+/// The same without a look at what a statement asks: every view is over all files of its table.
+fn over_all(dir: &Path, entries: Vec<FileEntry>) -> Service {
+    let sealed = dir.join("sealed");
+    let db = instance::open(&sealed, &dir.join("spill"), &LIMITS).unwrap();
+    let mut files = Files::default();
+    files.change(Changes { added: entries, ..Changes::default() });
+    let mut views = Views::default();
+    for table in Table::ALL {
+        let shown = Shown { files: files.of(table).map(|file| file.id).collect(), filter: None };
+        views.show(&db, &sealed, table, &files, shown).unwrap();
+    }
+    let db = Arc::new(Mutex::new(db));
+    Service::new(move || db.lock().try_clone(), Config::default()).unwrap()
+}
+
+/// The rows, sorted, or what DuckDB says instead; and how many files were opened.
+async fn ask(service: &Service, query: Query) -> (Result<Vec<String>, String>, Option<FilesOpened>) {
+    let mut pieces = service.start("one".to_owned(), query, Kind::Json);
+    let (mut body, mut files) = (Vec::new(), None);
+    loop {
+        match pieces.recv().await.unwrap() {
+            Piece::Start(start) => {
+                assert_eq!(start.warnings, [""; 0]);
+                files = start.files;
+            }
+            Piece::Data(data) => body.extend_from_slice(&data),
+            Piece::End(_) => break,
+            Piece::Error(error) => return (Err(of_duckdb(&error)), files),
+        }
+    }
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    let mut rows: Vec<String> = answer["rows"].as_array().unwrap().iter().map(Value::to_string).collect();
+    rows.sort();
+    (Ok(rows), files)
+}
+
+fn of_duckdb(error: &SqlError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Statements of every form in which people ask, with values that are there, at the edge, and not there.
+fn asked(random: &mut SmallRng) -> Vec<String> {
+    let mut conditions: Vec<(&str, String)> = Vec::new();
+    for _ in 0..2 {
+        let (id, service, hour, minute) = (
+            random.random_range(0..100),
+            random.random_range(0..9),
+            random.random_range(0..14),
+            random.random_range(0..60),
+        );
+        let trace = format!("'{id:032x}'");
+        let time = format!("'2026-01-01 {hour:02}:{minute:02}:00'");
+        let later = format!("'2026-01-01 {:02}:{minute:02}:00'", hour + 2);
+        let sign = ["<", "<=", ">", ">=", "=", "<>"][random.random_range(0..6)];
+        conditions.extend([
+            ("spans", format!("trace_id = {trace}")),
+            ("spans", format!("trace_id IN ({trace}, '{:032x}') OR trace_id = '0'", id + 7)),
+            ("spans", format!("trace_id {sign} {trace} AND kind = 'server'")),
+            ("spans", format!("NOT (start_time < {time})")),
+            ("spans", format!("start_time BETWEEN {time} AND {later}")),
+            (
+                "spans",
+                format!("start_time {sign} {time}::TIMESTAMP + INTERVAL 5 MINUTE AND service_name = 'shop{service}'"),
+            ),
+            ("spans", format!("service_name = 'shop{service}' OR (service_name IS NULL AND start_time > {time})")),
+            ("spans", format!("service_name LIKE 'shop{service}%'")),
+            ("spans", format!("service_name IN ('shop{service}', 'shop1', NULL)")),
+            ("spans", format!("date_trunc('hour', start_time) = {time}::TIMESTAMP - INTERVAL {minute} MINUTE")),
+            ("spans", format!("coalesce(service_name, 'none') {sign} 'shop{service}'")),
+            ("spans", format!("start_time > (SELECT min(time) FROM logs WHERE service_name = 'shop{service}')")),
+            ("spans", format!("trace_id IN (SELECT trace_id FROM logs WHERE time > {time})")),
+            ("spans", format!("resource.\"host.name\" = 'h1' AND start_time > {time}")),
+            ("logs", format!("time {sign} {time} AND severity_number >= 17")),
+            ("logs", format!("trace_id = {trace} AND service_name {sign} 'shop{service}'")),
+            ("metric_points", format!("metric = 'm{service}' AND time > {time}")),
+            ("metric_points", format!("series_id {sign} {}", service * 10 - 20)),
+            ("metric_points", format!("series_id IN (SELECT series_id FROM series WHERE metric = 'm{service}')")),
+            ("series", format!("metric {sign} 'm{service}'")),
+            ("traces", format!("trace_id = {trace}")),
+            ("traces", format!("start_time > {time}")),
+        ]);
+    }
+    let mut asked: Vec<String> = Vec::new();
+    for (table, condition) in &conditions {
+        asked.push(format!("SELECT * FROM {table} WHERE {condition}"));
+        asked.push(format!("SELECT count(*) FROM (FROM {table} WHERE {condition})"));
+        asked.push(format!(
+            "WITH x AS (SELECT * FROM {table}) SELECT count(*), min(x::VARCHAR) FROM x WHERE {condition}"
+        ));
+    }
+    for hour in [0, 5, 13] {
+        let range = format!("'2026-01-01 {hour:02}:00:00', '2026-01-01 {:02}:30:00'", hour + 1);
+        for call in ["red", "service_graph", "telemetry_volume"] {
+            asked.push(format!("FROM {call}({range})"));
+        }
+        asked.push(format!("FROM trace('{:032x}')", hour * 7 + 1));
+        asked.push(format!(
+            "SELECT s.name, l.body FROM spans s JOIN logs l ON s.trace_id = l.trace_id WHERE s.trace_id = '{:032x}'",
+            hour * 7
+        ));
+        asked.push(format!(
+            "SELECT name FROM spans s WHERE EXISTS (FROM logs l WHERE l.trace_id = s.trace_id AND l.time > '2026-01-01 {hour:02}:00:00')"
+        ));
+        asked.push(format!(
+            "SELECT service_name FROM spans WHERE start_time > '2026-01-01 {hour:02}:00:00' EXCEPT SELECT service_name FROM logs WHERE time < '2026-01-01 {hour:02}:00:00'"
+        ));
+    }
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_the_same_as_from_all_files() {
+    for seed in [1, 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let files = store(&dir.path().join("sealed"), seed);
+        let (reader, over_all) = (reader(dir.path(), files.clone()), over_all(dir.path(), files));
+        let mut random = SmallRng::seed_from_u64(seed);
+        let (mut different, mut fewer, mut with_rows) = (Vec::new(), 0, 0);
+        let asked: Vec<String> = asked(&mut random);
+        let ordinary = statements(ORDINARY).filter(|_| seed == 1).map(str::to_owned);
+        let count = asked.len();
+        for sql in asked.into_iter().chain(ordinary) {
+            let (expected, _) = ask(&over_all, query(&sql)).await;
+            let (found, files) = ask(&reader, query(&sql)).await;
+            // What is not always the same cannot be compared.
+            if found != expected && ask(&over_all, query(&sql)).await.0 == expected {
+                different.push(format!("{sql}\n  {expected:?}\n  {found:?}"));
+            }
+            fewer += usize::from(files.is_some_and(|files| files.opened < files.all / 5));
+            with_rows += usize::from(found.is_ok_and(|rows| !rows.is_empty()));
+        }
+        assert!(different.is_empty(), "seed {seed}: {} differ\n{}", different.len(), different.join("\n"));
+        assert!(
+            fewer > count / 4 && with_rows > count / 2,
+            "{fewer} asked few files, {with_rows} found rows, of {count}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_opens_the_files_that_can_hold_its_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = store(&dir.path().join("sealed"), 1);
+    let service = reader(dir.path(), files);
+    let opened = async |sql: &str, params: Vec<duckdb::types::Value>| {
+        let (rows, files) = ask(&service, Query { sql: sql.to_owned(), params }).await;
+        let files = files.unwrap();
+        assert_eq!(files.all, 60);
+        (rows.unwrap().len(), files.opened)
+    };
+    let text = |text: &str| vec![duckdb::types::Value::Text(text.to_owned())];
+    assert_eq!(opened("SELECT 1", vec![]).await, (1, 0));
+    assert_eq!(
+        opened("SELECT name FROM spans WHERE trace_id = 'ffffffff000000000000000000000000'", vec![]).await,
+        (0, 0)
+    );
+    let (_, of_trace) =
+        opened("SELECT name FROM spans WHERE trace_id = '00000000000000000000000000000000'", vec![]).await;
+    assert_eq!(of_trace, 1);
+    let (_, with_resources) =
+        opened("SELECT * FROM spans WHERE trace_id = '00000000000000000000000000000000'", vec![]).await;
+    assert_eq!(with_resources, 1 + 12, "and the files that say what the resources are");
+    assert_eq!(
+        opened("SELECT name FROM spans WHERE trace_id = ? LIMIT 1", text("00000000000000000000000000000000")).await,
+        (1, 1)
+    );
+    let hour = "SELECT count(*) FROM logs WHERE time >= '2026-01-01 03:00:00' AND time < '2026-01-01 04:00:00'";
+    let (_, of_hour) = opened(hour, vec![]).await;
+    assert!((1..=2).contains(&of_hour), "{of_hour}");
+    let since = "SELECT count(*) FROM logs WHERE time > ?";
+    let (_, of_param) = opened(since, text("2026-01-01 11:00:00")).await;
+    assert!((1..=2).contains(&of_param), "{of_param}");
+    assert_eq!(opened("SELECT count(*) FROM logs WHERE time > now() - INTERVAL 1 HOUR", vec![]).await, (1, 0));
+    assert_eq!(opened("EXPLAIN SELECT count(*) FROM logs WHERE time > now()", vec![]).await.1, 0);
+    assert_eq!(opened("SELECT count(*) FROM logs", vec![]).await, (1, 12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_costs_its_rows_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    let files = store(&sealed, 1);
+    let of_logs: Vec<_> = files.iter().filter(|file| file.table == "logs").cloned().collect();
+    let service = reader(dir.path(), files);
+    let count = async || -> i64 {
+        let (body, _) = service.collect(query("SELECT count(*) FROM logs"), Kind::Json).await.unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()["rows"][0][0].as_i64().unwrap()
+    };
+    let whole = count().await;
+    for (n, file) in of_logs.iter().take(3).enumerate() {
+        let path = sealed.join(&file.path);
+        match n {
+            0 => std::fs::remove_file(&path).unwrap(),
+            1 => std::fs::write(&path, "no parquet").unwrap(),
+            _ => {
+                let bytes = std::fs::read(&path).unwrap();
+                std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+            }
+        }
+        let (body, _) = service.collect(query("SELECT count(*) FROM logs"), Kind::Json).await.unwrap();
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        assert!(answer["rows"][0][0].as_i64().unwrap() < whole, "{answer}");
+        let warnings = answer["warnings"].to_string();
+        assert!(warnings.contains(&file.path), "{n}: {answer}");
+    }
+}
