@@ -13,6 +13,7 @@
 //! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
 //! | [`engine`] | the process that holds DuckDB |
 //! | [`merge`] | one sorted file from many |
+//! | [`retention`] | what is kept and for how long |
 //! | [`schema`] | the stored tables |
 //! | [`ingest`] | from records to rows |
 //! | [`views`] | what users see of the tables |
@@ -35,6 +36,7 @@ pub mod macros;
 pub mod merge;
 pub mod protocol;
 pub mod reader;
+pub mod retention;
 pub mod schema;
 pub mod sql;
 pub mod views;
@@ -63,6 +65,8 @@ pub struct Config {
     /// Share of one core that merging takes at most, over time. Seconds of rows become minutes
     /// however long that takes.
     pub merge_share: f64,
+    /// What is kept and for how long.
+    pub retention: retention::Config,
     /// Threads of DuckDB; as many as there are cores if not given.
     pub threads: Option<u32>,
     /// How long rows may find no memory before the engine ends: longer than a statement may run. No key
@@ -82,6 +86,7 @@ impl Default for Config {
             flush_interval: Duration::from_secs(3600),
             merge_memory: ByteSize::mib(256),
             merge_share: 0.5,
+            retention: retention::Config::default(),
             threads: None,
             memory_patience: Duration::from_secs(40),
         }

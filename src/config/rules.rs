@@ -115,6 +115,7 @@ impl Rules {
                 self.broken(key, "0 is not possible here, expected a duration of at least 1ms");
             }
         }
+        self.retention(config);
         for (key, number) in [
             ("admission.max_connections", admission.max_connections),
             ("admission.max_streams", admission.max_streams as usize),
@@ -124,6 +125,27 @@ impl Rules {
         ] {
             if number == 0 {
                 self.broken(key, "0 is not possible here, expected at least 1");
+            }
+        }
+    }
+
+    /// Everything would be dropped as soon as it comes.
+    fn retention(&mut self, config: &Config) {
+        let retention = &config.store.retention;
+        for (section, max_age, max_size) in [
+            ("", Some(retention.max_age), retention.max_size),
+            (".traces", retention.traces.max_age, retention.traces.max_size),
+            (".metrics", retention.metrics.max_age, retention.metrics.max_size),
+            (".logs", retention.logs.max_age, retention.logs.max_size),
+            (".profiles", retention.profiles.max_age, retention.profiles.max_size),
+        ] {
+            if max_age.is_some_and(|age| age < Duration::from_secs(60)) {
+                let message = "nothing would be kept, expected a duration of at least 1m";
+                self.broken(&format!("store.retention{section}.max_age"), message);
+            }
+            if max_size.is_some_and(|size| size.as_u64() < 1 << 20) {
+                let message = "nothing would be kept, expected a size of at least 1MiB";
+                self.broken(&format!("store.retention{section}.max_size"), message);
             }
         }
     }

@@ -8,10 +8,11 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Result, Row, params};
 
 use super::ducklake::snapshot_time;
-use super::{Catalog, CatalogError};
+use super::{Catalog, CatalogError, FILE, FILES, File};
+use crate::store::retention::plan::Aged;
 
 /// A file that no snapshot has, on its way off the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,16 @@ impl Catalog {
             let mut delete = db.prepare("DELETE FROM ducklake_files_scheduled_for_deletion WHERE data_file_id = ?")?;
             files.iter().try_for_each(|file| delete.execute([file.id]).map(|_| ()))
         })
+    }
+
+    /// The files of the latest snapshot, and of one that is not shown yet, without those that are damaged.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn current(&self) -> Result<Vec<Aged>, CatalogError> {
+        let sql = format!("SELECT {FILE}, created FROM {FILES} WHERE f.end_snapshot IS NULL");
+        let aged = |row: &Row<'_>| Ok(Aged { file: File::from_row(row)?, created: row.get(8)? });
+        self.ask(|db| db.prepare_cached(&sql)?.query_map([], aged)?.collect())
     }
 
     /// Bytes of files that have left the latest snapshot and are still on the disk, as far as they are
@@ -162,7 +173,7 @@ const PARTS: [&str; 6] = [
 mod tests {
     use std::fs;
 
-    use super::super::{File, NewFile, Positions, statistics};
+    use super::super::{NewFile, Positions, statistics};
     use super::*;
     use crate::store::engine::quarantine::Changes;
     use crate::store::schema::Table;
