@@ -1,9 +1,12 @@
-//! `vispyr check`: every mistake of a config at once.
+//! `vispyr check`: every mistake of a config at once; with `--data`, every damaged file of a store.
+
+mod data;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::Place;
 use crate::app;
 use crate::config::{Config, Mistakes};
 use crate::net::{Finding, Ports};
@@ -12,7 +15,7 @@ use crate::net::{Finding, Ports};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Config file
-    #[arg(value_name = "FILE", required_unless_present = "config")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["config", "data"])]
     file: Option<PathBuf>,
     /// The same, as the other commands take it
     #[arg(long, short, value_name = "FILE", conflicts_with = "file")]
@@ -23,11 +26,22 @@ pub struct Args {
     /// Also try whether each destination answers
     #[arg(long, conflicts_with = "no_files")]
     connect: bool,
+    /// Compare all files of the store with their checksums, whether it runs or not
+    #[arg(long, conflicts_with_all = ["no_files", "connect"])]
+    data: bool,
+    /// Where the data is, for --data
+    #[arg(long, short, value_name = "DIR", requires = "data")]
+    data_dir: Option<PathBuf>,
 }
 
 /// Exit code 0 and one line if the config is good, 1 and a line a mistake on stderr if not. What is
 /// allowed but odd goes to stderr, too.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.data {
+        let place = Place { config: args.file.or(args.config), data_dir: args.data_dir };
+        let settings = place.settings()?;
+        return data::run(&settings.config.store.dir(&settings.data_dir));
+    }
     let Some(file) = args.file.or(args.config) else { anyhow::bail!("no file given") };
     let checked = Config::load(&file)
         .and_then(|config| if args.no_files { Ok(Vec::new()) } else { files(&file, &config, args.connect) });

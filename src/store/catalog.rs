@@ -10,6 +10,7 @@
 //! | [`takeover`] | a catalog of an earlier version becomes one of this |
 //! | [`expiry`] | what no snapshot needs any more goes |
 //! | [`level0`] | files that are not synced, and how far the logs are in them |
+//! | [`read_only`] | the catalog as another process reads it |
 //! | [`error`] | what can be wrong |
 //!
 //! Other processes may read it at any time. SQLite's write-ahead log keeps them from half a
@@ -35,6 +36,7 @@ mod ducklake;
 mod error;
 pub mod expiry;
 mod level0;
+mod read_only;
 pub mod statistics;
 mod takeover;
 

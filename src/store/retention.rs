@@ -34,6 +34,10 @@ pub struct Config {
     /// Space of the disk that stays free: below it the oldest rows of the signal that takes most are
     /// dropped early. 5 % of the disk and 2 GiB at most if not given.
     pub min_free_disk: Option<ByteSize>,
+    /// For so long the catalog still has what has left it, for those who attach it; no shorter than
+    /// statements run, and no longer than that while the disk is full.
+    #[serde(with = "humantime_serde")]
+    pub snapshots: Duration,
     /// Spans.
     pub traces: SignalConfig,
     /// Points, series, exemplars.
@@ -61,6 +65,7 @@ impl Default for Config {
             max_age: Duration::from_secs(30 * 24 * 3600),
             max_size: None,
             min_free_disk: None,
+            snapshots: Duration::from_secs(600),
             traces: SignalConfig::default(),
             metrics: SignalConfig::default(),
             logs: SignalConfig::default(),

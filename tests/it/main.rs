@@ -7,6 +7,7 @@ mod access_clients;
 mod access_rotation;
 mod after_a_restart;
 mod blocking;
+mod check_data;
 mod cli;
 mod confinement;
 mod connections;

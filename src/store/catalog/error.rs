@@ -33,6 +33,14 @@ pub enum CatalogError {
         /// Its version.
         found: i64,
     },
+    /// Written by an earlier Vispyr, and only to be read.
+    #[error("catalog {}: version {found} instead of {VERSION}: start the store once, which takes it over", path.display())]
+    Older {
+        /// The catalog's file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
 }
 
 impl CatalogError {
@@ -47,7 +55,7 @@ impl CatalogError {
     pub fn is_damage(&self) -> bool {
         match self {
             CatalogError::Damaged { .. } => true,
-            CatalogError::Newer { .. } => false,
+            CatalogError::Newer { .. } | CatalogError::Older { .. } => false,
             CatalogError::Sqlite { source, .. } => match source {
                 // A value of another type than was written.
                 rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..) => true,

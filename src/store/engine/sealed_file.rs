@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::instance::{quoted, quoted_path};
 use crate::signal::Signal;
+use crate::store::catalog::File;
 
 /// Key of our entry in the key-value metadata.
 const KEY: &str = "vispyr";
@@ -200,6 +201,32 @@ pub fn checksum(path: &Path, go_on: impl Fn() -> bool) -> io::Result<Option<(u64
     }
 }
 
+/// Compares a file with what it was when it was sealed.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn compare(path: &Path, file: &File) -> Result<(), String> {
+    let summed = checksum(path, || true).map_err(|error| error.to_string())?;
+    let (bytes, checksum) = summed.unwrap_or_default();
+    difference(file, bytes, checksum).map_or(Ok(()), Err)
+}
+
+/// What is wrong with a file that has this size and checksum.
+pub fn difference(file: &File, bytes: u64, checksum: u64) -> Option<String> {
+    match (bytes == file.bytes, checksum == file.checksum) {
+        (true, true) => None,
+        (true, false) => Some("its checksum is wrong".to_owned()),
+        (false, _) => Some(format!("it has {bytes} bytes instead of {}", file.bytes)),
+    }
+}
+
+/// The hour or day whose rows a file holds, by its folders: `2026-01-31 14:00` or `2026-01-31`.
+pub fn hour_in(path: &str) -> Option<String> {
+    let part = |name: &str| path.split('/').find_map(|part| part.strip_prefix(name));
+    let date = part("date=")?;
+    Some(part("hour=").map_or_else(|| date.to_owned(), |hour| format!("{date} {hour}:00")))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -246,6 +273,14 @@ mod tests {
         assert_eq!(Metadata::read(&db, &without).unwrap(), None);
         fs::write(&without, "x").unwrap();
         Metadata::read(&db, &without).unwrap_err();
+    }
+
+    #[test]
+    fn folders_tell_the_hour() {
+        let hour = |path| hour_in(path).unwrap_or_default();
+        assert_eq!(hour("spans/date=2026-01-31/hour=04/x.parquet"), "2026-01-31 04:00");
+        assert_eq!(hour("spans/date=2026-01-31/x.parquet"), "2026-01-31");
+        assert_eq!(hour_in("spans/x.parquet"), None);
     }
 
     #[test]

@@ -18,6 +18,12 @@ use crate::durable::version::{self, VersionError};
 /// What this version writes into `VERSION`.
 const VERSION: u32 = 1;
 
+/// Name of the catalog in it.
+pub const CATALOG: &str = "catalog.sqlite";
+
+/// Name of the folder of sealed files in it.
+pub const SEALED: &str = "sealed";
+
 /// How long to wait for an instance that is just ending to let go of the folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -85,12 +91,12 @@ impl StoreDir {
 
     /// The catalog's file.
     pub fn catalog(&self) -> PathBuf {
-        self.dir.join("catalog.sqlite")
+        self.dir.join(CATALOG)
     }
 
     /// Folder of the sealed files.
     pub fn sealed(&self) -> PathBuf {
-        self.dir.join("sealed")
+        self.dir.join(SEALED)
     }
 
     /// Folder for what DuckDB cannot keep in memory.

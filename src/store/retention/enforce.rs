@@ -19,9 +19,6 @@ use crate::store::schema::Table;
 /// How often it looks.
 pub const EVERY: Duration = Duration::from_secs(5);
 
-/// For so long the catalog can be asked for what was in it, as long as the disk has room.
-const SNAPSHOTS: Duration = Duration::from_secs(600);
-
 /// Beyond the time limit of a statement: until one that ran into it has ended.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -148,7 +145,8 @@ impl Enforcer {
             self.lease.note(now.monotonic, catalog.latest_snapshot()?);
             (catalog.current()?, catalog.ended_bytes()?)
         };
-        let age = if disk.free < min_free || self.is_urgent { self.statements.min(SNAPSHOTS) } else { SNAPSHOTS };
+        let is_pressed = disk.free < min_free || self.is_urgent;
+        let age = if is_pressed { self.statements } else { self.config.snapshots.max(self.statements) };
         let before = self.lease.over(now.monotonic, age);
         catalog.lock().expire(before, now.wall)?;
         failpoint::reach("expiry_scheduled");

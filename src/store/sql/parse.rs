@@ -15,6 +15,8 @@ use super::error::SqlError;
 use super::rewrite::{self, node::select_of, node::star};
 use super::{text, validate};
 
+pub mod condition;
+
 /// How deep the JSON of a tree may nest. DuckDB's own limit on expressions comes first, but joins
 /// nest without one.
 const MAX_TREE_DEPTH: usize = 1500;

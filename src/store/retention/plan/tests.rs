@@ -156,7 +156,7 @@ fn some_config() -> impl Strategy<Value = Config> {
         let mut signals = signals.into_iter().map(|(max_age, max_size)| SignalConfig { max_age, max_size });
         let mut next = || signals.next().unwrap_or_default();
         let (traces, metrics, logs, profiles) = (next(), next(), next(), next());
-        Config { max_age, max_size, min_free_disk: None, traces, metrics, logs, profiles }
+        Config { max_age, max_size, traces, metrics, logs, profiles, ..Config::default() }
     })
 }
 

@@ -1,0 +1,76 @@
+//! The catalog as another process reads it, whether the store runs or not.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Catalog, CatalogError, PATIENCE, VERSION};
+
+impl Catalog {
+    /// Opens the catalog at `path` for reading alone.
+    ///
+    /// # Errors
+    /// SQLite's, also if there is none; and if it is of another version than this program's.
+    pub fn open_read_only(path: &Path) -> Result<Self, CatalogError> {
+        let sqlite = |source| CatalogError::Sqlite { path: path.to_owned(), source };
+        let (db, found) = connect(path, "")
+            .or_else(|error| {
+                // Where nothing may be written and nobody writes, SQLite reads without what it shares.
+                let wal = Path::new(&format!("{}-wal", path.display())).exists();
+                if wal { Err(error) } else { connect(path, "?immutable=1") }
+            })
+            .map_err(sqlite)?;
+        match found {
+            VERSION => Ok(Catalog { path: path.to_owned(), db, is_shared: true }),
+            found if found > VERSION => Err(CatalogError::Newer { path: path.to_owned(), found }),
+            found => Err(CatalogError::Older { path: path.to_owned(), found }),
+        }
+    }
+}
+
+fn connect(path: &Path, parameters: &str) -> rusqlite::Result<(Connection, i64)> {
+    let text = path.to_string_lossy();
+    let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(format!("file:{escaped}{parameters}"), flags)?;
+    db.busy_timeout(PATIENCE)?;
+    // The first question needs what is shared with others.
+    db.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+    let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((db, version))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::Positions;
+    use super::*;
+    use crate::store::engine::quarantine::Changes;
+
+    #[test]
+    fn it_reads_beside_a_writer_and_after_it_and_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cata?log #1 50%.sqlite");
+        assert!(Catalog::open_read_only(&path).is_err() && !path.exists());
+        let mut writer = Catalog::open(&path, dir.path(), 1).unwrap();
+        let mut reader = Catalog::open_read_only(&path).unwrap();
+        assert_eq!(reader.files().unwrap(), []);
+        let positions = Positions::from([((uuid::Uuid::from_u128(1), crate::signal::Signal::Logs), crate::wal::Position(1))]);
+        reader.add(&[], &positions, &Changes::default(), 1).unwrap_err();
+        writer.add(&[], &positions, &Changes::default(), 1).unwrap();
+        drop((writer, reader));
+        assert_eq!(Catalog::open_read_only(&path).unwrap().files().unwrap(), []);
+    }
+
+    #[test]
+    fn another_version_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.sqlite");
+        let catalog = Catalog::open(&path, dir.path(), 1).unwrap();
+        for (version, words) in [(1, "start the store once"), (VERSION + 1, "newer vispyr")] {
+            catalog.db.pragma_update(None, "user_version", version).unwrap();
+            let message = Catalog::open_read_only(&path).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}
