@@ -13,6 +13,7 @@
 //! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
 //! | [`engine`] | the process that holds DuckDB |
 //! | [`merge`] | one sorted file from many |
+//! | [`forget`] | rows are deleted by hand: what is asked and answered |
 //! | [`retention`] | what is kept and for how long |
 //! | [`schema`] | the stored tables |
 //! | [`ingest`] | from records to rows |
@@ -30,6 +31,7 @@ use bytesize::ByteSize;
 mod blob;
 pub mod catalog;
 pub mod engine;
+pub mod forget;
 pub mod front;
 pub mod ingest;
 pub mod macros;

@@ -10,6 +10,7 @@
 //! | [`process`] | the process that does it, and how it is kept running |
 //! | [`server`], [`client`] | its socket, from both sides |
 //! | [`mod@write`] | the one file is written |
+//! | [`filter`] | rows that are left out by a person's condition |
 //! | [`select`] | which rows it holds, in which order |
 
 use std::path::{Path, PathBuf};
@@ -23,9 +24,11 @@ use crate::store::catalog::{ColumnStatistics, File};
 use crate::store::engine::instance::is_out_of_memory;
 use crate::store::engine::sealed_file::LogRange;
 
+pub use self::filter::Filter;
 pub use self::write::write;
 
 pub mod client;
+mod filter;
 pub mod plan;
 pub mod process;
 mod select;
@@ -75,13 +78,18 @@ pub struct Job {
     pub created: u64,
     /// Records whose rows are in the inputs, beside those that the inputs name themselves.
     pub logs: Vec<LogRange>,
+    /// Rows that are left out. Nothing is written if there are none, or no others.
+    #[serde(default)]
+    pub filter: Option<Filter>,
 }
 
 /// What was written, and is on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Merged {
     /// Rows.
     pub rows: u64,
+    /// Rows that a filter left out.
+    pub left_out: u64,
     /// Earliest time of all inputs. A dictionary's row stands for all those that were left out, too.
     pub min_time: Option<i64>,
     /// Latest time.
@@ -125,6 +133,12 @@ pub enum MergeError {
         /// Rows of the new file.
         written: u64,
     },
+    /// A filter has no condition that may run.
+    #[error("{0}")]
+    Condition(String),
+    /// A filter names columns that the table has not.
+    #[error("{0}")]
+    Columns(String),
     /// Something else.
     #[error("cannot merge: {0}")]
     Other(String),

@@ -136,7 +136,7 @@ fn dictionary(table: Table, columns: &[&str], source: &str) -> String {
 }
 
 /// The user's columns over the stored ones; `resource` is the joined one.
-fn columns(table: Table) -> &'static str {
+pub fn columns(table: Table) -> &'static str {
     match table {
         Table::Spans => {
             "lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, \

@@ -55,7 +55,8 @@ mod tests {
         let mut writer = Catalog::open(&path, dir.path(), 1).unwrap();
         let mut reader = Catalog::open_read_only(&path).unwrap();
         assert_eq!(reader.files().unwrap(), []);
-        let positions = Positions::from([((uuid::Uuid::from_u128(1), crate::signal::Signal::Logs), crate::wal::Position(1))]);
+        let positions =
+            Positions::from([((uuid::Uuid::from_u128(1), crate::signal::Signal::Logs), crate::wal::Position(1))]);
         reader.add(&[], &positions, &Changes::default(), 1).unwrap_err();
         writer.add(&[], &positions, &Changes::default(), 1).unwrap();
         drop((writer, reader));

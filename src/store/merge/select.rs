@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Job;
+use super::filter::Kept;
 use crate::store::engine::instance::quoted_path;
 use crate::store::engine::sealed_file;
 use crate::store::schema::Table;
@@ -12,26 +13,24 @@ use crate::store::schema::Table;
 const SPAN_BUCKET: i64 = 300_000_000_000;
 
 /// SQL that gives the rows of the inputs, one for each key of a dictionary, in order.
-pub(super) fn rows(job: &Job, table: Table) -> String {
-    let order = order(table);
+pub(super) fn rows(job: &Job, table: Table, kept: Option<&Kept>) -> String {
+    let (order, source) = (order(table), source(job, table, kept));
     let rows = match identity(table) {
         // First the numbers of the rows that stay: they take little memory. The rows themselves would
         // not fit into it, and what DuckDB groups by cannot always be written to disk.
         Some(identity) => format!(
-            "SELECT {} FROM {} WHERE merged_row IN (SELECT {} FROM {} GROUP BY {identity})",
+            "SELECT {} FROM {source} WHERE merged_row IN (SELECT {} FROM {source} GROUP BY {identity})",
             table.column_list(),
-            source(job, table),
-            kept(table),
-            source(job, table)
+            first(table)
         ),
-        None => format!("SELECT {} FROM {}", table.column_list(), source(job, table)),
+        None => format!("SELECT {} FROM {source}", table.column_list()),
     };
     format!("{rows} ORDER BY {order}")
 }
 
 /// SQL that counts the rows of the inputs, and those that the merged file holds.
-pub(super) fn counts(job: &Job, table: Table) -> String {
-    let source = source(job, table);
+pub(super) fn counts(job: &Job, table: Table, kept: Option<&Kept>) -> String {
+    let source = source(job, table, kept);
     match identity(table) {
         Some(identity) => format!(
             "SELECT coalesce(sum(n), 0)::BIGINT, count(*) FROM (SELECT count(*) AS n FROM {source} GROUP BY {identity})"
@@ -51,7 +50,7 @@ fn identity(table: Table) -> Option<&'static str> {
 }
 
 /// The number of the row that stays: the first, or of metadata, where the latest counts, the last.
-fn kept(table: Table) -> &'static str {
+fn first(table: Table) -> &'static str {
     match table {
         Table::MetricMetadata => "arg_max(merged_row, coalesce(epoch_ns(time), -9223372036854775807))",
         _ => "arg_min(merged_row, coalesce(epoch_ns(time), 9223372036854775807))",
@@ -73,14 +72,24 @@ fn order(table: Table) -> String {
     }
 }
 
-/// All rows of the inputs, with a number of their own in `merged_row` where it is asked for.
-fn source(job: &Job, table: Table) -> String {
+/// All rows of the inputs that a filter leaves, with a number of their own in `merged_row` where it is
+/// asked for.
+fn source(job: &Job, table: Table, kept: Option<&Kept>) -> String {
+    let all = scan(job, table, job.inputs.iter().map(|input| input.path.as_str()));
+    kept.map_or(all.clone(), |kept| kept.of(table, &all))
+}
+
+/// All rows of some files of `table`, in parentheses.
+pub(super) fn scan<'a>(job: &Job, table: Table, paths: impl Iterator<Item = &'a str>) -> String {
     // The files of one scan have the same columns: the first one tells them.
     let mut versions: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for input in &job.inputs {
-        let name = input.path.rsplit('/').next().unwrap_or_default();
+    for path in paths {
+        let name = path.rsplit('/').next().unwrap_or_default();
         let files = versions.entry(sealed_file::schema_in(name)).or_default();
-        files.push(quoted_path(&job.sealed.join(&input.path)));
+        files.push(quoted_path(&job.sealed.join(path)));
+    }
+    if versions.is_empty() {
+        return format!("(SELECT *, 0::BIGINT AS merged_row FROM {})", table.empty_relation());
     }
     let scans = versions.iter().zip(0_i64..).map(|((version, files), n)| {
         let columns = table.column_list_of(*version);

@@ -113,7 +113,7 @@ impl Merger {
         };
         let spawned = std::thread::Builder::new().name("merge-client".to_owned()).spawn(watch);
         spawned.map_err(|error| MergeError::Other(format!("cannot start a thread: {error}")))?;
-        let is_urgent = job.level <= 1;
+        let is_urgent = job.level <= 1 && job.filter.is_none();
         let _turn = if is_urgent { self.urgent.lock() } else { self.background.lock() };
         if !is_urgent {
             // Of this thread alone. A system that refuses it merges all the same.

@@ -16,6 +16,8 @@ use crate::store::engine::shredding::Shredding;
 use crate::store::schema::{self, Table};
 use crate::store::views;
 
+mod filter;
+
 const START: i64 = 1_795_904_837_000_000_000;
 
 /// A folder of sealed files, and the DuckDB that merges them.
@@ -72,6 +74,7 @@ impl Sealed {
             level: 2,
             flush: Uuid::from_u128(7),
             created: 5,
+            filter: None,
             logs: Vec::new(),
         }
     }

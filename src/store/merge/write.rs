@@ -9,6 +9,7 @@ use std::time::Duration;
 use duckdb::Connection;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::filter::Kept;
 use super::{Job, MergeError, Merged, select};
 use crate::durable;
 use crate::store::catalog::statistics::{self, Copied};
@@ -59,15 +60,22 @@ fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -
     let table =
         Table::from_name(&job.table).ok_or_else(|| MergeError::Other(format!("there is no table {:?}", job.table)))?;
     check(job, go_on)?;
+    let filter = job.filter.as_ref().map(|filter| Kept::new(db, job, table, filter)).transpose()?;
+    let (found, kept): (u64, u64) =
+        db.query_row(&select::counts(job, table, filter.as_ref()), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let expected: u64 = job.inputs.iter().map(|input| input.rows).sum();
+    let left_out = if filter.is_some() { expected.saturating_sub(found) } else { 0 };
+    if job.filter.as_ref().is_some_and(|filter| filter.dry_run || left_out == 0 || kept == 0) {
+        return Ok(Merged { rows: kept, left_out, ..Merged::default() });
+    }
     if let Some(folder) = path.parent() {
         durable::create_dir(folder).map_err(|error| io("create", folder, &error))?;
     }
-    let (found, kept) = db.query_row(&select::counts(job, table), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let rows = |expected, written| {
         let same = expected == written;
         same.then_some(()).ok_or_else(|| MergeError::Rows { table: job.table.clone(), expected, written })
     };
-    rows(job.inputs.iter().map(|input| input.rows).sum(), found)?;
+    rows(expected, found + left_out)?;
     let min_time = job.inputs.iter().filter_map(|input| input.min_time).min();
     let max_time = job.inputs.iter().filter_map(|input| input.max_time).max();
     let metadata = metadata(db, job, kept, (min_time, max_time))?;
@@ -76,7 +84,8 @@ fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -
     let shredding = Shredding::of_files(db, table, &files, found)?;
     let copy = |shredding: &Shredding| {
         let options = format!("{PARQUET}{}, {}", shredding.option(), metadata.option());
-        statistics::copy(db, table, &select::rows(job, table), path, &options).map_err(MergeError::from)
+        statistics::copy(db, table, &select::rows(job, table, filter.as_ref()), path, &options)
+            .map_err(MergeError::from)
     };
     let copied = match copy(&shredding) {
         // Each shredded column takes memory. Without them questions are slower, and all rows are there.
@@ -92,7 +101,7 @@ fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -
     fs::File::open(path).and_then(|file| file.sync_all()).map_err(|error| io("sync", path, &error))?;
     let summed = sealed_file::checksum(path, || true).map_err(|error| io("read", path, &error))?;
     let (bytes, checksum) = summed.unwrap_or_default();
-    Ok(Merged { rows: written, min_time, max_time, bytes, checksum, footer, columns, cpu: Duration::ZERO })
+    Ok(Merged { rows: written, left_out, min_time, max_time, bytes, checksum, footer, columns, cpu: Duration::ZERO })
 }
 
 /// Whether all inputs are what was sealed.

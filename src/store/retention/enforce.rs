@@ -20,7 +20,7 @@ use crate::store::schema::Table;
 pub const EVERY: Duration = Duration::from_secs(5);
 
 /// Beyond the time limit of a statement: until one that ran into it has ended.
-const GRACE: Duration = Duration::from_secs(5);
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// How far the clock may be off the monotonic one from one look to the next.
 const JUMP: Duration = Duration::from_secs(60);
