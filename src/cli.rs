@@ -9,6 +9,7 @@ pub mod demo;
 pub mod engine;
 mod generate;
 pub mod printable;
+pub mod repair;
 pub mod serve;
 mod server;
 pub mod sql;
@@ -49,6 +50,8 @@ enum Command {
     DeadLetters(dead_letters::Args),
     /// Read the config and report every mistake in it
     Check(check::Args),
+    /// Make the catalog of a store that does not run again from its files
+    Repair(repair::Args),
     /// Send the telemetry of a make-believe shop
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -75,6 +78,7 @@ impl Arguments {
             Command::Status(args) => status::run(args),
             Command::DeadLetters(args) => dead_letters::run(args),
             Command::Check(args) => check::run(args),
+            Command::Repair(args) => repair::run(args),
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args),
             Command::Engine(args) => engine::run(args),

@@ -33,6 +33,7 @@ mod receivers_text;
 mod refusals;
 mod refused_methods;
 mod reload;
+mod repair;
 mod rules;
 mod sealing;
 mod sql;

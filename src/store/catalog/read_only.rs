@@ -26,6 +26,16 @@ impl Catalog {
             found => Err(CatalogError::Older { path: path.to_owned(), found }),
         }
     }
+
+    /// Looks whether SQLite finds it whole.
+    ///
+    /// # Errors
+    /// What SQLite finds.
+    pub fn check(&self) -> Result<(), CatalogError> {
+        let found: String = self.ask(|db| db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)))?;
+        let damaged = || CatalogError::Damaged { path: self.path.clone(), reason: found.clone() };
+        (found == "ok").then_some(()).ok_or_else(damaged)
+    }
 }
 
 fn connect(path: &Path, parameters: &str) -> rusqlite::Result<(Connection, i64)> {

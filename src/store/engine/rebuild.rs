@@ -6,10 +6,13 @@
 //! one of them has its name, the others belong to it, with `.part` or without. Where none has, no
 //! collector has been told that they are sealed, and its log brings their rows again.
 //!
+//! A file that was merged from others counts if it is whole, and what it was merged from goes where that is
+//! still there: a crash, or questions that read it, had kept it.
+//!
 //! The new catalog is written under another name; then the old one goes to `lost+found`; then the
 //! new one gets its name. A crash before the last step leaves no catalog, and this begins again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +23,7 @@ use super::failpoint;
 use super::instance::quoted_path;
 use super::sealed_file::{self, LogRange, Metadata};
 use super::sealed_files;
-use super::store_dir::StoreDir;
+use super::store_dir::{self, StoreDir};
 use super::{EngineError, StoreDirError};
 use crate::durable;
 use crate::signal::{Signal, now_nanos};
@@ -50,7 +53,7 @@ pub fn open_catalog(dir: &StoreDir, db: &Connection) -> Result<Catalog, EngineEr
         Err(error) => return Err(error.into()),
     };
     tracing::error!(why, "the catalog of the store is lost, it is made again from the sealed files");
-    rebuild(dir, db)?;
+    rebuild(dir, db)?.log();
     Ok(open(dir)?)
 }
 
@@ -63,6 +66,58 @@ fn open(dir: &StoreDir) -> Result<Catalog, CatalogError> {
     Ok(catalog)
 }
 
+/// Whether the catalog in the store's folder has to be made again, and why. It is not touched.
+///
+/// # Errors
+/// That of a catalog that may be whole (no permission, another version).
+pub fn damage(store: &Path) -> Result<Option<String>, CatalogError> {
+    let path = store.join(store_dir::CATALOG);
+    if !path.exists() {
+        return Ok(Some(format!("{} is not there", path.display())));
+    }
+    let look = || {
+        let catalog = Catalog::open_read_only(&path)?;
+        catalog.check()?;
+        catalog.files()?;
+        catalog.positions()?;
+        catalog.is_empty()
+    };
+    match look() {
+        Ok(false) => Ok(None),
+        Ok(true) => Ok(Some("it names no file".to_owned())),
+        Err(error) if error.is_damage() => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a catalog can be made of, and what cannot be proved then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Whole files.
+    pub files: usize,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that cannot be used, and what is wrong with them.
+    pub damaged: Vec<(String, String)>,
+    /// Files whose rows are in others, too: they go.
+    pub superseded: Vec<String>,
+    /// Up to where the logs are in the files.
+    pub positions: Vec<String>,
+    /// What is not known, in sentences.
+    pub unproved: Vec<String>,
+}
+
+/// What the sealed files tell. Nothing is changed.
+///
+/// # Errors
+/// If the files cannot be listed.
+pub fn look(sealed: &Path, db: &Connection) -> std::io::Result<Report> {
+    let (taken, _) = sealed_files::list(sealed)?;
+    Ok(Contents::of(&taken, sealed, db).report())
+}
+
 /// What the sealed files tell.
 #[derive(Debug, Default)]
 struct Contents {
@@ -73,18 +128,23 @@ struct Contents {
     flushes: BTreeSet<Uuid>,
     /// Files that do not say which records are in them: older versions wrote them.
     silent: usize,
-    /// Files that cannot be used.
-    damaged: usize,
+    /// Files that cannot be used, and what is wrong with them.
+    damaged: Vec<(String, String)>,
+    /// Of whole files: what they were merged from.
+    sources: HashSet<Uuid>,
+    /// Files that others were merged from.
+    superseded: Vec<String>,
 }
 
-fn rebuild(dir: &StoreDir, db: &Connection) -> Result<(), EngineError> {
+/// Makes the catalog again from the sealed files, whatever it is. `db` reads them.
+///
+/// # Errors
+/// What prevents it. The catalog is as it was then, or not there.
+pub fn rebuild(dir: &StoreDir, db: &Connection) -> Result<Report, EngineError> {
     failpoint::reach("rebuild_begin");
     let sealed = dir.sealed();
     let (taken, parts) = sealed_files::list(&sealed).map_err(io("list", &sealed))?;
-    let mut contents = Contents::default();
-    for path in &taken {
-        contents.read(db, &sealed, path);
-    }
+    let mut contents = Contents::of(&taken, &sealed, db);
     for path in parts {
         // Its flush was taken, and a crash has kept it from its name.
         let path = path.trim_end_matches(sealed_file::PART);
@@ -95,6 +155,10 @@ fn rebuild(dir: &StoreDir, db: &Connection) -> Result<(), EngineError> {
             sealed_files::publish(&sealed, [path]).map_err(io("rename", &part))?;
             contents.read(db, &sealed, path);
         }
+    }
+    contents.drop_sources();
+    for path in contents.superseded.iter().map(|path| sealed.join(path)) {
+        fs::remove_file(&path).map_err(io("remove", &path))?;
     }
     let positions = contents.positions();
     failpoint::reach("rebuild_read");
@@ -118,11 +182,30 @@ fn rebuild(dir: &StoreDir, db: &Connection) -> Result<(), EngineError> {
     failpoint::reach("rebuild_set_aside");
     durable::rename(&new, &dir.catalog()).map_err(io("rename", &new))?;
     failpoint::reach("rebuild_done");
-    contents.report();
-    Ok(())
+    Ok(contents.report())
 }
 
 impl Contents {
+    /// Of files that have been taken.
+    fn of(taken: &[String], sealed: &Path, db: &Connection) -> Self {
+        let mut contents = Contents::default();
+        for path in taken {
+            contents.read(db, sealed, path);
+        }
+        contents.drop_sources();
+        contents
+    }
+
+    /// Leaves out what whole files were merged from.
+    fn drop_sources(&mut self) {
+        let Contents { files, sources, superseded, .. } = self;
+        let is_source = |new: &NewFile| sealed_file::id_in(&new.file.path).is_some_and(|id| sources.contains(&id));
+        let (gone, left): (Vec<NewFile>, Vec<NewFile>) = std::mem::take(files).into_iter().partition(is_source);
+        *files = left;
+        superseded.extend(gone.into_iter().map(|new| new.file.path));
+        self.damaged.retain(|(path, _)| !self.superseded.contains(path));
+    }
+
     /// Reads a file that has been taken.
     fn read(&mut self, db: &Connection, sealed: &Path, path: &str) {
         match inspect(db, sealed, path) {
@@ -132,6 +215,7 @@ impl Contents {
                     Some(metadata) => {
                         self.flushes.insert(metadata.flush);
                         self.logs.extend(metadata.logs);
+                        self.sources.extend(metadata.merged_from);
                     }
                     None => self.silent += 1,
                 }
@@ -143,8 +227,8 @@ impl Contents {
                 self.files.push(NewFile { file, has_field_ids, footer: None, columns, is_damaged: false });
             }
             Err(reason) => {
-                self.damaged += 1;
                 tracing::error!(file = path, reason, "sealed file damaged, its rows are missing from answers");
+                self.damaged.push((path.to_owned(), reason));
                 // Named in the catalog it is named in answers, too, as long as it is there.
                 self.files.extend(damaged(sealed, path).map(|file| {
                     let (has_field_ids, footer, columns) = (false, None, Vec::new());
@@ -164,33 +248,50 @@ impl Contents {
         positions
     }
 
-    /// Says what is known now, and what is not.
-    fn report(&self) {
+    /// What is known now, and what is not.
+    fn report(&self) -> Report {
+        let mut unproved = Vec::new();
         for ((log, signal), gaps) in gaps(&self.logs) {
             for (from, before) in gaps {
-                tracing::warn!(%log, %signal, from, before,
-                    "no sealed file has these records: their rows are lost, if they had any");
+                unproved.push(format!(
+                    "no file has the records {from} to {before} of log {log} ({signal}): their rows are lost, if they had any"
+                ));
             }
         }
         if self.silent > 0 {
-            tracing::warn!(
-                files = self.silent,
-                "sealed files of an older version do not say which records are in them: records that the logs still \
-                 have may be in the store twice"
-            );
+            unproved.push(format!(
+                "{} files of an older version do not say which records are in them: records that the logs still have may \
+                 be in the store twice",
+                self.silent
+            ));
         }
-        let rows: u64 = self.files.iter().map(|new| new.file.rows).sum();
-        let positions: Vec<String> = self
-            .positions()
-            .iter()
-            .map(|((log, signal), upto)| format!("{signal} of log {log} up to {}", upto.0))
-            .collect();
-        let sealed = positions.join(", ");
+        let whole = || self.files.iter().filter(|new| !new.is_damaged).map(|new| &new.file);
+        let position =
+            |((log, signal), upto): (&(Uuid, Signal), &Position)| format!("{signal} of log {log} up to {}", upto.0);
+        Report {
+            files: whole().count(),
+            rows: whole().map(|file| file.rows).sum(),
+            bytes: whole().map(|file| file.bytes).sum(),
+            damaged: self.damaged.clone(),
+            superseded: self.superseded.clone(),
+            positions: self.positions().iter().map(position).collect(),
+            unproved,
+        }
+    }
+}
+
+impl Report {
+    /// Into the journal.
+    fn log(&self) {
+        for unproved in &self.unproved {
+            tracing::warn!("{unproved}");
+        }
         tracing::warn!(
-            files = self.files.len(),
-            damaged = self.damaged,
-            rows,
-            sealed,
+            files = self.files,
+            damaged = self.damaged.len(),
+            superseded = self.superseded.len(),
+            rows = self.rows,
+            sealed = self.positions.join(", "),
             "catalog made again; later records come from the logs"
         );
     }
@@ -226,7 +327,8 @@ fn inspect(db: &Connection, sealed: &Path, path: &str) -> Result<(File, Option<M
         }
     };
     let (table, path) = (table.name().to_owned(), path.to_owned());
-    Ok((File { table, path, rows, min_time, max_time, bytes, checksum, level: 1 }, metadata))
+    let level = metadata.as_ref().map_or(1, |metadata| metadata.level.max(1));
+    Ok((File { table, path, rows, min_time, max_time, bytes, checksum, level }, metadata))
 }
 
 /// What the catalog can say of a damaged file: enough to name it. Nothing of one whose name holds
