@@ -1,9 +1,8 @@
 //! What a span and a point cost on their way from the log into a sealed file, in CPU time of this
-//! process: decoding, inserting into a hot generation, sealing to Parquet; and bytes on disk.
+//! process: decoding, writing files of level 0, merging them into sorted ones; and bytes on disk.
 //!
 //! `cargo bench --bench store [spans|points|samples]`. Figures are CPU time; the steps of one run
-//! compare with each other. `KEEP_HOT=FILE` leaves the rows in a DuckDB file, to try other ways to
-//! seal them.
+//! compare with each other.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use std::time::Duration;
@@ -23,10 +22,12 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use uuid::Uuid;
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
-use vispyr::store::catalog::statistics;
-use vispyr::store::engine::flush::PARQUET;
+use vispyr::store::engine::level0::Level0;
+use vispyr::store::engine::sealed_file::Flush;
 use vispyr::store::ingest::{Decoder, Limits};
+use vispyr::store::merge::{self, Job};
 use vispyr::store::schema::Table;
 use vispyr::wal::{Position, Record};
 use vispyr::wire::prompb::v1;
@@ -57,15 +58,16 @@ fn cpu() -> Duration {
 fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
     let db = Connection::open_in_memory().unwrap();
     Decoder::register(&db).unwrap();
-    db.execute_batch("SET threads = 1; SET preserve_insertion_order = false; ATTACH ':memory:' AS hot").unwrap();
-    for table in Table::ALL {
-        db.execute_batch(&table.create(&format!("hot.{}", table.name()))).unwrap();
-    }
+    db.execute_batch("SET threads = 1; SET preserve_insertion_order = false").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let level0 = Level0::new(db, dir.path().to_owned());
     let items: u64 = records.iter().map(|record| u64::from(record.batch.items)).sum();
     let payload: usize = records.iter().map(|record| record.batch.payload.len()).sum();
+    let flush = || Flush { id: Uuid::new_v4(), created: START, logs: Vec::new() };
 
     let mut decoder = Decoder::new(Limits::default());
-    let (mut decoding, mut inserting, mut hot_bytes) = (Duration::ZERO, Duration::ZERO, 0);
+    let (mut decoding, mut writing) = (Duration::ZERO, Duration::ZERO);
+    let mut files = Vec::new();
     for (i, record) in records.iter().enumerate() {
         let start = cpu();
         decoder.push(record).unwrap();
@@ -77,64 +79,57 @@ fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
         let chunks = decoder.take();
         decoding += cpu() - start;
         let start = cpu();
-        db.execute_batch("BEGIN").unwrap();
-        for chunk in &chunks {
-            hot_bytes += chunk.hot_bytes();
-            chunk.insert(&db, &format!("hot.{}", chunk.table().name())).unwrap();
-        }
-        db.execute_batch("COMMIT").unwrap();
-        inserting += cpu() - start;
-    }
-    let memory: String =
-        db.query_row("SELECT sum(memory_usage_bytes)::VARCHAR FROM duckdb_memory()", [], |row| row.get(0)).unwrap();
-
-    if let Ok(path) = std::env::var("KEEP_HOT") {
-        db.execute_batch(&format!("ATTACH '{path}' AS kept")).unwrap();
-        for table in Table::ALL {
-            let name = table.name();
-            db.execute_batch(&format!("CREATE OR REPLACE TABLE kept.{name} AS FROM hot.{name}")).unwrap();
-        }
-        db.execute_batch("DETACH kept").unwrap();
+        files.extend(level0.write(&chunks, &flush()).unwrap().files.into_iter().map(|new| new.file));
+        writing += cpu() - start;
     }
 
-    let dir = tempfile::tempdir().unwrap();
+    let spill = dir.path().join("spill");
+    std::fs::create_dir(&spill).unwrap();
+    let merging = merge::open(256 << 20, &spill).unwrap();
     let start = cpu();
     let mut size = 0;
     for table in Table::ALL {
-        let hot = format!("hot.{}", table.name());
-        let rows: i64 = db.query_row(&format!("SELECT count(*) FROM {hot}"), [], |row| row.get(0)).unwrap();
-        if rows == 0 {
+        let of_table: Vec<_> = files.iter().filter(|file| file.table == table.name()).collect();
+        if of_table.is_empty() {
             continue;
         }
-        let order = table.sort_key().map(|key| format!(" ORDER BY {key}")).unwrap_or_default();
-        let file = dir.path().join(table.name());
         let before = cpu();
-        statistics::copy(&db, table, &format!("{}{order}", table.stored_select(&hot)), &file, PARQUET).unwrap();
-        let bytes = std::fs::metadata(&file).unwrap().len();
+        let job = Job {
+            sealed: dir.path().to_owned(),
+            table: table.name().to_owned(),
+            inputs: of_table.iter().map(|file| (*file).into()).collect(),
+            output: format!("{}/merged.parquet.part", table.name()).into(),
+            level: 1,
+            flush: Uuid::new_v4(),
+            created: START,
+            logs: Vec::new(),
+            filter: None,
+        };
+        let merged = merge::write(&merging, &job).unwrap();
         println!(
-            "  {:<16} {rows:>8} rows  {bytes:>10} bytes sealed  {:>7.1} ms",
+            "  {:<16} {:>8} rows  {:>10} bytes sealed of {:>10} in {:>3} files {:>7.1} ms",
             table.name(),
+            merged.rows,
+            merged.bytes,
+            of_table.iter().map(|file| file.bytes).sum::<u64>(),
+            of_table.len(),
             (cpu() - before).as_secs_f64() * 1e3
         );
-        size += bytes;
+        size += merged.bytes;
     }
     let sealing = cpu() - start;
 
     let each = |time: Duration| time.as_secs_f64() * 1e6 / items as f64;
-    let total = decoding + inserting + sealing;
+    let total = decoding + writing + sealing;
     let rate = items as f64 / total.as_secs_f64();
     println!("{items} {item}s of {:.0} bytes each in the log", payload as f64 / items as f64);
     println!("  decode to columns   {:.2} us", each(decoding));
-    println!("  insert              {:.2} us", each(inserting));
-    println!("  seal to Parquet     {:.2} us", each(sealing));
+    println!("  write level 0       {:.2} us", each(writing));
+    println!("  merge               {:.2} us", each(sealing));
     println!(
         "  together            {:.2} us = {rate:.0} a CPU-second, {:.2} of the goal of {goal_rate:.0}",
         each(total),
         rate / goal_rate
-    );
-    println!(
-        "  hot                 {:.0} bytes each by our count; DuckDB's memory {memory}",
-        hot_bytes as f64 / items as f64
     );
     println!("  sealed              {:.1} bytes each, goal {goal_bytes}", size as f64 / items as f64);
 }

@@ -10,11 +10,10 @@ in
     lib.mkMerge [
       { services.vispyr.settings.store.enabled = cfg.store.enable; }
       (lib.mkIf cfg.store.enable {
-        # Of the unit's memory: rows, flushes and queries within DuckDB, statements beyond that, and
-        # the rest for the front.
+        # Of the unit's memory: files and queries within DuckDB, statements beyond that, and the rest
+        # for the front.
         services.vispyr.settings = {
           store.memory_limit = lib.mkDefault (mib (memory.of "store" / 2));
-          store.hot_memory = lib.mkDefault (mib (memory.of "store" / 8));
           sql.memory_limit = lib.mkDefault (mib (memory.of "store" / 4));
         };
         systemd.services.vispyr-store = {

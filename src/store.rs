@@ -54,14 +54,12 @@ pub struct Config {
     /// Folder of the sockets between collector, store front and engine; `run` in the data
     /// directory if not given.
     pub socket_dir: Option<PathBuf>,
-    /// Memory of the rows that are not sealed yet. Reaching it begins a flush; at twice as much
-    /// the engine takes no more until the flush is done. Also bounds what a start has to replay.
-    pub hot_memory: ByteSize,
-    /// Memory of DuckDB as a whole, hot rows, flushes and queries together.
+    /// Memory of DuckDB while it writes or merges.
     pub memory_limit: ByteSize,
-    /// Hot rows are sealed when this much of the clock is over: `1h` means at every full hour.
+    /// Rows are sealed when they have been visible for so long: put in order, and on disk for good. Until then
+    /// the logs keep their records.
     #[serde(with = "humantime_serde")]
-    pub flush_interval: Duration,
+    pub seal_interval: Duration,
     /// Memory of the merger's DuckDB. What does not fit goes to disk meanwhile.
     pub merge_memory: ByteSize,
     /// Share of one core that merging takes at most, over time. Seconds of rows become minutes
@@ -71,8 +69,7 @@ pub struct Config {
     pub retention: retention::Config,
     /// Threads of DuckDB; as many as there are cores if not given.
     pub threads: Option<u32>,
-    /// How long rows may find no memory before the engine ends: longer than a statement may run. No key
-    /// of the config.
+    /// How long rows may find no memory before the engine ends over them. No key of the config.
     #[serde(skip)]
     pub memory_patience: Duration,
 }
@@ -83,14 +80,13 @@ impl Default for Config {
             enabled: true,
             dir: None,
             socket_dir: None,
-            hot_memory: ByteSize::mib(128),
             memory_limit: ByteSize::mib(512),
-            flush_interval: Duration::from_secs(3600),
+            seal_interval: Duration::from_secs(60),
             merge_memory: ByteSize::mib(256),
             merge_share: 0.5,
             retention: retention::Config::default(),
             threads: None,
-            memory_patience: Duration::from_secs(40),
+            memory_patience: Duration::from_secs(20),
         }
     }
 }

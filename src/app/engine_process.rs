@@ -95,14 +95,22 @@ impl sql::Source for Connections {
     fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError> {
         self.0.wait_for_replay().map_err(|e| SqlError::Unavailable(e.to_string()))?;
         let engine = Arc::clone(&self.0);
-        let connect = move || engine.connect();
+        let connect = move || connect(&engine);
         let opened = sql::Source::open(&connect, statement, interrupts)?;
         Ok(Opened { warnings: self.0.warnings(), ..opened })
     }
 
     fn connect(&self) -> Result<duckdb::Connection, duckdb::Error> {
-        self.0.connect()
+        connect(&self.0)
     }
+}
+
+fn connect(engine: &Engine) -> Result<duckdb::Connection, duckdb::Error> {
+    let failed = |why: String| duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some(why));
+    engine.connect().map_err(|error| match error {
+        EngineError::Duckdb(error) => error,
+        error => failed(error.to_string()),
+    })
 }
 
 /// What the query socket tells of the engine beside rows.

@@ -29,11 +29,12 @@ impl Collector for StoreMetrics {
         let of_signals = |value: fn(&SignalStats) -> u64| -> Vec<Sample> {
             stats.signals.iter().map(|s| (vec![("signal", s.signal.clone())], value(s) as f64)).collect()
         };
-        write(e, gauge, "store_hot_rows", "Rows in memory", of_tables(|t| t.hot_rows))?;
+        write(e, gauge, "store_level0_rows", "Rows in files that are not sealed yet", of_tables(|t| t.level0_rows))?;
         write(e, gauge, "store_sealed_rows", "Rows in sealed files", of_tables(|t| t.sealed_rows))?;
         write(e, gauge, "store_sealed_files", "Sealed files", of_tables(|t| t.sealed_files))?;
         write(e, gauge, "store_sealed_bytes", "Bytes of sealed files", of_tables(|t| t.sealed_bytes))?;
-        write(e, gauge, "store_hot_bytes", "Memory of rows that are not sealed yet", one(stats.hot_bytes as f64))?;
+        write(e, gauge, "store_level0_files", "Files that are not sealed yet", of_tables(|t| t.level0_files))?;
+        write(e, gauge, "store_level0_bytes", "Bytes of files that are not sealed yet", of_tables(|t| t.level0_bytes))?;
         write(e, gauge, "store_missing_files", "Sealed files that are lost", one(stats.missing_files as f64))?;
         write(e, counter, "store_items", "Items that queries can see", of_signals(|s| s.items))?;
         let undecodable = "Items of records that can never be stored";
@@ -43,8 +44,8 @@ impl Collector for StoreMetrics {
         let waiting = "Payload that waits to be decoded";
         write(e, gauge, "store_waiting_bytes", waiting, of_signals(|s| s.waiting_bytes))?;
         let timings: [(&str, &str, Timing); 3] = [
-            ("store_inserts", "Inserts into memory, a commit each", stats.inserts),
-            ("store_flushes", "Flushes into sealed files", stats.flushes),
+            ("store_inserts", "Batches of records made visible", stats.inserts),
+            ("store_seals", "Rounds of sealing", stats.seals),
             ("store_catalog_commits", "Transactions of the catalog", stats.catalog_commits),
         ];
         for (name, help, timing) in timings {
@@ -52,16 +53,16 @@ impl Collector for StoreMetrics {
             let seconds = format!("{name}_seconds");
             write(e, counter, &seconds, &format!("{help}: time"), one(timing.seconds))?;
         }
-        write(e, counter, "store_flush_failures", "Flushes that failed", one(stats.flush_failures as f64))?;
-        let failing = if stats.flush_error.is_some() { 1.0 } else { 0.0 };
-        write(e, gauge, "store_flush_failing", "Whether the last flush failed", one(failing))?;
+        write(e, counter, "store_seal_failures", "Rounds of sealing that failed", one(stats.seal_failures as f64))?;
+        let failing = if stats.seal_error.is_some() { 1.0 } else { 0.0 };
+        write(e, gauge, "store_seal_failing", "Whether the last round of sealing failed", one(failing))?;
         let unsealable = "Rows that no file takes whole: they are dead letters";
         write(e, counter, "store_unsealable_rows", unsealable, one(stats.unsealable_rows as f64))?;
         let quarantined = "What can never be stored and has no dead letter yet";
         write(e, gauge, "store_quarantined", quarantined, one(stats.quarantined as f64))?;
         let forgotten = "What can never be stored and was forgotten before it had a dead letter";
         write(e, counter, "store_quarantine_forgotten", forgotten, one(stats.quarantine_forgotten as f64))?;
-        write(e, counter, "store_insert_retries", "Inserts tried again", one(stats.insert_retries as f64))?;
+        write(e, counter, "store_insert_retries", "Batches tried again", one(stats.insert_retries as f64))?;
         let statements = answer.sql.statements.iter();
         let statements: Vec<Sample> =
             statements.map(|(outcome, count)| (vec![("outcome", outcome.clone())], *count as f64)).collect();

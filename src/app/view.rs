@@ -187,7 +187,7 @@ impl View for AppView {
             missing.extend(failing.map(|signal| format!("the {signal} log, which takes nothing")));
         }
         let stats = self.store.as_ref().and_then(|store| store.latest());
-        if let Some(error) = stats.and_then(|stats| stats.stats.flush_error) {
+        if let Some(error) = stats.and_then(|stats| stats.stats.seal_error) {
             missing.push(format!("the store to seal its rows, which failed: {error}"));
         }
         missing

@@ -132,8 +132,17 @@ impl Walk<'_> {
     }
 }
 
+/// Keys of earlier versions, and what there is instead.
+const GONE: &[(&str, &str)] = &[
+    ("store.hot_memory", "rows are in files within a second and wait in no memory"),
+    ("store.flush_interval", "rows are in files within a second, which store.seal_interval (60s) puts in order"),
+];
+
 /// `unknown key`, and the one that was probably meant, here or in another section.
 fn unknown_key(path: &[String], message: &str) -> String {
+    if let Some((_, instead)) = GONE.iter().find(|(key, _)| *key == path.join(".")) {
+        return format!("this key is gone, take it out: {instead}");
+    }
     let Some((key, section)) = path.split_last() else { return message.to_owned() };
     let known: Vec<String> = schema::named_in(message).into_iter().skip(1).collect();
     let near = known

@@ -61,7 +61,7 @@ impl Rules {
 
     /// What must fit into something else.
     fn sizes(&mut self, config: &Config) {
-        let (wal, admission, store) = (&config.wal, &config.admission, &config.store);
+        let (wal, admission) = (&config.wal, &config.admission);
         let mut fits = |key: &str, size: ByteSize, other: &str, into: ByteSize, consequence: &str| {
             if size > into {
                 self.0.push(Broken {
@@ -76,8 +76,6 @@ impl Rules {
         let never_taken = "a request of that size could never be taken";
         let (request, budget) = (admission.max_request_size, admission.memory_budget);
         fits("admission.max_request_size", request, "admission.memory_budget", budget, never_taken);
-        let no_room = "rows that wait to be sealed would leave no room for queries";
-        fits("store.hot_memory", store.hot_memory, "store.memory_limit", store.memory_limit, no_room);
     }
 
     /// What cannot be 0.
@@ -89,7 +87,6 @@ impl Rules {
             ("wal.segment_size", config.wal.segment_size),
             ("wal.max_size", config.wal.max_size),
             ("dead_letters.max_size", config.dead_letters.max_size),
-            ("store.hot_memory", config.store.hot_memory),
             ("store.memory_limit", config.store.memory_limit),
             ("store.merge_memory", config.store.merge_memory),
             ("sql.memory_limit", config.sql.memory_limit),
@@ -108,7 +105,7 @@ impl Rules {
             ("admission.idle_body_timeout", admission.idle_body_timeout),
             ("admission.request_timeout", admission.request_timeout),
             ("admission.keep_alive_timeout", admission.keep_alive_timeout),
-            ("store.flush_interval", config.store.flush_interval),
+            ("store.seal_interval", config.store.seal_interval),
             ("sql.time_limit", config.sql.time_limit),
         ] {
             if time < Duration::from_millis(1) {

@@ -124,6 +124,21 @@ impl File {
     }
 }
 
+/// Files of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Total {
+    /// Its name.
+    pub table: String,
+    /// Whether they are those of level 0, or all others.
+    pub is_level0: bool,
+    /// How many.
+    pub files: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// A sealed file, and what others need to read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {
@@ -191,6 +206,14 @@ impl Catalog {
         db.close().map_err(|(_, source)| CatalogError::Sqlite { path, source })
     }
 
+    /// Puts all that is in SQLite's log into the file itself, and empties the log. If others read just now, it stays.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn checkpoint(&self) -> Result<(), CatalogError> {
+        self.ask(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+    }
+
     /// Whether it names no file and no log: nothing has ever been sealed, or it is not the catalog
     /// that was here.
     ///
@@ -210,6 +233,34 @@ impl Catalog {
             "SELECT {FILE} FROM {FILES} WHERE f.end_snapshot IS NULL OR f.end_snapshot = f.begin_snapshot ORDER BY 1, 2"
         );
         self.ask(|db| db.prepare(&sql)?.query_map([], File::from_row)?.collect())
+    }
+
+    /// The paths of all files that are ours: current ones, and those that only earlier snapshots have
+    /// or that are to be deleted.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn paths(&self) -> Result<Vec<String>, CatalogError> {
+        let sql = "SELECT t.path || f.path FROM ducklake_data_file AS f JOIN ducklake_table AS t USING (table_id)
+                   UNION SELECT path FROM ducklake_files_scheduled_for_deletion";
+        self.ask(|db| db.prepare(sql)?.query_map([], |row| row.get(0))?.collect())
+    }
+
+    /// Current files by table, those of level 0 and others, without those that are lost.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn totals(&self) -> Result<Vec<Total>, CatalogError> {
+        let sql = format!(
+            "SELECT table_name, level = 0, count(*), sum(record_count), sum(file_size_bytes) FROM {FILES}
+             WHERE f.end_snapshot IS NULL AND data_file_id NOT IN (SELECT data_file_id FROM lost_files) GROUP BY 1, 2"
+        );
+        let number = |row: &Row<'_>, n| row.get::<_, i64>(n).map(i64::cast_unsigned);
+        let total = |row: &Row<'_>| {
+            let (files, rows, bytes) = (number(row, 2)?, number(row, 3)?, number(row, 4)?);
+            Ok(Total { table: row.get(0)?, is_level0: row.get(1)?, files, rows, bytes })
+        };
+        self.ask(|db| db.prepare_cached(&sql)?.query_map([], total)?.collect())
     }
 
     /// Files that were found damaged or not there, and why: they stay named.

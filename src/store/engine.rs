@@ -1,35 +1,35 @@
-//! The engine: the one process that holds DuckDB. Records come in over `ingest.sock`, questions
-//! over `query.sock`; rows live in memory until they are sealed into Parquet.
+//! The engine: the process that stores. Records come in over `ingest.sock`, and are visible in files of
+//! level 0 within a second; those are sealed within about a minute.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`store_dir`] | the store's folder: lock, version, what a crash left |
 //! | [`confinement`] | what the kernel keeps the process from |
 //! | [`instance`] | opening DuckDB |
-//! | [`generation`] | hot tables, and the views over them and the sealed files |
 //! | [`ingest_server`] | the server of `ingest.sock` |
 //! | [`ingest_queue`], [`decode`] | records wait, and become rows, by signal |
-//! | [`writer_queue`], [`writer`] | rows are inserted by one thread |
-//! | [`partition`], [`shredding`], [`flush`] | a generation becomes files |
+//! | [`writer_queue`], [`writer`] | one thread writes them into files |
+//! | [`level0`], [`partition`], [`shredding`] | those files |
 //! | [`pieces`] | what is done about rows that cannot be written |
+//! | [`unsealed`], [`seal`] | they become files that are sorted and on disk |
+//! | [`exchange`] | files take the place of others |
+//! | [`relations`], [`ask`] | the views that questions see |
 //! | [`sealed_file`], [`sealed_files`] | one of them, and all on disk |
 //! | [`rebuild`] | a lost catalog is made again from them |
 //! | [`verify`] | they are compared with their checksums |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | what can never be stored, records that kill the engine |
 //! | [`resends`] | dead letters that are sent again |
-//! | [`transaction`] | `BEGIN`, `COMMIT` and `ROLLBACK`, and what it means if one fails |
 //! | [`panics`] | a panic in any thread ends the process |
 //! | [`heartbeat`] | whether the writer gets on |
 //! | [`socket`] | who may connect |
 //! | [`process`] | from its start to its end |
 //! | [`failpoint`] | where a test can have it die |
 //!
-//! Threads: one decodes for each signal, one inserts, one seals, one compares checksums, two serve
+//! Threads: one decodes for each signal, one writes, one seals, one compares checksums, two serve
 //! each connection.
 //! DuckDB has its own. None of them is an async thread.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -38,38 +38,41 @@ use std::time::Duration;
 use duckdb::Connection;
 use parking_lot::{Condvar, Mutex};
 
-use self::flush::Sealer;
-use self::generation::{Extent, Generation};
+use self::ask::Ask;
 use self::heartbeat::Heartbeat;
 use self::instance::InstanceError;
+use self::level0::Level0;
 use self::progress::{LogProgress, StillReplaying};
 use self::quarantine::Quarantine;
 use self::resends::Resends;
-use self::sealed_files::Found;
-use self::shared::{Sealed, Shared};
+use self::seal::Sealer;
+use self::sealed_files::{Found, LostFile};
+use self::shared::Shared;
 use self::stats::{Counters, Stats};
 use self::store_dir::{StoreDir, StoreDirError};
-use self::transaction::TransactionError;
+use self::unsealed::Unsealed;
 use self::verify::{Marks, Verification, Verifier};
 use self::writer::Writer;
-use self::writer_queue::{Command, WriterQueue};
+use self::writer_queue::WriterQueue;
 use crate::durable::reserve::Reserve;
 use crate::signal::{Signal, now_nanos};
 use crate::store::Config;
 use crate::store::catalog::{Catalog, CatalogError, File};
+use crate::store::merge;
 
 pub use self::process::{Options, run};
 
+pub mod ask;
 pub mod confinement;
 pub mod crash_records;
 pub mod decode;
+pub mod exchange;
 pub mod failpoint;
-pub mod flush;
-pub mod generation;
 pub mod heartbeat;
 pub mod ingest_queue;
 pub mod ingest_server;
 pub mod instance;
+pub mod level0;
 pub mod panics;
 pub mod partition;
 pub mod pieces;
@@ -77,7 +80,9 @@ pub mod process;
 pub mod progress;
 pub mod quarantine;
 pub mod rebuild;
+pub mod relations;
 pub mod resends;
+pub mod seal;
 pub mod sealed_file;
 pub mod sealed_files;
 pub mod shared;
@@ -85,10 +90,13 @@ pub mod shredding;
 pub mod socket;
 pub mod stats;
 pub mod store_dir;
-pub mod transaction;
+pub mod unsealed;
 pub mod verify;
 pub mod writer;
 pub mod writer_queue;
+
+/// Space that is kept back on the disk, in bytes: enough for some batches and a round of sealing.
+const RESERVE: u64 = 16 << 20;
 
 /// Stack of the threads that call DuckDB: it recurses over expressions and nested values.
 const STACK: usize = 16 << 20;
@@ -105,9 +113,6 @@ pub enum EngineError {
     /// DuckDB, later on.
     #[error("duckdb: {0}")]
     Duckdb(#[from] duckdb::Error),
-    /// A transaction of DuckDB.
-    #[error("duckdb: {0}")]
-    Transaction(#[from] TransactionError),
     /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -134,11 +139,8 @@ impl EngineError {
 /// `EX_CONFIG` of sysexits(3).
 pub const EXIT_FINAL: u8 = 78;
 
-/// Exit code of an engine that ended over the rows that it was inserting: DuckDB is beyond use.
+/// Exit code of an engine that ended over the rows that it was writing: DuckDB is beyond use.
 pub const EXIT_INSERT: u8 = 71;
-
-/// Exit code of an engine whose writer found no memory for a long time.
-pub const EXIT_MEMORY: u8 = 72;
 
 /// Ends the engine's process at once. C++'s exit handlers would take away what DuckDB's threads still use:
 /// now and then one crashed over that, and a crash was told in the place of `code`.
@@ -182,7 +184,7 @@ impl Stop {
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    root: Mutex<Connection>,
+    ask: Ask,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: Arc<Stop>,
     _store_dir: StoreDir,
@@ -193,72 +195,78 @@ impl Engine {
     /// matters whether the last process `crashed` or ended otherwise: see [`crash_records`].
     pub fn open(config: &Config, data_dir: &Path, crashed: bool) -> Result<Arc<Self>, EngineError> {
         let store_dir = StoreDir::open(&config.dir(data_dir))?;
-        let reserve = Reserve::new(store_dir.reserve(), config.hot_memory.as_u64() / 2);
+        let reserve = Reserve::new(store_dir.reserve(), RESERVE);
         reserve.give_up_if_full();
-        let root = instance::open(config, &store_dir)?;
-        let mut catalog = rebuild::open_catalog(&store_dir, &root)?;
-        let all = catalog.files()?;
-        let known: HashSet<&str> = all.iter().map(|f| f.path.as_str()).collect();
+        let writing = instance::open_writer(config, &store_dir)?;
+        let duckdb = instance::version(&writing)?;
+        let mut catalog = rebuild::open_catalog(&store_dir, &writing)?;
         let sealed = store_dir.sealed();
-        let Found { files, lost } = sealed_files::find(all.clone(), &sealed).map_err(|source| EngineError::Io {
+        let unsealed = open_level0(&mut catalog, &sealed)?;
+        let files = catalog.files()?;
+        let Found { files, lost } = sealed_files::find(files, &sealed).map_err(|source| EngineError::Io {
             action: "rename sealed files in",
             what: sealed.display().to_string(),
             source,
         })?;
+        for LostFile { path, reason, .. } in &lost {
+            if let Err(error) = catalog.mark_lost(path, Some(reason)) {
+                tracing::warn!(%error, "cannot note a lost file");
+            }
+        }
         // A crash may have come before it.
         if let Err(error) = catalog.show(now_nanos()) {
-            tracing::warn!(%error, "others do not see the newest sealed files yet");
+            tracing::warn!(%error, "the newest sealed files are not shown yet");
         }
-        let swept = store_dir.sweep(&known)?;
+        let known = catalog.paths()?;
+        let swept = store_dir.sweep(&known.iter().map(String::as_str).collect())?;
         let marks = Marks::load(store_dir.dir());
-        let (compared, pending): (Vec<File>, Vec<File>) = files.iter().cloned().partition(|f| marks.has(&sealed, f));
-        let open = Generation::new(1);
-        let extent = Extent { generations: &[open.number], files: &compared, sealed: &sealed };
-        generation::switch(&root, Some(open.number), extent, None, || {})?;
-        generation::create_user_views(&root)?;
-
-        let version = root.query_row("SELECT version()", [], |row| row.get(0))?;
-        tracing::info!(dir = %store_dir.sealed().display(), duckdb = version, files = files.len(), lost = lost.len(), ?swept, "store open");
+        let is_pending = |file: &&File| file.level > 0 && !marks.has(&sealed, file);
+        let pending: Vec<File> = files.iter().filter(is_pending).cloned().collect();
+        let ask = Ask::new(instance::open(config, &store_dir)?, sealed.clone())?;
+        tracing::info!(dir = %sealed.display(), duckdb, files = files.len(), lost = lost.len(), ?swept, "store open");
         let shared = Arc::new(Shared {
             config: config.clone(),
-            sealed_dir: store_dir.sealed(),
-            counters: Counters::new(version, config.hot_memory.as_u64(), &files, lost),
-            sealed: Mutex::new(Sealed { files: compared, generations: vec![open.number] }),
+            sealed_dir: sealed.clone(),
+            counters: Counters::new(duckdb, lost_files(&catalog)?),
             verification: Verification::new(&pending),
+            unsealed,
             ingest_queues: Default::default(),
             writer_queue: Arc::new(WriterQueue::default()),
-            progress: LogProgress::new(catalog.positions()?),
+            progress: LogProgress::new(catalog.taken()?, catalog.positions()?),
             reserve,
             heartbeat: Heartbeat::default(),
             quarantine: Quarantine::new(catalog.quarantined()?, &store_dir.earlier_quarantine()),
             resends: Resends::default(),
             crash_records: crash_records::CrashRecords::open(store_dir.dir(), crashed),
+            catalog: Mutex::new(catalog),
         });
-        let engine = Engine {
-            shared,
-            root: Mutex::new(root),
-            threads: Mutex::default(),
-            stop: Arc::new(Stop::default()),
-            _store_dir: store_dir,
-        };
+        let merging = merge::open(config.memory_limit.as_u64(), &store_dir.tmp())?;
+        let engine =
+            Engine { shared, ask, threads: Mutex::default(), stop: Arc::new(Stop::default()), _store_dir: store_dir };
         engine.shared.reserve.take();
-        engine.start(open, catalog, pending, marks)?;
+        engine.start(writing, merging, pending, marks)?;
         Ok(Arc::new(engine))
     }
 
-    fn start(&self, open: Generation, catalog: Catalog, pending: Vec<File>, marks: Marks) -> Result<(), EngineError> {
-        let (jobs, for_sealer) = std::sync::mpsc::channel();
-        let number = open.number;
-        let connect = || self.root.lock().try_clone();
-        let writer = Writer::new(self.shared.clone(), connect()?, open, jobs);
-        let sealer = Sealer::new(self.shared.clone(), connect()?, catalog, self.stop.clone());
-        let mut threads = vec![spawn("insert", move || writer.run())?, spawn("seal", move || sealer.run(&for_sealer))?];
-        let verifier = Verifier::new(self.shared.clone(), connect()?, self.stop.clone());
-        threads.push(spawn("verify", move || verifier.run(pending, &marks))?);
+    fn start(
+        &self,
+        writing: Connection,
+        merging: Connection,
+        pending: Vec<File>,
+        marks: Marks,
+    ) -> Result<(), EngineError> {
+        let level0 = Level0::new(writing, self.shared.sealed_dir.clone());
+        let writer = Writer::new(self.shared.clone(), level0, self.stop.clone());
+        let sealer = Sealer::new(self.shared.clone(), merging, self.stop.clone());
+        let verifier = Verifier::new(self.shared.clone(), self.stop.clone());
+        let mut threads = vec![
+            spawn("write", move || writer.run())?,
+            spawn("seal", move || sealer.run())?,
+            spawn("verify", move || verifier.run(pending, &marks))?,
+        ];
         for signal in Signal::ALL {
             let shared = self.shared.clone();
-            let work =
-                move || decode::run(signal, &shared.ingest_queues[signal as usize], &shared.writer_queue, number);
+            let work = move || decode::run(signal, &shared.ingest_queues[signal as usize], &shared.writer_queue);
             threads.push(spawn(&format!("decode-{signal}"), work)?);
         }
         self.threads.lock().append(&mut threads);
@@ -280,20 +288,18 @@ impl Engine {
     }
 
     /// A fresh connection: it sees all views, and shares memory and threads with the others.
-    pub fn connect(&self) -> Result<Connection, duckdb::Error> {
-        self.shared.verification.wait()?;
-        self.root.lock().try_clone()
-    }
-
-    /// Compares all sealed files with their checksums now, and leaves those out of the views that
-    /// differ. Blocks.
     ///
     /// # Errors
-    /// DuckDB's, if there is no connection.
-    pub fn verify(&self) -> Result<(), duckdb::Error> {
-        let db = self.connect()?;
-        Verifier::new(self.shared.clone(), db, self.stop.clone()).again(u64::MAX);
-        Ok(())
+    /// DuckDB's and the catalog's.
+    pub fn connect(&self) -> Result<Connection, EngineError> {
+        self.shared.verification.wait()?;
+        self.ask.connect(&self.shared.catalog)
+    }
+
+    /// Compares all sealed files with their checksums now, and leaves those out of answers that
+    /// differ. Blocks.
+    pub fn verify(&self) {
+        Verifier::new(self.shared.clone(), self.stop.clone()).again(u64::MAX);
     }
 
     /// Rows that answers lack, in a sentence for each sealed file that is lost.
@@ -308,6 +314,10 @@ impl Engine {
             signal.waiting_bytes = queue.waiting() as u64;
         }
         (stats.quarantined, stats.quarantine_forgotten) = self.shared.quarantine.counts();
+        match self.shared.catalog.lock().totals() {
+            Ok(totals) => stats.set_files(&totals),
+            Err(error) => tracing::warn!(%error, "cannot count the files"),
+        }
         stats
     }
 
@@ -320,8 +330,8 @@ impl Engine {
         if silent > heartbeat::LONGEST {
             return Err(format!("the writer has not come round for {} s", silent.as_secs()));
         }
-        let fresh = self.root.lock().try_clone();
-        fresh.and_then(|fresh| fresh.execute_batch("SELECT 1")).map_err(|e| format!("no statement runs: {e}"))
+        let fresh = self.connect().map_err(|error| error.to_string())?;
+        fresh.execute_batch("SELECT 1").map_err(|error| format!("no statement runs: {error}"))
     }
 
     /// Seals everything that is visible now. Blocks until it is done or has failed once; then it
@@ -329,7 +339,7 @@ impl Engine {
     pub fn flush(&self) -> Result<(), String> {
         let (reply, answer) = std::sync::mpsc::channel();
         let gone = || "the engine is ending".to_owned();
-        if !self.shared.writer_queue.command(Command::Flush(reply)) {
+        if !self.shared.unsealed.ask(reply) {
             return Err(gone());
         }
         answer.recv().unwrap_or_else(|_| Err(gone()))
@@ -338,7 +348,8 @@ impl Engine {
     /// Ends all threads. What is not sealed stays in the logs.
     pub fn close(&self) {
         self.stop.stop();
-        self.shared.writer_queue.command(Command::Stop);
+        self.shared.writer_queue.close();
+        self.shared.unsealed.stop();
         for queue in &self.shared.ingest_queues {
             queue.close();
         }
@@ -347,6 +358,9 @@ impl Engine {
                 tracing::error!("a thread of the engine panicked");
             }
         }
+        if let Err(error) = self.shared.catalog.lock().checkpoint() {
+            tracing::debug!(%error, "the log of the catalog stays");
+        }
     }
 }
 
@@ -354,6 +368,36 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// What the catalog knows to be lost.
+fn lost_files(catalog: &Catalog) -> Result<Vec<LostFile>, CatalogError> {
+    let lost = catalog.lost()?.into_iter();
+    Ok(lost.map(|(file, reason)| LostFile { table: file.table, path: file.path, rows: file.rows, reason }).collect())
+}
+
+/// Level 0 as an earlier process has left it. When the machine has started again since, or any file
+/// is not as it was, all of it goes: the logs bring its rows again.
+fn open_level0(catalog: &mut Catalog, sealed: &Path) -> Result<Unsealed, EngineError> {
+    let files: Vec<File> = catalog.files()?.into_iter().filter(|file| file.level == 0).collect();
+    let is_whole =
+        |file: &File| std::fs::metadata(sealed.join(&file.path)).is_ok_and(|found| found.len() == file.bytes);
+    let boot = verify::boot();
+    let same_boot = !boot.is_empty() && catalog.boot()?.as_deref() == Some(boot.as_str());
+    if same_boot && files.iter().all(is_whole) {
+        let (taken, sealed) = (catalog.taken()?, catalog.positions()?);
+        let ahead = taken.into_iter().filter(|(log, upto)| sealed.get(log) < Some(upto)).collect();
+        return Ok(Unsealed::new(files, ahead));
+    }
+    if !files.is_empty() {
+        tracing::info!(
+            files = files.len(),
+            same_boot,
+            "files that were not on disk yet go, the logs bring their rows again"
+        );
+    }
+    catalog.drop_level0(&boot)?;
+    Ok(Unsealed::default())
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {

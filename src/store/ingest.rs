@@ -32,7 +32,7 @@ mod rows;
 mod series;
 mod stored_row;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod time;
 mod traces;
 mod variant;
@@ -251,9 +251,8 @@ impl Decoder {
         taken.chunks
     }
 
-    /// A new generation begins: dictionary rows are given out again from here on. Call it after
-    /// the [`Decoder::take`] that belongs to the old generation.
-    pub fn new_generation(&mut self) {
+    /// Dictionary rows are given out again from here on.
+    pub fn forget_dictionaries(&mut self) {
         self.resources.emitted.forget();
         self.points.forget();
         self.profiles.forget();

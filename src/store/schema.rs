@@ -1,10 +1,8 @@
-//! The stored tables: what a hot generation and a sealed Parquet file hold, column by column.
+//! The stored tables: what decoded rows and Parquet files hold, column by column.
 //!
-//! The two differ in one point. `VARIANT` columns are `BLOB` while hot: the Parquet encoding of
-//! the value (metadata, then value), which is what ingest writes. Making them `VARIANT` waits for
-//! the flush, which needs them so to shred them into columns; until then it would cost 1 us a
-//! row to insert and more memory, and queries over hot rows would be slower, not faster.
-//! [`Table::stored_select`] goes from the one to the other, for the flush and for views alike.
+//! The two differ in one point. `VARIANT` columns are `BLOB` in decoded rows: the Parquet encoding of
+//! the value (metadata, then value), which is what ingest writes. [`Table::stored_select`] goes from
+//! the one to the other.
 //!
 //! Resources are a dictionary of their own: shredding the same seven values again with every span
 //! costs as much as sealing the rest of the span. Users see [`crate::store::views`] instead,
@@ -76,12 +74,12 @@ pub struct Column {
 }
 
 impl Column {
-    /// Whether the column is the Parquet encoding of a variant (`BLOB`) in a hot generation.
+    /// Whether the column is the Parquet encoding of a variant (`BLOB`) in decoded rows.
     pub fn is_variant(&self) -> bool {
         self.sql_type == "VARIANT"
     }
 
-    /// Its type in a hot generation.
+    /// Its type in decoded rows.
     pub fn hot_type(&self) -> &'static str {
         if self.is_variant() { "BLOB" } else { self.sql_type }
     }
@@ -168,8 +166,8 @@ impl Table {
         }
     }
 
-    /// Whether rows only say what an id stands for. Such rows repeat: once in every generation
-    /// and every day that uses the id, so that retention drops whole days without looking back.
+    /// Whether rows only say what an id stands for. Such rows repeat: again and again, and in
+    /// every day that uses the id, so that retention drops whole days without looking back.
     /// Views show one row for each [`Table::key`].
     pub fn is_dictionary(self) -> bool {
         self.key().is_some()
@@ -203,7 +201,7 @@ impl Table {
         }
     }
 
-    /// `CREATE TABLE` of a hot generation under `name`, which is used as it is (quote and qualify
+    /// `CREATE TABLE` for decoded rows under `name`, which is used as it is (quote and qualify
     /// it as needed).
     pub fn create(self, name: &str) -> String {
         let columns: Vec<String> =
@@ -211,7 +209,7 @@ impl Table {
         format!("CREATE TABLE {name} ({})", columns.join(", "))
     }
 
-    /// `SELECT` of a hot generation's rows in their sealed form: to be copied to Parquet, or to be
+    /// `SELECT` of decoded rows in the form of files: to be copied to Parquet, or to be
     /// put under `UNION ALL` with sealed files.
     pub fn stored_select(self, hot: &str) -> String {
         let columns: Vec<String> = self

@@ -1,7 +1,6 @@
 //! The views that users see, over the stored tables ([`crate::store::schema`]).
 //!
-//! A view is a `SELECT` over a relation that the engine gives: the hot generations and the sealed
-//! files of one table under `UNION ALL`, with the stored columns. Ids become lower-case hex here,
+//! A view is a `SELECT` over a relation that is given: the files of one table, with the stored columns. Ids become lower-case hex here,
 //! and dictionaries show each key once.
 //!
 //! Hex is computed, so a comparison with it cannot use the statistics of Parquet files. Macros that

@@ -362,3 +362,8 @@ fn rows(answer: &Value) -> Vec<Vec<Value>> {
 fn whole(cell: &Value) -> Option<i64> {
     cell.as_i64().or_else(|| cell.as_str()?.parse().ok()).or_else(|| cell.as_f64().map(|f| f as i64))
 }
+
+/// Rows that are not sealed yet, by what the status says of the store.
+pub fn level0_rows(store: &serde_json::Value) -> u64 {
+    store["tables"].as_array().unwrap().iter().map(|table| table["level0_rows"].as_u64().unwrap()).sum()
+}

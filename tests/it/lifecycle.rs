@@ -116,8 +116,8 @@ async fn drained(vispyr: &Vispyr) -> bool {
     let traces = &["signal=\"traces\""];
     // Sealed before this start, or visible since.
     let waiting = sum_of(&metrics, "vispyr_waiting_items", traces);
-    let hot = sum_of(&metrics, "vispyr_store_hot_rows", &["table=\"spans\""]);
-    sum_of(&metrics, "vispyr_store_up", &[]) == 1.0 && hot == waiting
+    let fresh = sum_of(&metrics, "vispyr_store_level0_rows", &["table=\"spans\""]);
+    sum_of(&metrics, "vispyr_store_up", &[]) == 1.0 && fresh == waiting
 }
 
 #[tokio::test]

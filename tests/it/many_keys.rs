@@ -1,5 +1,5 @@
-//! Many attribute keys, and rows that no file takes: sealing ends all the same, and everything
-//! that was acknowledged is there before and after.
+//! Many attribute keys: sealing ends all the same, and everything that was acknowledged is there before
+//! and after.
 
 use std::time::Instant;
 
@@ -12,10 +12,9 @@ use prost::Message;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use vispyr::signal::now_nanos;
-use vispyr::store::protocol::Part;
 
-use super::store::rig::{EngineProcess, LOG, MEMORY_LIMIT, Sender, Source, feed, traces};
-use crate::harness::{Vispyr, get, post, signal};
+use super::store::rig::{EngineProcess, LOG, MEMORY_LIMIT, Sender, traces};
+use crate::harness::{Vispyr, get, level0_rows, post, signal};
 
 fn text(key: &str, value: &str) -> Value {
     json!({"key": key, "value": {"stringValue": value}})
@@ -44,12 +43,12 @@ async fn send(vispyr: &Vispyr, path: &str, body: &Value) {
 /// Has everything sealed that is there now.
 async fn seal(vispyr: &Vispyr) {
     let store = || async { get(&vispyr.url("web", "/api/v1/status")).await.unwrap().json()["store"].clone() };
-    let before = store().await["flushes"]["count"].as_u64().unwrap();
+    let before = store().await["seals"]["count"].as_u64().unwrap();
     signal(vispyr.engine_pid().unwrap(), Signal::USR1);
     let sealed = || async {
         let store = store().await;
-        assert!(store["flush_error"].is_null(), "{store}");
-        (store["flushes"]["count"].as_u64() > Some(before) && store["hot_bytes"] == 0).then_some(())
+        assert!(store["seal_error"].is_null(), "{store}");
+        (store["seals"]["count"].as_u64() > Some(before) && level0_rows(&store) == 0).then_some(())
     };
     vispyr.wait("it is sealed", sealed).await;
     assert_eq!(store().await["unsealable_rows"], 0);
@@ -131,29 +130,6 @@ async fn a_million_different_keys_are_sealed() {
 }
 
 #[test]
-fn a_row_that_no_file_takes_is_set_aside_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = Source::new(50);
-    let mut engine = EngineProcess::start(dir.path(), &[]);
-    assert!(feed(&engine, &source, 20));
-    // Bytes that are no variant, so that the row cannot be converted.
-    engine.ask("UPDATE hot.spans_1 SET attributes = '\\xff\\xff'::BLOB WHERE rowid = 617");
-    assert_eq!(engine.ask(".flush"), "flushed");
-    let stats = engine.stats();
-    assert_eq!((stats.unsealable_rows, stats.flush_failures), (1, 0));
-    assert_eq!(engine.spans(), (999, 999));
-    engine.kill();
-    let mut engine = EngineProcess::start(dir.path(), &[]);
-    assert_eq!(engine.spans(), (999, 999));
-    let heard = Sender::connect(&engine, LOG, 20).heard();
-    let [note] = &heard.aside[..] else { panic!("{heard:?}") };
-    let Part::Batch(batch) = &note.part else { panic!("{note:?}") };
-    let kept: Value = serde_json::from_slice(&batch.payload).unwrap();
-    assert_eq!((&kept["table"], &kept["columns"]["attributes"]), (&json!("spans"), &json!("//8=")));
-    assert!(note.reason.starts_with("a row of spans cannot be sealed: "), "{}", note.reason);
-}
-
-#[test]
 fn rows_that_find_no_memory_together_are_sealed_apart() {
     const ROWS: u64 = 40;
     let dir = tempfile::tempdir().unwrap();
@@ -175,7 +151,7 @@ fn rows_that_find_no_memory_together_are_sealed_apart() {
     let stats = engine.stats();
     let spans = stats.tables.iter().find(|t| t.table == "spans").unwrap();
     assert!(spans.sealed_rows == ROWS && spans.sealed_files > 1, "{spans:?}");
-    assert_eq!((stats.unsealable_rows, stats.flush_failures), (0, 0));
+    assert_eq!((stats.unsealable_rows, stats.seal_failures), (0, 0));
     assert!(sender.wait(|h| h.sealed == ROWS));
     drop(engine);
     // Nobody can be expected to ask for all of them with so little memory.

@@ -3,6 +3,7 @@
 
 pub mod rig;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use vispyr::store::engine::failpoint;
 use vispyr::telemetry::Telemetry;
 use vispyr::wal::{self, Log, Logs, Position, Start};
 
-use rig::{DEADLINE, EngineProcess, HOT_MEMORY, LOG, Sender, Source, feed, traces};
+use rig::{DEADLINE, EngineProcess, LOG, SEAL_INTERVAL, Sender, Source, feed, traces};
 
 #[test]
 fn rows_are_visible_at_once_sealed_by_hour_and_there_after_a_restart() {
@@ -33,24 +34,25 @@ fn rows_are_visible_at_once_sealed_by_hour_and_there_after_a_restart() {
     let by_route = "SELECT attributes.\"http.route\"::VARCHAR AS route, count(*), sum(attributes.n::INT)::BIGINT,
          min(resource.\"service.name\"::VARCHAR) FROM spans GROUP BY 1 ORDER BY 1"
         .replace('\n', " ");
-    let hot = engine.ask(&by_route);
+    let fresh = engine.ask(&by_route);
     assert_eq!(engine.files(), [""; 0]);
+    assert!(engine.level0_files().iter().any(|f| f.starts_with("spans/date=20")), "{:?}", engine.level0_files());
 
     assert_eq!(engine.ask(".flush"), "flushed");
     let files = engine.files();
     assert!(files.iter().any(|f| f.starts_with("spans/date=20") && f.ends_with(".parquet")), "{files:?}");
     assert!(files.iter().all(|f| f.contains("/hour=") && !f.ends_with(".part")), "{files:?}");
     assert_eq!(engine.spans(), (1000, 1000));
-    assert_eq!(engine.ask(&by_route), hot, "the same, sealed");
+    assert_eq!(engine.ask(&by_route), fresh, "the same, sealed");
     let stats = engine.stats();
     let spans = stats.tables.iter().find(|t| t.table == "spans").unwrap();
-    assert_eq!((spans.hot_rows, spans.sealed_rows, spans.sealed_files), (0, 1000, 1));
+    assert_eq!((spans.level0_rows, spans.sealed_rows, spans.sealed_files), (0, 1000, 1));
     assert_eq!(stats.signals[0].items, 1000);
 
     engine.kill();
     let mut engine = EngineProcess::start(dir.path(), &[]);
     assert_eq!(engine.spans(), (1000, 1000));
-    assert_eq!(engine.ask(&by_route), hot);
+    assert_eq!(engine.ask(&by_route), fresh);
     let sender = Sender::connect(&engine, LOG, 100);
     assert_eq!((sender.progress.wanted, sender.progress.sealed), (Position(100), Position(100)));
     engine.stop();
@@ -140,13 +142,12 @@ fn hostile_times_make_few_files() {
 }
 
 #[test]
-fn memory_over_its_budget_is_sealed_and_counts_stay_right_meanwhile() {
+fn counts_stay_right_while_one_round_of_sealing_follows_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let source = Source::new(200);
-    let mut engine = EngineProcess::start(dir.path(), &[(HOT_MEMORY, "8MiB")]);
+    let mut engine = EngineProcess::start(dir.path(), &[(SEAL_INTERVAL, "300ms")]);
     assert!(feed(&engine, &source, 20));
     let sealing = {
-        assert_eq!(engine.stats().flushes.count, 0);
         let mut sender = Sender::connect(&engine, LOG, 2000);
         std::thread::spawn(move || {
             for position in 20..2000 {
@@ -168,9 +169,7 @@ fn memory_over_its_budget_is_sealed_and_counts_stay_right_meanwhile() {
     assert!(asked > 3);
     assert_eq!(engine.spans(), (400_000, 400_000));
     let stats = engine.stats();
-    assert!(stats.flushes.count >= 2, "{stats:?}");
-    // Twice the budget, and the batch that went over it.
-    assert!(stats.hot_bytes < 28 << 20, "{}", stats.hot_bytes);
+    assert!(stats.seals.count >= 2, "{stats:?}");
 }
 
 #[test]
@@ -180,13 +179,13 @@ fn a_count_never_changes_while_the_same_rows_are_sealed() {
     let mut engine = EngineProcess::start(dir.path(), &[]);
     for round in 1..=3 {
         assert!(feed(&engine, &source, round * 100));
-        let before = engine.stats().flushes.count;
+        let before = engine.stats().seals.count;
         assert_eq!(engine.ask(".start_flush"), "asked");
         let mut counted = 0;
         loop {
             assert_eq!(engine.spans(), (round * 50_000, round * 50_000));
             counted += 1;
-            if engine.stats().flushes.count > before {
+            if engine.stats().seals.count > before {
                 break;
             }
         }
@@ -280,35 +279,39 @@ impl Drop for SmallDisk {
 /// Leaves no space in a folder; the file that takes it.
 fn fill(dir: &Path) -> PathBuf {
     let ballast = dir.join("ballast");
-    let full = std::fs::write(&ballast, vec![b'x'; 64 << 20]).unwrap_err();
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    let full = loop {
+        if let Err(error) = file.write_all(&[b'x'; 4096]) {
+            break error;
+        }
+    };
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     ballast
 }
 
 #[test]
-fn what_is_kept_back_lets_a_full_disk_seal_and_start() {
+fn what_is_kept_back_lets_a_full_disk_store_seal_and_start() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("store");
     std::fs::create_dir(&store).unwrap();
-    let Some(_disk) = SmallDisk::mount(&store, "size=12m") else { return };
+    let Some(_disk) = SmallDisk::mount(&store, "size=200m") else { return };
     let source = Source::new(200);
-    let hot = [(HOT_MEMORY, "8MiB")];
-    let mut engine = EngineProcess::start(dir.path(), &hot);
-    assert_eq!(std::fs::metadata(store.join("reserve")).unwrap().len(), 4 << 20);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert_eq!(std::fs::metadata(store.join("reserve")).unwrap().len(), 16 << 20);
     let ballast = fill(&store);
     assert!(feed(&engine, &source, 50));
     assert_eq!(engine.ask(".flush"), "flushed");
     assert!(!store.join("reserve").exists());
-    assert_eq!((engine.spans(), engine.stats().flush_error), ((10_000, 10_000), None));
+    assert_eq!((engine.spans(), engine.stats().seal_error), ((10_000, 10_000), None));
     engine.stop();
 
     // Not a byte left: it starts all the same, and answers.
     fill(&store);
-    let mut engine = EngineProcess::start(dir.path(), &hot);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
     assert_eq!(engine.spans(), (10_000, 10_000));
     engine.stop();
     std::fs::remove_file(ballast).unwrap();
-    let mut engine = EngineProcess::start(dir.path(), &hot);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
     assert!(store.join("reserve").exists(), "it is kept back again");
     assert!(feed(&engine, &source, 60));
     assert_eq!(engine.ask(".flush"), "flushed");
@@ -320,22 +323,21 @@ fn a_full_disk_keeps_the_rows_and_is_got_over() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("store");
     std::fs::create_dir(&store).unwrap();
-    let Some(disk) = SmallDisk::mount(&store, "size=4m") else { return };
+    // Too small for anything to be kept back.
+    let Some(disk) = SmallDisk::mount(&store, "size=8m") else { return };
     let source = Source::new(200);
-    let mut engine = EngineProcess::start(dir.path(), &[(HOT_MEMORY, "4MiB")]);
-    // Not even what is kept back for this.
-    let _ = std::fs::remove_file(store.join("reserve"));
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert!(feed(&engine, &source, 50));
     // What is in the way, until it is removed.
     let ballast = fill(&store);
-    assert!(feed(&engine, &source, 50));
     let refused = engine.try_ask(".flush").unwrap();
     assert!(refused.starts_with("error"), "{refused}");
     assert_eq!(engine.spans(), (10_000, 10_000), "rows stay");
     assert_eq!(engine.files(), [""; 0], "nothing half written stays");
-    assert!(engine.stats().flush_error.is_some());
+    assert!(engine.stats().seal_error.is_some());
 
-    // It takes more, up to twice its budget, and then no more.
-    let mut sender = Sender::connect(&engine, LOG, 4000);
+    // The rest waits in the log.
+    let mut sender = Sender::connect(&engine, LOG, 2000);
     let sending = std::thread::spawn(move || {
         for position in 50..2000 {
             assert!(position % 64 != 0 || sender.wait(|h| h.visible + 256 >= position));
@@ -344,20 +346,19 @@ fn a_full_disk_keeps_the_rows_and_is_got_over() {
         assert!(sender.wait(|h| h.visible == 2000));
     });
     let deadline = Instant::now() + DEADLINE;
-    while engine.stats().hot_bytes < 8 << 20 {
+    while engine.stats().insert_retries < 2 {
         assert!(Instant::now() < deadline, "{:?}", engine.stats());
     }
-    assert!(engine.stats().hot_bytes < 20 << 20, "{:?}", engine.stats());
     let (all, different) = engine.spans();
-    assert_eq!(all, different);
-    assert!(!sending.is_finished());
+    assert!(all == different && all < 400_000, "{all} {different}");
+    assert_eq!(engine.ask(".health"), "well");
 
     std::fs::remove_file(&ballast).unwrap();
     disk.remount("size=256m");
     sending.join().unwrap();
     assert_eq!(engine.spans(), (400_000, 400_000));
     engine.ask(".flush");
-    assert_eq!(engine.stats().flush_error, None);
+    assert_eq!(engine.stats().seal_error, None);
     assert_eq!(engine.spans(), (400_000, 400_000));
 }
 
@@ -447,7 +448,7 @@ fn the_exporter_outlives_the_engine_and_its_ledger_adds_up() {
     assert_eq!(kept.len(), 1, "a dead letter like that of any destination, once: {kept:?}");
     let (head, batch) = letters.read(&kept[0].id).unwrap();
     assert_eq!((head.destination.as_str(), head.items, &batch.payload[..]), ("store", 10, &b"\x0a\xff"[..]));
-    assert!(metric("retried_requests") >= 30, "{text}");
+    assert!(metric("retried_requests") <= 20, "what is in files is not sent again: {text}");
     assert_eq!(log.stats().cursors[0].lag_items, 0);
     assert_eq!(engine.spans(), (990, 990));
     shutdown.cancel();

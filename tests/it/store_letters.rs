@@ -21,7 +21,7 @@ use vispyr::telemetry::Telemetry;
 use vispyr::wal::{self, Log, Logs, Start};
 
 use crate::harness::{Options, PROGRAM, Vispyr};
-use crate::store::rig::{DEADLINE, EngineProcess, Source, traces};
+use crate::store::rig::{DEADLINE, EngineProcess, Source, feed, traces};
 use crate::store_items::span;
 
 /// The collector's part of the way: logs, dead letters, and the delivery to the store.
@@ -292,18 +292,27 @@ fn a_record_that_killed_the_engine_is_stored_once_by_one_that_it_does_not_kill()
 #[test]
 fn a_row_that_no_file_takes_comes_back_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let mut engine = EngineProcess::start(dir.path(), &[]);
-    let collector = Collector::start(dir.path());
-    collector.append(Source::new(50).record(0).batch);
-    wait("visible", || engine.spans() == (50, 50));
-    let good = engine.ask("SELECT base64(attributes) FROM hot.spans_1 WHERE rowid = 17");
-    let good = good.trim_start_matches("Text(\"").trim_end_matches("\");").to_owned();
+    let source = Source::new(50);
     let whole = "SELECT trace_id, span_id, start_time, duration_ns, service_name, attributes::VARCHAR, resource::VARCHAR \
                  FROM spans WHERE attributes.n = 17";
+    // What it should be.
+    let other = tempfile::tempdir().unwrap();
+    let mut engine = EngineProcess::start(other.path(), &[]);
+    assert!(feed(&engine, &source, 1));
     let before = engine.ask(whole);
+    let good = engine.ask(
+        "SELECT base64(e.metadata || e.value) FROM (SELECT variant_to_parquet_variant(attributes)\
+         ::STRUCT(metadata BLOB, value BLOB) AS e FROM spans WHERE attributes.n = 17)",
+    );
+    let good = good.trim_start_matches("Text(\"").trim_end_matches("\");").to_owned();
+    drop(engine);
+
     // Bytes that are no variant, so that the row cannot be converted.
-    engine.ask("UPDATE hot.spans_1 SET attributes = '\\xff\\xff'::BLOB WHERE rowid = 17");
-    engine.ask(".flush");
+    let mut engine = EngineProcess::start(dir.path(), &[(failpoint::VARIABLE, "spoilt_span:18")]);
+    let collector = Collector::start(dir.path());
+    collector.append(source.record(0).batch);
+    wait("visible", || engine.spans() == (49, 49));
+    assert_eq!(engine.stats().unsealable_rows, 1);
     let (id, head, batch) = collector.letter();
     assert_eq!((head.format.as_str(), head.items, engine.spans()), ("store_row", 1, (49, 49)));
     let refused = collector.retry(&id);

@@ -1,7 +1,7 @@
 //! Rows for which the writer finds no memory: the engine ends over them, and in the end the record is set
-//! aside alone, unless statements may have taken the memory.
+//! aside alone.
 
-use vispyr::store::engine::{CRASHED, EXIT_MEMORY, failpoint};
+use vispyr::store::engine::{CRASHED, EXIT_INSERT, failpoint};
 
 use crate::store::rig::{EngineProcess, LOG, MEMORY_LIMIT, MEMORY_PATIENCE, Sender, Source, feed};
 
@@ -15,28 +15,13 @@ const SHORT: [(&str, &str); 3] =
 
 fn wait_for_its_end(engine: &mut EngineProcess) {
     let status = engine.wait_for_end();
-    assert_eq!(status.code(), Some(EXIT_MEMORY.into()), "{status}");
+    assert_eq!(status.code(), Some(EXIT_INSERT.into()), "{status}");
 }
 
 #[test]
-fn an_engine_that_finds_no_memory_while_statements_run_blames_no_record() {
+fn a_record_that_finds_no_memory_is_set_aside_alone() {
     let dir = tempfile::tempdir().unwrap();
     let source = Source::new(SPANS);
-    for _ in 0..5 {
-        let mut engine = EngineProcess::start(dir.path(), &SHORT);
-        assert!(!feed(&engine, &source, 10));
-        wait_for_its_end(&mut engine);
-    }
-    let mut engine = EngineProcess::start(dir.path(), &[]);
-    assert!(feed(&engine, &source, 10));
-    assert_eq!((engine.spans(), engine.stats().signals[0].undecodable_records), (ALL, 0));
-}
-
-#[test]
-fn a_record_that_finds_no_memory_though_nothing_else_takes_any_is_set_aside_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = Source::new(SPANS);
-    // The store front says that no statement ran.
     let alone = [SHORT[0], SHORT[1], SHORT[2], (CRASHED, "1")];
     let mut ends = 0;
     let mut engine = loop {

@@ -125,7 +125,7 @@ fn a_kill_at_any_step_of_a_rebuild_neither_loses_nor_doubles_a_row() {
 #[test]
 fn a_catalog_that_is_lost_with_an_unfinished_flush_neither_loses_nor_doubles_a_row() {
     for (step, sealed_upto) in [
-        ("after_rename:2", RECORDS),
+        ("in_seal", RECORDS),
         ("after_dir_sync", RECORDS),
         // No file of the flush has its name yet, so nobody has been told that it is sealed.
         ("after_catalog", RECORDS),

@@ -127,18 +127,19 @@ fn store(text: &mut String, store: &Value) -> std::fmt::Result {
     };
     writeln!(
         text,
-        "store: DuckDB {}, process {}, memory {}; {} rows in memory ({}), {} rows in {} sealed files ({})",
+        "store: DuckDB {}, process {}, memory {}; {} rows in {} files of the last minute ({}), {} rows in {} sealed files ({})",
         store["duckdb"].as_str().unwrap_or("?"),
         number(&store["pid"]),
         size(number(&store["process"]["resident_bytes"])),
-        sum("hot_rows"),
-        size(number(&store["hot_bytes"])),
+        sum("level0_rows"),
+        sum("level0_files"),
+        size(sum("level0_bytes")),
         sum("sealed_rows"),
         sum("sealed_files"),
         size(sum("sealed_bytes"))
     )?;
-    if let Some(error) = store["flush_error"].as_str() {
-        writeln!(text, "  the last flush failed: {error}")?;
+    if let Some(error) = store["seal_error"].as_str() {
+        writeln!(text, "  the last round of sealing failed: {error}")?;
     }
     if number(&store["unsealable_rows"]) > 0 {
         let rows = number(&store["unsealable_rows"]);

@@ -101,10 +101,14 @@ impl CrashRecords {
         self.ranges.lock().iter().any(|s| s.range.is_one() && s.deaths >= DEATHS && s.range.overlaps(&one))
     }
 
-    /// All of these are done: those that harmed nobody are no longer suspected.
+    /// All of these are done: those that harmed nobody are no longer suspected. Those behind them are.
     pub fn clear(&self, range: Range) {
         let mut ranges = self.ranges.lock();
-        ranges.retain(|s| !s.range.overlaps(&range) || (s.range.is_one() && s.deaths >= DEATHS));
+        let is_poison = |s: &CrashRange| s.range.is_one() && s.deaths >= DEATHS;
+        for suspect in ranges.iter_mut().filter(|s| s.range.overlaps(&range) && !is_poison(s)) {
+            suspect.range.from = range.upto;
+        }
+        ranges.retain(|s| s.range.from < s.range.upto);
         write(&self.list, &*ranges);
     }
 }
@@ -144,7 +148,9 @@ mod tests {
         }
         let records = CrashRecords::open(dir.path(), true);
         assert!(records.is_poison(range(4, 5)) && !records.is_poison(range(3, 4)));
-        records.clear(range(0, 10));
+        records.clear(range(0, 2));
+        assert!(!records.has(range(0, 2)) && records.has(range(2, 3)), "those behind are suspected still");
+        records.clear(range(2, 10));
         assert!(!records.has(range(0, 4)) && records.is_poison(range(4, 5)));
         assert!(CrashRecords::open(dir.path(), true).is_poison(range(4, 5)));
     }

@@ -1,41 +1,37 @@
 //! The decoding thread of one signal: records in, chunks of rows out.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::ingest_queue::{IngestQueue, Work};
+use super::ingest_queue::IngestQueue;
 use super::panics;
-use super::writer_queue::{DecoderOutput, Rows, WriterQueue};
+use super::writer_queue::{Rows, WriterQueue};
 use crate::signal::Signal;
 use crate::store::ingest::{Decoder, Limits};
 use crate::wal::{Position, Record};
 
-/// Works until one of the two queues is closed. `generation` is the one that is open now.
-pub fn run(signal: Signal, records: &IngestQueue, writer: &Arc<WriterQueue>, mut generation: u64) {
+/// Dictionary rows are given out again after this time, so that what remembers them stays small.
+const DICTIONARIES: Duration = Duration::from_secs(3600);
+
+/// Works until one of the two queues is closed.
+pub fn run(signal: Signal, records: &IngestQueue, writer: &Arc<WriterQueue>) {
     let mut decoder = Decoder::new(Limits::default());
-    let mut last = None;
-    loop {
-        let output = match records.take(generation, last) {
-            Work::Close => return,
-            Work::Generation(next) => {
-                decoder.new_generation();
-                generation = next;
-                DecoderOutput::Switched(signal, next)
-            }
-            Work::Records(log, records) => {
-                last = Some(Instant::now());
-                DecoderOutput::Rows(Box::new(decode(&mut decoder, signal, generation, log, records)))
-            }
-        };
-        if !writer.push(output) {
+    let (mut last, mut begun) = (None, Instant::now());
+    while let Some((log, records)) = records.take(last) {
+        if begun.elapsed() > DICTIONARIES {
+            decoder.forget_dictionaries();
+            begun = Instant::now();
+        }
+        last = Some(Instant::now());
+        if !writer.push(Box::new(decode(&mut decoder, signal, log, records))) {
             return;
         }
     }
 }
 
-fn decode(decoder: &mut Decoder, signal: Signal, generation: u64, log: Uuid, records: Vec<Record>) -> Rows {
+fn decode(decoder: &mut Decoder, signal: Signal, log: Uuid, records: Vec<Record>) -> Rows {
     let (mut undecodable, mut rejected) = (Vec::new(), Vec::new());
     let mut panicked: Option<Position> = None;
     'again: loop {
@@ -62,5 +58,5 @@ fn decode(decoder: &mut Decoder, signal: Signal, generation: u64, log: Uuid, rec
         tracing::error!(%signal, position = position.0, "the decoder panicked on a record");
     }
     let upto = records.last().map_or(Position(0), |r| Position(r.position.0 + 1));
-    Rows { generation, log, signal, upto, chunks: decoder.take(), records, undecodable, rejected }
+    Rows { log, signal, upto, chunks: decoder.take(), records, undecodable, rejected }
 }

@@ -8,25 +8,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Variable that names the step.
 pub const VARIABLE: &str = "VISPYR_CRASH_AT";
 
-/// Every step, in the order of a flush.
+/// Every step, in the order that a batch of records goes.
 pub const STEPS: &[&str] = &[
-    "before_switch",
-    "after_switch",
+    "received",
+    "before_insert",
     "before_copy",
     "after_copy",
-    "after_sync",
     "after_rename",
+    "in_insert",
+    "after_insert",
+    "before_seal",
+    "in_seal",
     "after_dir_sync",
     "before_catalog",
     "after_catalog",
     "in_publish",
     "after_publish",
-    "in_swap",
-    "after_swap",
-    "received",
-    "before_insert",
-    "in_insert",
-    "after_insert",
+    "after_show",
 ];
 
 /// Every step of making a lost catalog again, in their order.
@@ -75,18 +73,6 @@ pub fn reach_position(first: u64, after: u64) {
     }
 }
 
-/// The same for a test that has a transaction fail: `VISPYR_CRASH_AT=commit_fails:3` ends the third
-/// transaction before its `COMMIT`, which then fails.
-pub fn end_transaction(db: &duckdb::Connection) {
-    static LEFT: OnceLock<Option<AtomicU32>> = OnceLock::new();
-    let parse = || Some(AtomicU32::new(std::env::var(VARIABLE).ok()?.strip_prefix("commit_fails:")?.parse().ok()?));
-    if let Some(left) = LEFT.get_or_init(parse)
-        && left.fetch_sub(1, Ordering::Relaxed) == 1
-    {
-        let _ = db.execute_batch("ROLLBACK");
-    }
-}
-
 /// The same for a test that has a record find no memory: with `VISPYR_CRASH_AT=no_memory_position:7` DuckDB
 /// is asked for more than there is whenever that record is inserted.
 ///
@@ -99,6 +85,17 @@ pub fn exhaust_memory(db: &duckdb::Connection, first: u64, after: u64) -> duckdb
         db.execute_batch("SELECT len(list(range)) FROM range(100000000)")?;
     }
     Ok(())
+}
+
+/// The same for a test that has a row which no file takes: with `VISPYR_CRASH_AT=spoilt_span:17` the attributes
+/// of the span in that row of each batch are no variant.
+pub fn spoil(relation: &str, table: crate::store::schema::Table) -> Option<String> {
+    static ROW: OnceLock<Option<u32>> = OnceLock::new();
+    let parse = || std::env::var(VARIABLE).ok()?.strip_prefix("spoilt_span:")?.parse().ok();
+    let row = (*ROW.get_or_init(parse))?;
+    let spoilt = format!("CASE WHEN row_number() OVER () = {row} THEN '\\xff\\xff'::BLOB ELSE attributes END");
+    (table == crate::store::schema::Table::Spans)
+        .then(|| format!("(SELECT * REPLACE ({spoilt} AS attributes) FROM {relation})"))
 }
 
 fn die() -> ! {

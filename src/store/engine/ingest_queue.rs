@@ -1,7 +1,4 @@
 //! Records of one signal wait here, in the order of the log, for the signal's decoding thread.
-//!
-//! The queue also tells the thread when a new generation has begun. Everything that the thread
-//! gives out before it has confirmed that belongs to the old generation.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,8 +9,8 @@ use uuid::Uuid;
 use crate::store::protocol::LogState;
 use crate::wal::{Position, Record};
 
-/// Rows that make a batch worth an insert of its own: DuckDB takes 20,000 at once for half of
-/// what it asks for ten times 2,000.
+/// Rows that make a batch worth files of its own: 20,000 at once cost two thirds of what ten times 2,000
+/// do.
 const FULL_BATCH_ITEMS: u64 = 20_000;
 
 /// Decoded bytes that make a batch full whatever the number of items.
@@ -21,22 +18,11 @@ const FULL_BATCH_BYTES: u64 = 4 << 20;
 
 /// How often a batch that is not full is taken, at most. A record that comes after a quiet time
 /// goes at once.
-const PACE: Duration = Duration::from_millis(200);
+const PACE: Duration = Duration::from_millis(600);
 
 /// Payload bytes that may wait here; more keeps the sender waiting. The sender's own window is
 /// smaller, so that only one that ignores it gets here.
 const MAX_WAITING: usize = 64 << 20;
-
-/// What a decoding thread does next.
-#[derive(Debug)]
-pub enum Work {
-    /// Decode these records of one log, in order.
-    Records(Uuid, Vec<Record>),
-    /// From here on everything belongs to this generation.
-    Generation(u64),
-    /// End.
-    Close,
-}
 
 /// The waiting records of one signal.
 #[derive(Debug, Default)]
@@ -53,18 +39,17 @@ struct State {
     items: u64,
     decoded: u64,
     bytes: usize,
-    generation: u64,
     closed: bool,
 }
 
 impl IngestQueue {
     /// A connection brings this log. Answers which record is wanted next, given that everything
-    /// before `sealed` of it is in sealed files.
-    pub fn attach(&self, log: LogState, sealed: Position) -> Position {
+    /// before `visible` of it is in files.
+    pub fn attach(&self, log: LogState, visible: Position) -> Position {
         let mut state = self.state.lock();
         if state.log != Some(log.id) {
             state.log = Some(log.id);
-            state.wanted = sealed;
+            state.wanted = visible;
         }
         // A log that ends before what it once had (restored from a copy) gives out these
         // positions again, for other records.
@@ -99,12 +84,6 @@ impl IngestQueue {
         }
     }
 
-    /// Announces the generation that the thread is to go over to.
-    pub fn set_generation(&self, generation: u64) {
-        self.state.lock().generation = generation;
-        self.changed.notify_all();
-    }
-
     /// Ends the thread, whatever waits.
     pub fn close(&self) {
         self.state.lock().closed = true;
@@ -116,17 +95,14 @@ impl IngestQueue {
         self.state.lock().bytes
     }
 
-    /// The next piece of work for the thread, which is in `generation` and took its last records
-    /// at `last`.
-    pub fn take(&self, generation: u64, last: Option<Instant>) -> Work {
+    /// The next records of one log, in order, for the thread, which took its last ones at `last`. `None`
+    /// at the end.
+    pub fn take(&self, last: Option<Instant>) -> Option<(Uuid, Vec<Record>)> {
         let due = last.map(|last| last + PACE);
         let mut state = self.state.lock();
         loop {
             if state.closed {
-                return Work::Close;
-            }
-            if state.generation > generation {
-                return Work::Generation(state.generation);
+                return None;
             }
             let full = state.items >= FULL_BATCH_ITEMS || state.decoded >= FULL_BATCH_BYTES;
             let wait = due.and_then(|due| due.checked_duration_since(Instant::now()));
@@ -140,7 +116,7 @@ impl IngestQueue {
         }
         let taken = state.take_batch();
         self.changed.notify_all();
-        taken
+        Some(taken)
     }
 }
 
@@ -152,7 +128,7 @@ impl State {
         self.queue.push_back((log, record));
     }
 
-    fn take_batch(&mut self) -> Work {
+    fn take_batch(&mut self) -> (Uuid, Vec<Record>) {
         let mut records = Vec::new();
         let (mut items, mut decoded, mut from) = (0, 0, None);
         while let Some((log, record)) = self.queue.pop_front() {
@@ -172,7 +148,7 @@ impl State {
                 break;
             }
         }
-        Work::Records(from.unwrap_or_default(), records)
+        (from.unwrap_or_default(), records)
     }
 }
 
@@ -202,8 +178,8 @@ mod tests {
         LogState { id: Uuid::from_u128(id), oldest: Position(0), next: Position(next) }
     }
 
-    fn positions(work: Work) -> (u128, Vec<u64>) {
-        let Work::Records(log, records) = work else { panic!("{work:?}") };
+    fn positions(taken: Option<(Uuid, Vec<Record>)>) -> (u128, Vec<u64>) {
+        let (log, records) = taken.unwrap();
         (log.as_u128(), records.iter().map(|r| r.position.0).collect())
     }
 
@@ -215,7 +191,7 @@ mod tests {
             queue.push(Uuid::from_u128(1), record(n, 1));
         }
         queue.push(Uuid::from_u128(2), record(7, 1));
-        assert_eq!(positions(queue.take(0, None)), (1, vec![3, 5, 6]));
+        assert_eq!(positions(queue.take(None)), (1, vec![3, 5, 6]));
         assert_eq!(queue.waiting(), 0);
         assert_eq!(queue.attach(log(1, 9), Position(3)), Position(7), "what is in memory is not wanted again");
     }
@@ -227,8 +203,8 @@ mod tests {
         queue.push(Uuid::from_u128(1), record(8, 1));
         assert_eq!(queue.attach(log(2, 4), Position(0)), Position(0));
         queue.push(Uuid::from_u128(2), record(0, 1));
-        assert_eq!(positions(queue.take(0, None)), (1, vec![8]));
-        assert_eq!(positions(queue.take(0, None)), (2, vec![0]));
+        assert_eq!(positions(queue.take(None)), (1, vec![8]));
+        assert_eq!(positions(queue.take(None)), (2, vec![0]));
     }
 
     #[test]
@@ -236,24 +212,22 @@ mod tests {
         let queue = IngestQueue::default();
         assert_eq!(queue.attach(log(1, 4), Position(9)), Position(4));
         queue.push(Uuid::from_u128(1), record(4, 1));
-        assert_eq!(positions(queue.take(0, None)), (1, vec![4]));
+        assert_eq!(positions(queue.take(None)), (1, vec![4]));
     }
 
     #[test]
-    fn batches_are_bounded_and_a_new_generation_goes_first() {
+    fn batches_are_bounded_and_paced() {
         let queue = IngestQueue::default();
         queue.attach(log(1, 9), Position(0));
         for n in 0..5 {
             queue.push(Uuid::from_u128(1), record(n, 9000));
         }
-        queue.set_generation(2);
-        assert!(matches!(queue.take(1, None), Work::Generation(2)));
-        assert_eq!(positions(queue.take(2, Some(Instant::now()))).1, [0, 1], "full, hence at once");
-        assert_eq!(positions(queue.take(2, None)).1, [2, 3]);
+        assert_eq!(positions(queue.take(Some(Instant::now()))).1, [0, 1], "full, hence at once");
+        assert_eq!(positions(queue.take(None)).1, [2, 3]);
         let before = Instant::now();
-        assert_eq!(positions(queue.take(2, Some(before))).1, [4]);
+        assert_eq!(positions(queue.take(Some(before))).1, [4]);
         assert!(before.elapsed() >= PACE, "not full, hence paced");
         queue.close();
-        assert!(matches!(queue.take(2, None), Work::Close));
+        assert!(queue.take(None).is_none());
     }
 }

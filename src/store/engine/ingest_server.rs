@@ -114,16 +114,17 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
         Some(_) => return Err(ProtocolError::Value("opening")),
         None => return Ok(()),
     };
-    let sealed = shared.progress.attach(&logs);
-    for (signal, (log, sealed)) in Signal::ALL.into_iter().zip(logs.iter().zip(sealed)) {
-        if sealed > Position::default() && sealed < log.oldest {
-            tracing::warn!(%signal, log = %log.id, from = sealed.0, before = log.oldest.0,
-                "the log does not have these records any more, and no sealed file has them: they are lost");
+    let cursors = shared.progress.attach(&logs);
+    for (signal, (log, (visible, _))) in Signal::ALL.into_iter().zip(logs.iter().zip(cursors)) {
+        if visible > Position::default() && visible < log.oldest {
+            tracing::warn!(%signal, log = %log.id, from = visible.0, before = log.oldest.0,
+                "the log does not have these records any more, and no file has them: they are lost");
         }
     }
     let progress = Signal::ALL.map(|signal| {
         let n = signal as usize;
-        Progress { wanted: shared.ingest_queues[n].attach(logs[n], sealed[n]), sealed: sealed[n] }
+        let (visible, sealed) = cursors[n];
+        Progress { wanted: shared.ingest_queues[n].attach(logs[n], visible), sealed }
     });
     // Before the greeting, which moves the collector's cursors: the log may forget nothing of which
     // there is no dead letter yet.

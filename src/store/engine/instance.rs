@@ -1,7 +1,7 @@
 //! Opening DuckDB: the right version, its settings, its memory.
 //!
-//! The whole database is in memory: hot generations in schema `hot`, the tables as a whole (hot
-//! and sealed rows together) as views in schema `stored`, what users see in `main`.
+//! It keeps nothing: one instance writes files of level 0, one asks. There the tables as a whole are
+//! views in schema `stored`, and what users see is in `main`.
 
 use std::path::Path;
 
@@ -26,13 +26,27 @@ pub enum InstanceError {
     Duckdb(#[from] duckdb::Error),
 }
 
-/// Opens the instance. Later connections are clones of this one and share its limits.
-pub fn open(config: &Config, store_dir: &StoreDir) -> Result<Connection, InstanceError> {
-    let db = Connection::open_in_memory_with_flags(settings(config, store_dir)?)?;
-    let version: String = db.query_row("SELECT version()", [], |row| row.get(0))?;
-    check_version(&version)?;
+/// Opens an instance that writes files of level 0, and nothing else.
+///
+/// # Errors
+/// See [`InstanceError`].
+pub fn open_writer(config: &Config, store_dir: &StoreDir) -> Result<Connection, InstanceError> {
+    let db = Connection::open_in_memory_with_flags(settings(config, store_dir, 1)?)?;
+    check_version(&version(&db)?)?;
     Decoder::register(&db)?;
-    db.execute_batch("CREATE SCHEMA hot; CREATE SCHEMA stored;")?;
+    Ok(db)
+}
+
+/// Opens the instance that is asked. Later connections are clones of this one and share its limits.
+///
+/// # Errors
+/// See [`InstanceError`].
+pub fn open(config: &Config, store_dir: &StoreDir) -> Result<Connection, InstanceError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = config.threads.map_or(cores, |n| n as usize).max(1);
+    let db = Connection::open_in_memory_with_flags(settings(config, store_dir, threads)?)?;
+    check_version(&version(&db)?)?;
+    db.execute_batch("CREATE SCHEMA stored;")?;
     // Wall clocks are UTC whatever the machine says. Only where the library has ICU is there a
     // zone at all; without it times are UTC anyway.
     if let Err(e) = db.execute_batch("SET GLOBAL TimeZone = 'UTC'") {
@@ -44,9 +58,7 @@ pub fn open(config: &Config, store_dir: &StoreDir) -> Result<Connection, Instanc
     Ok(db)
 }
 
-fn settings(config: &Config, store_dir: &StoreDir) -> Result<Settings, duckdb::Error> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = config.threads.map_or(cores, |n| n as usize).max(1);
+fn settings(config: &Config, store_dir: &StoreDir, threads: usize) -> Result<Settings, duckdb::Error> {
     Settings::default()
         .with("memory_limit", format!("{}B", config.memory_limit.as_u64()))?
         .with("threads", threads.to_string())?
@@ -55,6 +67,14 @@ fn settings(config: &Config, store_dir: &StoreDir) -> Result<Settings, duckdb::E
         .with("autoinstall_known_extensions", "false")?
         .with("autoload_known_extensions", "false")?
         .with("allow_community_extensions", "false")
+}
+
+/// The library's version.
+///
+/// # Errors
+/// DuckDB's.
+pub fn version(db: &Connection) -> Result<String, duckdb::Error> {
+    db.query_row("SELECT version()", [], |row| row.get(0))
 }
 
 fn check_version(version: &str) -> Result<(), InstanceError> {
@@ -71,17 +91,14 @@ pub fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-/// Memory of rows that are in no sealed file yet, wherever DuckDB has them, in bytes.
-pub fn hot_bytes(db: &Connection) -> Result<u64, duckdb::Error> {
-    let sql = "SELECT coalesce(sum(memory_usage_bytes + temporary_storage_bytes), 0)::BIGINT
-               FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'";
-    let bytes: i64 = db.query_row(sql, [], |row| row.get(0))?;
-    Ok(bytes.max(0).cast_unsigned())
-}
-
 /// Whether DuckDB has run out of memory: worth another try later.
 pub fn is_out_of_memory(error: &duckdb::Error) -> bool {
     error.to_string().contains("Out of Memory Error")
+}
+
+/// Whether space on a disk is what is missing. DuckDB and SQLite say it in words alone.
+pub fn is_full_disk(why: &str) -> bool {
+    why.contains("No space left on device") || why.contains("database or disk is full")
 }
 
 /// Whether the instance is beyond use, so that only a new process helps.

@@ -6,7 +6,6 @@
 
 use duckdb::Connection;
 
-use super::generation::Generation;
 use crate::store::schema::Table;
 
 const HOUR: i64 = 3_600_000_000_000;
@@ -32,21 +31,21 @@ pub struct Partition {
     pub max_time: Option<i64>,
 }
 
-/// The partitions of a generation's table, oldest first.
-pub fn of(db: &Connection, generation: &Generation, table: Table) -> Result<Vec<Partition>, duckdb::Error> {
-    let opened = generation.opened.cast_signed();
-    let arrival = opened.div_euclid(HOUR);
-    // Rows go on coming for a while after the generation was opened.
-    let ahead = crate::signal::now_nanos().cast_signed().max(opened).saturating_add(AHEAD);
-    let near = (opened.saturating_sub(OLDEST), ahead);
+/// The partitions of the rows of `table` in a relation that arrived by `now`, in nanoseconds since the Unix epoch;
+/// oldest first.
+///
+/// # Errors
+/// DuckDB's.
+pub fn of(db: &Connection, relation: &str, table: Table, now: u64) -> Result<Vec<Partition>, duckdb::Error> {
+    let now = now.cast_signed();
+    let arrival = now.div_euclid(HOUR);
+    let near = (now.saturating_sub(OLDEST), now.saturating_add(AHEAD));
     let time = format!("epoch_ns({})", table.time_column());
     let sql = format!(
         "SELECT CASE WHEN {time} >= {} AND {time} < {} THEN {time} // {HOUR} ELSE {arrival} END AS hour,
                 count(*), min({time}), max({time})
-         FROM {} GROUP BY hour ORDER BY hour",
-        near.0,
-        near.1,
-        generation.table(table)
+         FROM {relation} GROUP BY hour ORDER BY hour",
+        near.0, near.1
     );
     let mut statement = db.prepare(&sql)?;
     let found = statement.query_map([], |row| {
@@ -128,10 +127,8 @@ mod tests {
     #[test]
     fn every_row_is_in_exactly_one_partition_and_hostile_times_make_no_more() {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch("CREATE SCHEMA hot").unwrap();
-        let generation = Generation::new(1);
         let table = Table::Logs;
-        db.execute_batch(&table.create(&generation.table(table))).unwrap();
+        db.execute_batch(&table.create("rows")).unwrap();
         let now = now_nanos().cast_signed();
         let mut times: Vec<String> = (0..30).map(|h| (now - h * HOUR / 2).to_string()).collect();
         times.extend((0..500).map(|d| (now - OLDEST - d * 24 * HOUR).to_string()));
@@ -139,18 +136,15 @@ mod tests {
         times.extend(["0", "-1", "NULL", "9223372036854775806", "-9223372036854775806"].map(str::to_owned));
         let all = times.len() as u64;
         let values: Vec<String> = times.iter().map(|t| format!("({t})")).collect();
-        let sql = format!(
-            "INSERT INTO {} (time) SELECT make_timestamp_ns(t) FROM (VALUES {}) v(t)",
-            generation.table(table),
-            values.join(",")
-        );
+        let sql =
+            format!("INSERT INTO rows (time) SELECT make_timestamp_ns(t) FROM (VALUES {}) v(t)", values.join(","));
         db.execute_batch(&sql).unwrap();
 
-        let partitions = of(&db, &generation, table).unwrap();
+        let partitions = of(&db, "rows", table, now.cast_unsigned()).unwrap();
         assert!(partitions.len() <= 17, "{}", partitions.len());
         assert_eq!(partitions.iter().map(|p| p.rows).sum::<u64>(), all);
         for partition in &partitions {
-            let sql = format!("SELECT count(*) FROM {}{}", generation.table(table), partition.filter(table));
+            let sql = format!("SELECT count(*) FROM rows{}", partition.filter(table));
             let rows: i64 = db.query_row(&sql, [], |row| row.get(0)).unwrap();
             assert_eq!(rows.cast_unsigned(), partition.rows, "{partition:?}");
         }

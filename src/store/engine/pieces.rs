@@ -2,7 +2,7 @@
 //!
 //! A file is written shredded; if that fails for lack of memory or over a value, without
 //! shredding; then in halves, down to single rows; then a single row without its `VARIANT`
-//! columns if others lean on it, or not at all; either way a dead letter has all of it. So sealing
+//! columns if others lean on it, or not at all; either way a dead letter has all of it. So writing
 //! ends whatever the rows hold, and a row costs nobody but itself.
 
 use duckdb::Connection;
@@ -30,7 +30,7 @@ pub struct Piece {
     pub rows: u64,
     /// `WHERE` of the partition it is from, if it needs one.
     filter: String,
-    /// Its rows' numbers in the hot table, from the first to before the second; all if not given.
+    /// Its rows' numbers in the table, from the first to before the second; all if not given.
     numbers: Option<(i64, i64)>,
 }
 

@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Engine, EngineError, spawn};
 use crate::store::Config;
 
-/// How long a graceful end may take. Nothing is sealed for it: the next start has the rows that are
-/// in memory back from the logs.
+/// How long a graceful end may take. Nothing is sealed for it: the next start goes on where this ends.
 const END_WITHIN: Duration = Duration::from_millis(600);
 
 /// Where an engine runs.
@@ -25,8 +24,7 @@ pub struct Options {
 }
 
 /// Runs the engine process until `shutdown`: opens the store, serves `ingest.sock`, lets `ask`
-/// serve the questions. Rows that are not sealed at its end come back from the logs. SIGUSR1 seals what
-/// is there.
+/// serve the questions. SIGUSR1 seals what is there.
 pub async fn run(
     options: Options,
     ask: impl FnOnce(&Arc<Engine>) -> Result<(), EngineError>,
@@ -52,7 +50,7 @@ pub async fn run(
         let _ = closed.send(());
     })?;
     if tokio::time::timeout(END_WITHIN, end).await.is_err() {
-        tracing::info!("ending while a generation is being sealed; its rows come back from the logs");
+        tracing::info!("ending while files are being sealed");
     }
     Ok(())
 }
@@ -63,7 +61,7 @@ async fn flush_on_signal(engine: Arc<Engine>) {
     while asked.recv().await.is_some() {
         let engine = engine.clone();
         if let Ok(Err(why)) = tokio::task::spawn_blocking(move || engine.flush()).await {
-            tracing::warn!(why, "flush failed");
+            tracing::warn!(why, "sealing failed");
         }
     }
 }

@@ -51,35 +51,36 @@ pub struct StillReplaying {
 }
 
 impl LogProgress {
-    /// At the start of an engine: what is sealed is visible.
-    pub fn new(sealed: Positions) -> Self {
-        let state = State { visible: sealed.clone(), sealed, ..State::default() };
+    /// At the start of an engine.
+    pub fn new(visible: Positions, sealed: Positions) -> Self {
+        let state = State { visible, sealed, ..State::default() };
         LogProgress { started: Instant::now(), state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// The logs connect, in the order of [`Signal::ALL`]. Answers up to where each is sealed, no
-    /// further than it reaches.
-    pub fn attach(&self, logs: &[LogState; 4]) -> [Position; 4] {
+    /// The logs connect, in the order of [`Signal::ALL`]. Answers up to where each is visible and
+    /// sealed, no further than it reaches.
+    pub fn attach(&self, logs: &[LogState; 4]) -> [(Position, Position); 4] {
         let mut state = self.state.lock();
         let mut ends = Positions::new();
-        let sealed = Signal::ALL.map(|signal| {
+        let cursors = Signal::ALL.map(|signal| {
             let log = logs[signal as usize];
             let State { visible, sealed, .. } = &mut *state;
-            for cursors in [visible, &mut *sealed] {
+            for cursors in [&mut *visible, &mut *sealed] {
                 let cursor = cursors.entry((log.id, signal)).or_default();
                 *cursor = (*cursor).min(log.next);
             }
-            let sealed = sealed.get(&(log.id, signal)).copied().unwrap_or_default();
-            if log.next > sealed.max(log.oldest) {
+            let of = |cursors: &Positions| cursors.get(&(log.id, signal)).copied().unwrap_or_default();
+            let (visible, sealed) = (of(visible), of(sealed));
+            if log.next > visible.max(log.oldest) {
                 ends.insert((log.id, signal), log.next);
             }
-            sealed
+            (visible, sealed)
         });
         if let Replay::Unknown = state.replay {
             state.replay = Replay::Until(ends);
             self.changed.notify_all();
         }
-        sealed
+        cursors
     }
 
     /// Waits until queries see everything that the logs had when they first connected. Right after
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_question_waits_for_the_logs_and_fails_rather_than_answer_short() {
-        let progress = LogProgress::new(Positions::new());
+        let progress = LogProgress::new(Positions::new(), Positions::new());
         std::thread::scope(|scope| {
             let asked = scope.spawn(|| progress.wait_for_replay());
             progress.attach(&logs(7));
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_store_without_a_collector_answers_in_the_end() {
-        let progress = LogProgress::new(Positions::new());
+        let progress = LogProgress::new(Positions::new(), Positions::new());
         let before = Instant::now();
         progress.wait_for_replay().unwrap();
         assert!(before.elapsed() >= REPLAY_PATIENCE);

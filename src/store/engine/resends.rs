@@ -54,13 +54,17 @@ impl Resends {
         let signal = batch.signal;
         // There is a dead letter of it, or it could not be sent.
         quarantine.kept(id);
-        let sealed = progress.cursors(id, signal).1 > Position(0);
+        let stored = progress.cursors(id, signal).0 > Position(0);
         {
             let mut state = self.state.lock();
             state.released.remove(&id);
             let known = state.letters.get(&id).is_some_and(|letter| letter.refused.is_none());
             state.letters.insert(id, Letter { signal, refused: None, told: None });
-            if known || sealed {
+            if stored {
+                // By an earlier process: it is to be sealed soon.
+                state.inserted.get_or_insert_with(Instant::now);
+            }
+            if known || stored {
                 drop(state);
                 progress.tell();
                 return;

@@ -28,6 +28,9 @@ const VERSION: u32 = 1;
 /// Extension of a sealed file.
 pub const EXTENSION: &str = ".parquet";
 
+/// Extension of a file of level 0, which is not synced: the logs still have its records.
+pub const LEVEL0: &str = ".l0.parquet";
+
 /// What the name of a file ends with that the catalog has not taken yet.
 pub const PART: &str = ".part";
 
@@ -59,6 +62,18 @@ pub fn new_name(id: Uuid) -> String {
 /// Name of a file once its content is known, without [`PART`].
 pub fn name(id: Uuid, checksum: u64) -> String {
     format!("{id}-{checksum:016x}{EXTENSION}")
+}
+
+/// The same of level 0. It has this name before the catalog knows it.
+pub fn level0_name(id: Uuid, checksum: u64) -> String {
+    format!("{id}-{checksum:016x}{LEVEL0}")
+}
+
+/// Whether the logs can bring the rows of a file of this name again: it is of level 0, or is being
+/// written.
+pub fn is_dispensable(name: &str) -> bool {
+    let level0 = name.strip_suffix(LEVEL0).map(|stem| format!("{stem}{EXTENSION}"));
+    level0.is_some_and(|name| checksum_in(&name).is_some()) || is_part(name)
 }
 
 /// The checksum that a name holds; older versions wrote names without.
@@ -252,6 +267,17 @@ mod tests {
         }
         for other in [format!("{id}.parquet"), "x.parquet".to_owned(), format!("{id}-12.parquet")] {
             assert_eq!(checksum_in(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_the_logs_have_is_known_by_its_name() {
+        let id = Uuid::from_u128(7);
+        for name in [level0_name(id, 1), new_name(id), format!("{}{PART}", name(id, 1))] {
+            assert!(is_dispensable(&name) && checksum_in(&level0_name(id, 1)).is_none(), "{name}");
+        }
+        for other in [name(id, 1), "x.l0.parquet".to_owned(), format!("{id}.l0.parquet"), ".l0.parquet".to_owned()] {
+            assert!(!is_dispensable(&other), "{other}");
         }
     }
 

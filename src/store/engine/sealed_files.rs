@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::sealed_file::{self, EXTENSION, PART};
+use super::sealed_file::{self, EXTENSION, LEVEL0, PART};
 use crate::durable;
 use crate::store::catalog::File;
 
@@ -119,7 +119,7 @@ pub fn part_of(path: &Path) -> PathBuf {
 pub fn list(sealed: &Path) -> io::Result<(Vec<String>, Vec<String>)> {
     let (mut taken, mut parts) = (Vec::new(), Vec::new());
     walk(sealed, sealed, &mut |path, name| {
-        if name.ends_with(EXTENSION) {
+        if name.ends_with(EXTENSION) && !name.ends_with(LEVEL0) {
             taken.push(path.to_owned());
         } else if sealed_file::is_part(name) && sealed_file::checksum_in(name).is_some() {
             parts.push(path.to_owned());

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::sealed_files::LostFile;
 use crate::signal::Signal;
-use crate::store::catalog::File;
+use crate::store::catalog::Total;
 use crate::store::schema::Table;
 
 /// Lost files that are named; all are counted.
@@ -21,8 +21,12 @@ const MAX_WARNINGS: usize = 10;
 pub struct TableStats {
     /// Its name.
     pub table: String,
-    /// Rows in memory.
-    pub hot_rows: u64,
+    /// Rows in files of level 0, which are not sealed yet.
+    pub level0_rows: u64,
+    /// Those files.
+    pub level0_files: u64,
+    /// Their bytes.
+    pub level0_bytes: u64,
     /// Rows in sealed files.
     pub sealed_rows: u64,
     /// Sealed files.
@@ -77,26 +81,18 @@ impl Timing {
 pub struct Stats {
     /// Version of the DuckDB library.
     pub duckdb: String,
-    /// Number of the open generation.
-    pub generation: u64,
-    /// Memory of rows that are not sealed yet.
-    pub hot_bytes: u64,
-    /// At this a flush begins.
-    pub hot_budget: u64,
-    /// Whether a generation is being sealed now.
-    pub sealing: bool,
-    /// Inserts, a commit each: what a reader waits for after the acknowledgement.
+    /// Batches of records made visible: what a reader waits for after the acknowledgement.
     pub inserts: Timing,
-    /// Inserts that had to be tried again for lack of memory.
+    /// Batches that had to be tried again, for want of space mostly.
     pub insert_retries: u64,
-    /// Flushes that succeeded.
-    pub flushes: Timing,
+    /// Rounds of sealing that succeeded.
+    pub seals: Timing,
     /// Catalog transactions.
     pub catalog_commits: Timing,
-    /// Flushes that failed and were tried again.
-    pub flush_failures: u64,
-    /// Why the last flush failed; gone once one succeeds.
-    pub flush_error: Option<String>,
+    /// Rounds of sealing that failed and were tried again.
+    pub seal_failures: u64,
+    /// Why the last one failed; gone once one succeeds.
+    pub seal_error: Option<String>,
     /// Rows that no file takes whole: there are dead letters of them.
     pub unsealable_rows: u64,
     /// What can never be stored and has no dead letter yet.
@@ -121,31 +117,13 @@ pub struct Counters {
 
 impl Counters {
     /// At the start.
-    pub fn new(duckdb: String, hot_budget: u64, files: &[File], lost: Vec<LostFile>) -> Self {
+    pub fn new(duckdb: String, lost: Vec<LostFile>) -> Self {
         let tables = Table::ALL.map(|t| TableStats { table: t.name().to_owned(), ..TableStats::default() });
         let signals = Signal::ALL.map(|s| SignalStats { signal: s.name().to_owned(), ..SignalStats::default() });
-        let stats = Stats {
-            duckdb,
-            generation: 1,
-            hot_budget,
-            tables: tables.into(),
-            signals: signals.into(),
-            ..Stats::default()
-        };
+        let stats = Stats { duckdb, tables: tables.into(), signals: signals.into(), ..Stats::default() };
         let counters = Counters { stats: Mutex::new(stats) };
-        counters.add_files(files);
         lost.into_iter().for_each(|file| counters.lost(file));
         counters
-    }
-
-    /// The same of one that was counted as sealed until now.
-    pub fn lost_sealed(&self, file: LostFile, bytes: u64) {
-        if let Some(table) = self.stats.lock().tables.iter_mut().find(|table| table.table == file.table) {
-            table.sealed_rows = table.sealed_rows.saturating_sub(file.rows);
-            table.sealed_files = table.sealed_files.saturating_sub(1);
-            table.sealed_bytes = table.sealed_bytes.saturating_sub(bytes);
-        }
-        self.lost(file);
     }
 
     /// What answers lack, in a sentence for each lost file.
@@ -168,6 +146,14 @@ impl Counters {
         }
     }
 
+    /// Queries see a file again that was lost.
+    pub fn found(&self, path: &str) {
+        let mut stats = self.stats.lock();
+        let before = stats.lost_files.len();
+        stats.lost_files.retain(|file| file.path != path);
+        stats.missing_files = stats.missing_files.saturating_sub((before - stats.lost_files.len()) as u64);
+    }
+
     /// A copy of all metrics.
     pub fn snapshot(&self) -> Stats {
         self.stats.lock().clone()
@@ -178,17 +164,17 @@ impl Counters {
         change(&mut self.stats.lock());
     }
 
-    /// Rows were committed to a generation in memory.
-    pub fn inserted(&self, signal: Signal, records: u64, items: u64, rows: &[u64; Table::ALL.len()], took: Duration) {
-        let mut stats = self.stats.lock();
-        stats.inserts.add(took);
-        for (table, rows) in stats.tables.iter_mut().zip(rows) {
-            table.hot_rows += rows;
-        }
-        if let Some(of) = stats.signals.get_mut(signal as usize) {
+    /// Records were taken.
+    pub fn taken(&self, signal: Signal, records: u64, items: u64) {
+        if let Some(of) = self.stats.lock().signals.get_mut(signal as usize) {
             of.records += records;
             of.items += items;
         }
+    }
+
+    /// A batch is visible.
+    pub fn inserted(&self, took: Duration) {
+        self.stats.lock().inserts.add(took);
     }
 
     /// A record will never be stored.
@@ -213,26 +199,25 @@ impl Counters {
         self.stats.lock().catalog_commits.add(took);
     }
 
-    /// A generation is sealed.
-    pub fn sealed(&self, files: &[File], rows: &[u64; Table::ALL.len()], took: Duration) {
-        self.add_files(files);
+    /// A round of sealing is done.
+    pub fn sealed(&self, took: Duration) {
         let mut stats = self.stats.lock();
-        for (table, rows) in stats.tables.iter_mut().zip(rows) {
-            table.hot_rows = table.hot_rows.saturating_sub(*rows);
-        }
-        stats.flushes.add(took);
-        stats.flush_error = None;
-        stats.sealing = false;
+        stats.seals.add(took);
+        stats.seal_error = None;
     }
+}
 
-    fn add_files(&self, files: &[File]) {
-        let mut stats = self.stats.lock();
-        for file in files {
-            if let Some(table) = stats.tables.iter_mut().find(|t| t.table == file.table) {
-                table.sealed_rows += file.rows;
-                table.sealed_files += 1;
-                table.sealed_bytes += file.bytes;
-            }
+impl Stats {
+    /// Sets what the catalog has counted.
+    pub fn set_files(&mut self, totals: &[Total]) {
+        for table in &mut self.tables {
+            let of = |is_level0: bool| {
+                let found = totals.iter().find(|total| total.table == table.table && total.is_level0 == is_level0);
+                found.map(|total| (total.files, total.rows, total.bytes)).unwrap_or_default()
+            };
+            let (level0, sealed) = (of(true), of(false));
+            (table.level0_files, table.level0_rows, table.level0_bytes) = level0;
+            (table.sealed_files, table.sealed_rows, table.sealed_bytes) = sealed;
         }
     }
 }

@@ -129,8 +129,8 @@ impl StoreDir {
         let spilled = |name: &str| name.starts_with("duckdb_temp");
         let kept = |folder| self.lost_and_found().join(folder);
         let tmp = sealed_files::sweep(&self.tmp(), &HashSet::new(), &spilled, &kept("tmp")).map_err(failed)?;
-        let sealed =
-            sealed_files::sweep(&self.sealed(), known, &sealed_file::is_part, &kept("sealed")).map_err(failed)?;
+        let sealed = sealed_files::sweep(&self.sealed(), known, &sealed_file::is_dispensable, &kept("sealed"))
+            .map_err(failed)?;
         Ok(Swept { deleted: tmp.deleted + sealed.deleted, moved: tmp.moved + sealed.moved })
     }
 }

@@ -1,9 +1,8 @@
-//! Sealed files are compared with their checksums: before queries see them after a start, and
-//! again every day.
+//! Sealed files are compared with their checksums: after a start, and again every day.
 //!
 //! A bit that has changed on the disk mostly gives other rows and no error, and a damaged footer
-//! fails every question to its table. So views hold compared files alone, questions wait until all
-//! are compared, and a file that differs is left out and named.
+//! fails every question to its table. So a file that differs is left out of answers and named, and after a
+//! start questions wait until all files are compared that may have been written since they were last.
 
 mod marks;
 
@@ -12,12 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use duckdb::Connection;
 use parking_lot::{Condvar, Mutex};
 
-pub use self::marks::Marks;
+pub use self::marks::{Marks, boot};
 use super::Stop;
-use super::generation;
 use super::sealed_file;
 use super::sealed_files::LostFile;
 use super::shared::Shared;
@@ -33,9 +30,6 @@ const AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// Bytes a second that later comparisons read.
 const PACE: u64 = 32 << 20;
 
-/// Tries to put the views over the compared files before the engine gives up and starts again.
-const TRIES: u32 = 50;
-
 /// How far the comparison after a start has come.
 #[derive(Debug, Default)]
 pub struct Verification {
@@ -47,7 +41,7 @@ pub struct Verification {
 struct Left {
     files: usize,
     bytes: u64,
-    /// The views are not over them yet.
+    /// Not all are compared.
     pending: bool,
 }
 
@@ -59,7 +53,7 @@ impl Verification {
         Verification { left: Mutex::new(left), changed: Condvar::new() }
     }
 
-    /// Waits until all files are compared and the views are over those that are whole.
+    /// Waits until all files are compared, and those that are not whole are left out of answers.
     ///
     /// # Errors
     /// What is left to do, if that takes long.
@@ -95,56 +89,66 @@ impl Verification {
 /// The thread that compares.
 pub struct Verifier {
     shared: Arc<Shared>,
-    db: Connection,
     stop: Arc<Stop>,
 }
 
 impl Verifier {
-    /// With a connection of its own; `stop` ends it.
-    pub fn new(shared: Arc<Shared>, db: Connection, stop: Arc<Stop>) -> Self {
-        Verifier { shared, db, stop }
+    /// `stop` ends it.
+    pub fn new(shared: Arc<Shared>, stop: Arc<Stop>) -> Self {
+        Verifier { shared, stop }
     }
 
-    /// Compares `pending` and puts the views over those that are whole; then all files, from time
-    /// to time.
+    /// Compares `pending`; then all files, from time to time.
     pub fn run(self, mut pending: Vec<File>, marks: &Marks) {
-        // The newest first: who looks at what is left sees how far back it is whole.
+        // The newest are asked for most.
         pending.sort_by_key(|file| Reverse(file.max_time));
-        let mut whole = Vec::new();
-        for file in pending {
-            match self.compare(&file) {
-                None => return,
-                Some(Ok(())) => whole.push(file.clone()),
-                Some(Err(reason)) => self.shared.counters.lost_sealed(LostFile::new(&file, reason), file.bytes),
-            }
-            self.shared.verification.compared(&file);
-        }
-        if !whole.is_empty() {
-            self.change_files(|files| files.append(&mut whole.clone()));
+        if self.compare_all(&pending, u64::MAX).is_none() {
+            return;
         }
         self.shared.verification.finish();
-        marks.save(&self.shared.sealed_dir, &self.shared.files());
+        marks.save(&self.shared.sealed_dir, &self.files());
         while !self.stop.wait(AGAIN) {
             self.again(PACE);
-            marks.save(&self.shared.sealed_dir, &self.shared.files());
+            marks.save(&self.shared.sealed_dir, &self.files());
         }
     }
 
-    /// Compares all files that queries see, at so many bytes a second, and leaves out those that
-    /// have changed.
+    /// Compares all files, at so many bytes a second.
     pub fn again(&self, pace: u64) {
-        for file in self.shared.files() {
-            match self.compare(&file) {
-                None => return,
-                Some(Ok(())) => {}
-                Some(Err(reason)) => {
-                    self.change_files(|files| files.retain(|known| known.path != file.path));
-                    self.shared.counters.lost_sealed(LostFile::new(&file, reason), file.bytes);
-                }
-            }
+        let _ = self.compare_all(&self.files(), pace);
+    }
+
+    fn files(&self) -> Vec<File> {
+        self.shared.catalog.lock().files().unwrap_or_default()
+    }
+
+    /// `None` if it was stopped.
+    fn compare_all(&self, files: &[File], pace: u64) -> Option<()> {
+        for file in files {
+            self.note(file, self.compare(file)?.err());
+            self.shared.verification.compared(file);
             if self.stop.wait(Duration::from_secs(file.bytes) / u32::try_from(pace).unwrap_or(u32::MAX).max(1)) {
-                return;
+                return None;
             }
+        }
+        Some(())
+    }
+
+    /// Answers do without a file that has something wrong with it, and with one that is whole again. One that is
+    /// not current any more may be gone.
+    fn note(&self, file: &File, wrong: Option<String>) {
+        let mut catalog = self.shared.catalog.lock();
+        let known = catalog.lost().unwrap_or_default().into_iter().find(|(lost, _)| lost.path == file.path);
+        if known.map(|(_, reason)| reason) == wrong || !catalog.files().is_ok_and(|files| files.contains(file)) {
+            return;
+        }
+        if let Err(error) = catalog.mark_lost(&file.path, wrong.as_deref()) {
+            tracing::error!(%error, file = file.path, "cannot note whether a file is lost");
+        }
+        drop(catalog);
+        self.shared.counters.found(&file.path);
+        if let Some(reason) = wrong {
+            self.shared.counters.lost(LostFile::new(file, reason));
         }
     }
 
@@ -164,23 +168,6 @@ impl Verifier {
                 Err(error) => return Some(Err(error.to_string())),
                 Ok(compared) => return compared,
             }
-        }
-    }
-
-    fn change_files(&self, change: impl Fn(&mut Vec<File>)) {
-        let switched = || {
-            self.shared.unbroken(
-                self.shared.change_files(&change, |extent| generation::switch(&self.db, None, extent, None, || {})),
-            )
-        };
-        let mut tries = 0;
-        while let Err(error) = switched() {
-            self.shared.check(&error, "cannot put the views over the compared files");
-            tries += 1;
-            if tries == TRIES {
-                self.shared.fatal("the views cannot follow the compared files");
-            }
-            super::pause(Duration::from_millis(100));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The queue before the writer. It takes rows from the decoding threads, which wait while the
-//! writer is busy, and commands, which never wait.
+//! writer is busy.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::crash_records::Range;
 use crate::signal::Signal;
-use crate::store::catalog::Positions;
 use crate::store::ingest::{Chunk, Rejected};
 use crate::wal::{Position, Record};
 
@@ -20,8 +19,6 @@ const MAX_WAITING: usize = 1;
 /// Decoded records of one log.
 #[derive(Debug)]
 pub struct Rows {
-    /// Generation whose dictionaries they lean on.
-    pub generation: u64,
     /// Their log.
     pub log: Uuid,
     /// The log's signal.
@@ -55,40 +52,18 @@ impl Rows {
     }
 }
 
-/// What a decoding thread says.
-#[derive(Debug)]
-pub enum DecoderOutput {
-    /// These are to be inserted.
-    Rows(Box<Rows>),
-    /// All that comes from this signal from now on belongs to the generation.
-    Switched(Signal, u64),
-}
-
-/// Answers a request to flush, with the reason if it failed.
-pub type FlushReply = std::sync::mpsc::Sender<Result<(), String>>;
-
-/// What else the writer hears.
-#[derive(Debug)]
-pub enum Command {
-    /// Seal what is there now.
-    Flush(FlushReply),
-    /// The sealing of a generation is done.
-    Sealed(Positions),
-    /// It failed and will be tried again.
-    SealFailed(String),
-    /// End.
-    Stop,
-}
+/// Answers a request to seal, with the reason if it failed.
+pub type SealReply = std::sync::mpsc::Sender<Result<(), String>>;
 
 /// One thing for the writer to do.
 #[derive(Debug)]
 pub enum Event {
-    /// From a decoding thread.
-    Decoded(DecoderOutput),
-    /// From elsewhere.
-    Command(Command),
+    /// These are to be stored.
+    Rows(Box<Rows>),
     /// Nothing came for as long as it was willing to wait.
     Nothing,
+    /// End.
+    Stop,
 }
 
 /// What waits for the writer.
@@ -100,56 +75,43 @@ pub struct WriterQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    outputs: VecDeque<DecoderOutput>,
-    commands: VecDeque<Command>,
+    rows: VecDeque<Box<Rows>>,
     closed: bool,
 }
 
 impl WriterQueue {
     /// Hands over what a decoding thread has; waits while there is enough. Answers whether it was taken.
-    pub fn push(&self, output: DecoderOutput) -> bool {
+    pub fn push(&self, rows: Box<Rows>) -> bool {
         let mut state = self.state.lock();
-        while state.outputs.len() >= MAX_WAITING && !state.closed {
+        while state.rows.len() >= MAX_WAITING && !state.closed {
             self.changed.wait(&mut state);
         }
         if state.closed {
             return false;
         }
-        state.outputs.push_back(output);
+        state.rows.push_back(rows);
         self.changed.notify_all();
         true
     }
 
-    /// Hands over a command. Answers whether there is still a writer.
-    pub fn command(&self, command: Command) -> bool {
-        let mut state = self.state.lock();
-        if state.closed {
-            return false;
-        }
-        state.commands.push_back(command);
-        self.changed.notify_all();
-        true
-    }
-
-    /// The writer ends: nobody waits for it any more.
+    /// Nobody waits any more, whatever is here.
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        state.commands.clear();
-        state.outputs.clear();
+        state.rows.clear();
         self.changed.notify_all();
     }
 
-    /// The next event, commands first; decoded rows only if they are `welcome`.
-    pub fn next(&self, welcome: bool, patience: Duration) -> Event {
+    /// The next event.
+    pub fn next(&self, patience: Duration) -> Event {
         let mut state = self.state.lock();
         for waited in [false, true] {
-            if let Some(command) = state.commands.pop_front() {
-                return Event::Command(command);
+            if state.closed {
+                return Event::Stop;
             }
-            if welcome && let Some(output) = state.outputs.pop_front() {
+            if let Some(rows) = state.rows.pop_front() {
                 self.changed.notify_all();
-                return Event::Decoded(output);
+                return Event::Rows(rows);
             }
             if !waited {
                 self.changed.wait_for(&mut state, patience);

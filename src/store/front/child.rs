@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine_client;
 use super::state::{Engine, Kill, State};
-use crate::store::engine::{CRASHED, EXIT_FINAL, EXIT_INSERT, EXIT_MEMORY};
+use crate::store::engine::{CRASHED, EXIT_FINAL, EXIT_INSERT};
 
 /// An engine that lived this long starts again at once.
 const LIVED_WELL: Duration = Duration::from_secs(5);
@@ -125,7 +125,7 @@ async fn live(
         }
     };
     tokio::select! {
-        status = child.wait() => return End::of(status, true),
+        status = child.wait() => return End::of(status),
         () = shutdown.cancelled() => return End::asked_for(),
         took = ready => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -136,7 +136,7 @@ async fn live(
     loop {
         tokio::select! {
             status = child.wait() => {
-                let end = End::of(status, state.running.lock().is_empty());
+                let end = End::of(status);
                 state.blame(&end.why, None);
                 return end;
             }
@@ -175,8 +175,8 @@ impl End {
     }
 
     /// By its exit status. A signal that only the process itself raises may be the fault of what it
-    /// inserted, as may want of memory when no statement was there to take it.
-    fn of(status: std::io::Result<ExitStatus>, no_statements: bool) -> Self {
+    /// wrote.
+    fn of(status: std::io::Result<ExitStatus>) -> Self {
         let (why, by_insert) = match status {
             Err(error) => (format!("the engine cannot be waited for: {error}"), false),
             Ok(status) => match (status.signal(), status.code()) {
@@ -187,9 +187,6 @@ impl End {
                 (Some(signal), _) => (format!("the engine was ended by signal {signal}"), false),
                 (None, Some(code)) if code == i32::from(EXIT_FINAL) => (CANNOT_START.to_owned(), false),
                 (None, Some(code)) if code == i32::from(EXIT_INSERT) => ("rows spoilt the engine".to_owned(), true),
-                (None, Some(code)) if code == i32::from(EXIT_MEMORY) => {
-                    ("the engine found no memory for rows".to_owned(), no_statements)
-                }
                 (None, code) => (format!("the engine ended with status {}", code.unwrap_or_default()), false),
             },
         };

@@ -1,5 +1,4 @@
-//! Rows on their way into a hot generation: Arrow columns, and the table function that gives them
-//! to DuckDB.
+//! Rows on their way into a file: Arrow columns, and the table function that gives them to DuckDB.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -20,8 +19,8 @@ use crate::store::ingest::StoredRow;
 use crate::store::ingest::rows::{Rows, VECTOR, cut};
 use crate::store::schema::Table;
 
-/// Name of the table function. It gives rows to whoever knows a number that lives for the length
-/// of one insert, so it is of no use to a reader; the SQL gates do not allow it either.
+/// Name of the table function. It gives rows to whoever knows a number that lives for as long as they are
+/// being written.
 const FUNCTION: &str = "vispyr_rows";
 
 /// Rows of one table, ready to be inserted.
@@ -78,6 +77,13 @@ impl Chunk {
         self.hot_bytes
     }
 
+    /// The rows as a relation that SQL can name; `None` of a single row that the store has had before,
+    /// which can only be inserted.
+    pub fn relation(&self) -> Option<Relation<'_>> {
+        let Content::Columns(batch) = &self.content else { return None };
+        Some(Relation { batch, registered: Registered::new(batch.clone()) })
+    }
+
     /// Inserts the rows into `target`, a table made by [`Table::create`], named as SQL needs it
     /// (qualified, quoted). Returns the number of rows. Runs in the connection's transaction.
     pub fn insert(&self, connection: &Connection, target: &str) -> duckdb::Result<usize> {
@@ -92,6 +98,25 @@ impl Chunk {
     }
 }
 
+/// Rows that SQL can name for as long as this lives.
+#[derive(Debug)]
+pub struct Relation<'a> {
+    batch: &'a RecordBatch,
+    registered: Registered,
+}
+
+impl Relation<'_> {
+    /// The rows.
+    pub fn batch(&self) -> &RecordBatch {
+        self.batch
+    }
+
+    /// What stands behind `FROM`.
+    pub fn name(&self) -> String {
+        format!("{FUNCTION}({}::UBIGINT)", self.registered.token)
+    }
+}
+
 /// Makes the table function known to the connection's instance.
 pub(crate) fn register(connection: &Connection) -> duckdb::Result<()> {
     connection.register_table_function::<RowsFunction>(FUNCTION)
@@ -102,6 +127,7 @@ static BATCHES: LazyLock<Mutex<HashMap<u64, RecordBatch>>> = LazyLock::new(Mutex
 static NEXT: AtomicU64 = AtomicU64::new(1 << 62);
 
 /// An entry of [`BATCHES`], gone when dropped.
+#[derive(Debug)]
 struct Registered {
     token: u64,
 }

@@ -14,7 +14,7 @@ use super::{Job, MergeError, Merged, select};
 use crate::durable;
 use crate::store::catalog::statistics::{self, Copied};
 use crate::store::engine::failpoint;
-use crate::store::engine::flush::PARQUET;
+use crate::store::engine::level0::PARQUET;
 use crate::store::engine::sealed_file::{self, Flush, LogRange, Metadata};
 use crate::store::engine::shredding::Shredding;
 use crate::store::schema::Table;

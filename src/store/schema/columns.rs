@@ -14,7 +14,7 @@ const fn added(since: u32, name: &'static str, sql_type: &'static str) -> Column
 
 pub(super) const RESOURCES: &[Column] = &[
     column("resource_id", "BIGINT"),
-    // Of the first row that used it in this generation and day.
+    // Of the first row that used it in this file and day.
     column("time", "TIMESTAMP_NS"),
     column("resource", "VARIANT"),
 ];
@@ -96,7 +96,7 @@ pub(super) const METRIC_DISTRIBUTIONS: &[Column] = &[
 
 pub(super) const SERIES: &[Column] = &[
     column("series_id", "BIGINT"),
-    // Of the first point that used it in this generation and day.
+    // Of the first point that used it in this file and day.
     column("time", "TIMESTAMP_NS"),
     column("metric", "VARCHAR"),
     column("service_name", "VARCHAR"),

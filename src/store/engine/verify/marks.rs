@@ -72,7 +72,7 @@ impl Marks {
 }
 
 /// Identity of this start of the machine; empty if the system does not tell.
-fn boot() -> String {
+pub fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

@@ -1,24 +1,14 @@
 //! What became of records: counted, and noted where they can never be stored.
 
-use std::time::Duration;
-
 use super::Writer;
 use crate::store::engine::writer_queue::Rows;
 use crate::store::protocol::{Part, Quarantined};
-use crate::store::schema::Table;
 use crate::wal::Position;
 
 impl Writer {
-    /// Counts what was inserted, and notes what can never be: as a letter that is refused, or for a dead
+    /// Counts what was stored, and notes what can never be: as a letter that is refused, or for a dead
     /// letter to come.
-    pub(super) fn account(
-        &self,
-        rows: &Rows,
-        inserted: &[u64; Table::ALL.len()],
-        refused: Vec<(Position, String)>,
-        letter: bool,
-        took: Duration,
-    ) {
+    pub(super) fn account(&self, rows: &Rows, refused: Vec<(Position, String)>, letter: bool) {
         let all: u64 = rows.records.iter().map(|r| u64::from(r.batch.items)).sum();
         let (mut records, mut items) = (rows.records.len() as u64, all);
         for (position, rejected) in &rows.rejected {
@@ -54,6 +44,6 @@ impl Writer {
             }
             self.shared.progress.tell();
         }
-        self.shared.counters.inserted(rows.signal, records, items, inserted, took);
+        self.shared.counters.taken(rows.signal, records, items);
     }
 }

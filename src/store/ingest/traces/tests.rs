@@ -255,7 +255,7 @@ fn resources_are_given_out_once_a_generation_and_day() {
     store.otlp(Signal::Traces, &request(vec![on(20_000), on(20_001), on(20_000)])).expect("decode");
     store.otlp(Signal::Traces, &request(vec![on(20_000)])).expect("decode");
     assert_eq!((store.count("hot.resources"), store.count("resources")), (2, 1));
-    store.decoder.new_generation();
+    store.decoder.forget_dictionaries();
     store.otlp(Signal::Traces, &request(vec![on(20_000)])).expect("decode");
     assert_eq!((store.count("hot.resources"), store.count("resources")), (3, 1));
     assert_eq!(store.count("spans WHERE resource.\"host.name\" = 'box'"), 5);
