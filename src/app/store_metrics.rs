@@ -1,5 +1,7 @@
 //! The engine's metrics in `/metrics`.
 
+mod kept;
+
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
@@ -36,6 +38,7 @@ impl Collector for StoreMetrics {
         write(e, gauge, "store_level0_files", "Files that are not sealed yet", of_tables(|t| t.level0_files))?;
         write(e, gauge, "store_level0_bytes", "Bytes of files that are not sealed yet", of_tables(|t| t.level0_bytes))?;
         write(e, gauge, "store_missing_files", "Sealed files that are lost", one(stats.missing_files as f64))?;
+        kept::encode(e, &stats)?;
         write(e, counter, "store_items", "Items that queries can see", of_signals(|s| s.items))?;
         let undecodable = "Items of records that can never be stored";
         write(e, counter, "store_undecodable_items", undecodable, of_signals(|s| s.undecodable_items))?;

@@ -1,6 +1,7 @@
 //! `vispyr status`: a running collector on one screen.
 
 mod grafana;
+mod kept;
 mod screen;
 
 use std::io::Write;

@@ -151,6 +151,7 @@ fn store(text: &mut String, store: &Value) -> std::fmt::Result {
         let (path, reason) = (first["path"].as_str().unwrap_or("?"), first["reason"].as_str().unwrap_or("?"));
         writeln!(text, "  sealed files that are lost, their rows with them: {lost}, the first is {path}: {reason}")?;
     }
+    super::kept::render(text, &store["kept"])?;
     for signal in store["signals"].as_array().map(Vec::as_slice).unwrap_or_default() {
         if number(&signal["undecodable_records"]) > 0 {
             let name = signal["signal"].as_str().unwrap_or("?");

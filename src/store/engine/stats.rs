@@ -1,5 +1,6 @@
 //! Metrics of the engine, for `/stats`, `vispyr status` and `/metrics`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -7,6 +8,8 @@ use parking_lot::Mutex;
 use super::sealed_files::LostFile;
 use crate::signal::Signal;
 use crate::store::catalog::Total;
+use crate::store::retention::kept::Kept;
+use crate::store::retention::plan::Why;
 use crate::store::schema::Table;
 
 /// Lost files that are named; all are counted.
@@ -103,6 +106,12 @@ pub struct Stats {
     pub missing_files: u64,
     /// Those, [`MAX_LOST`] at most.
     pub lost_files: Vec<LostFile>,
+    /// What is kept, and for how long there is room.
+    pub kept: Kept,
+    /// Files that were dropped with their rows, by the reason.
+    pub dropped_files: BTreeMap<Why, u64>,
+    /// Files that have left the disk: dropped ones, and those that were merged into others.
+    pub deleted_files: u64,
     /// By table, in the order of [`Table::ALL`].
     pub tables: Vec<TableStats>,
     /// By signal, in the order of [`Signal::ALL`].
