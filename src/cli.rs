@@ -7,6 +7,7 @@ pub mod dead_letters;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod engine;
+mod forget;
 mod generate;
 pub mod printable;
 pub mod repair;
@@ -52,6 +53,8 @@ enum Command {
     Check(check::Args),
     /// Make the catalog of a store that does not run again from its files
     Repair(repair::Args),
+    /// Delete rows of a running store for good
+    Forget(forget::Args),
     /// Send the telemetry of a make-believe shop
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -78,6 +81,7 @@ impl Arguments {
             Command::Status(args) => status::run(args),
             Command::DeadLetters(args) => dead_letters::run(args),
             Command::Check(args) => check::run(args),
+            Command::Forget(args) => forget::run(args),
             Command::Repair(args) => repair::run(args),
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args),

@@ -72,6 +72,10 @@ pub struct Config {
     /// How long rows may find no memory before the engine ends over them. No key of the config.
     #[serde(skip)]
     pub memory_patience: Duration,
+    /// How long a statement may run (`sql.time_limit`): for so long a file is there that it may read. No key of
+    /// the config.
+    #[serde(skip)]
+    pub statement_limit: Duration,
 }
 
 impl Default for Config {
@@ -87,6 +91,7 @@ impl Default for Config {
             retention: retention::Config::default(),
             threads: None,
             memory_patience: Duration::from_secs(20),
+            statement_limit: Duration::from_secs(30),
         }
     }
 }
@@ -110,6 +115,11 @@ impl Config {
     /// Where the engine reaches the merger.
     pub fn merge_socket(&self, data_dir: &Path) -> PathBuf {
         self.socket_dir(data_dir).join("merge.sock")
+    }
+
+    /// Where `vispyr forget` reaches the engine.
+    pub fn forget_socket(&self, data_dir: &Path) -> PathBuf {
+        self.socket_dir(data_dir).join("forget.sock")
     }
 
     /// Where the store front reaches the engine.

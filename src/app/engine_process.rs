@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Settings, parent, supervisor};
 use crate::durable;
+use crate::store;
 use crate::store::engine::confinement::{self, Confined, Folders};
 use crate::store::engine::{self, Engine, EngineError};
 use crate::store::sql::service::{Interrupts, Opened, Statement};
@@ -60,7 +61,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let socket = config.store.query_socket(&data_dir);
     let crashed = std::env::var_os(engine::CRASHED).is_some();
-    let options = engine::Options { store: config.store, data_dir, crashed };
+    let store = store::Config { statement_limit: config.sql.time_limit, ..config.store };
+    let options = engine::Options { store, data_dir, crashed };
     let ask = |engine: &Arc<Engine>| {
         let listener = listen(&socket)?;
         let service = sql::Service::new(Connections(engine.clone()), config.sql)?;

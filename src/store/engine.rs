@@ -19,6 +19,8 @@
 //! | [`verify`] | they are compared with their checksums |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | what can never be stored, records that kill the engine |
+//! | [`retain`] | what is too old or too much goes |
+//! | [`forget`] | rows are deleted by hand |
 //! | [`resends`] | dead letters that are sent again |
 //! | [`panics`] | a panic in any thread ends the process |
 //! | [`heartbeat`] | whether the writer gets on |
@@ -39,12 +41,14 @@ use duckdb::Connection;
 use parking_lot::{Condvar, Mutex};
 
 use self::ask::Ask;
+use self::forget::Forgetting;
 use self::heartbeat::Heartbeat;
 use self::instance::InstanceError;
 use self::level0::Level0;
 use self::progress::{LogProgress, StillReplaying};
 use self::quarantine::Quarantine;
 use self::resends::Resends;
+use self::retain::Retainer;
 use self::seal::Sealer;
 use self::sealed_files::{Found, LostFile};
 use self::shared::Shared;
@@ -68,6 +72,7 @@ pub mod crash_records;
 pub mod decode;
 pub mod exchange;
 pub mod failpoint;
+pub mod forget;
 pub mod heartbeat;
 pub mod ingest_queue;
 pub mod ingest_server;
@@ -82,6 +87,7 @@ pub mod quarantine;
 pub mod rebuild;
 pub mod relations;
 pub mod resends;
+pub mod retain;
 pub mod seal;
 pub mod sealed_file;
 pub mod sealed_files;
@@ -237,6 +243,8 @@ impl Engine {
             heartbeat: Heartbeat::default(),
             quarantine: Quarantine::new(catalog.quarantined()?, &store_dir.earlier_quarantine()),
             resends: Resends::default(),
+            forgetting: Forgetting::default(),
+            merge_socket: config.merge_socket(data_dir),
             crash_records: crash_records::CrashRecords::open(store_dir.dir(), crashed),
             catalog: Mutex::new(catalog),
         });
@@ -259,10 +267,12 @@ impl Engine {
         let writer = Writer::new(self.shared.clone(), level0, self.stop.clone());
         let sealer = Sealer::new(self.shared.clone(), merging, self.stop.clone());
         let verifier = Verifier::new(self.shared.clone(), self.stop.clone());
+        let retainer = Retainer::new(self.shared.clone(), self.stop.clone());
         let mut threads = vec![
             spawn("write", move || writer.run())?,
             spawn("seal", move || sealer.run())?,
             spawn("verify", move || verifier.run(pending, &marks))?,
+            spawn("retain", move || retainer.run())?,
         ];
         for signal in Signal::ALL {
             let shared = self.shared.clone();

@@ -9,15 +9,20 @@ use std::time::{Duration, Instant};
 use crate::harness::{Answer, DEADLINE, PROGRAM, get, post};
 use crate::receivers::rig::payload;
 
-/// A file system of 64 MiB.
-struct Small(PathBuf);
+/// A small file system.
+pub struct Small(pub PathBuf);
 
 impl Small {
-    /// `None` where nothing can be mounted.
+    /// Of 64 MiB. `None` where nothing can be mounted.
     fn mount(at: &Path) -> Option<Self> {
+        Self::mount_of(at, 64)
+    }
+
+    /// Of so many MiB.
+    pub fn mount_of(at: &Path, size: u64) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64m", "none"]).arg(at).stderr(Stdio::null());
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}m"), "none"]).arg(at).stderr(Stdio::null());
         mount.status().is_ok_and(|status| status.success()).then(|| Small(at.to_owned()))
     }
 

@@ -23,6 +23,15 @@ pub struct Scheduled {
     pub path: String,
 }
 
+/// Bytes of files that are not current any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Of level 0. As fast as they go, others come.
+    pub level0: u64,
+    /// Of all others.
+    pub sealed: u64,
+}
+
 /// What a call of [`Catalog::expire`] took away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Expired {
@@ -102,9 +111,12 @@ impl Catalog {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn ended_bytes(&self) -> Result<u64, CatalogError> {
-        let sql = "SELECT coalesce(sum(file_size_bytes), 0) FROM ducklake_data_file WHERE end_snapshot IS NOT NULL";
-        self.ask(|db| db.query_row(sql, [], |row| row.get::<_, i64>(0))).map(i64::cast_unsigned)
+    pub fn ended(&self) -> Result<Ended, CatalogError> {
+        let sql = "SELECT coalesce(sum(file_size_bytes) FILTER (WHERE level = 0), 0),
+                coalesce(sum(file_size_bytes) FILTER (WHERE level > 0), 0)
+             FROM ducklake_data_file JOIN sealed_files USING (data_file_id) WHERE end_snapshot > begin_snapshot";
+        let bytes = |row: &Row<'_>, n| Ok::<_, rusqlite::Error>(row.get::<_, i64>(n)?.cast_unsigned());
+        self.ask(|db| db.query_row(sql, [], |row| Ok(Ended { level0: bytes(row, 0)?, sealed: bytes(row, 1)? })))
     }
 }
 
@@ -220,7 +232,7 @@ mod tests {
         lake.catalog.end(&["spans/a".to_owned()], 1).unwrap();
         let without = lake.catalog.latest_snapshot().unwrap();
         assert!(a < b && b < without);
-        assert_eq!(lake.catalog.ended_bytes().unwrap(), 4);
+        assert_eq!(lake.catalog.ended().unwrap(), Ended { level0: 0, sealed: 4 });
 
         // Snapshot b has a, too.
         assert_eq!(lake.catalog.expire(b, 9).unwrap(), Expired { snapshots: 3, files: 0 });
@@ -232,7 +244,7 @@ mod tests {
         for table in PARTS {
             assert_eq!(lake.number(&format!("SELECT count(*) FROM {table} WHERE data_file_id = 0")), 0, "{table}");
         }
-        assert_eq!(lake.catalog.ended_bytes().unwrap(), 0);
+        assert_eq!(lake.catalog.ended().unwrap(), Ended::default());
         assert_eq!(lake.catalog.expire(i64::MAX, 9).unwrap(), Expired::default());
 
         let scheduled = lake.catalog.scheduled().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, EngineError, spawn};
+use super::{Engine, EngineError, forget, spawn};
 use crate::store::Config;
 
 /// How long a graceful end may take. Nothing is sealed for it: the next start goes on where this ends.
@@ -34,6 +34,8 @@ pub async fn run(
     let socket = store.ingest_socket(&data_dir);
     let engine = tokio::task::block_in_place(|| Engine::open(&store, &data_dir, crashed))?;
     let server = engine.serve(&socket)?;
+    let forget_socket = store.forget_socket(&data_dir);
+    forget::serve(&engine, &forget_socket)?;
     let flushes = tokio::spawn(flush_on_signal(engine.clone()));
     ask(&engine)?;
 
@@ -41,6 +43,7 @@ pub async fn run(
     flushes.abort();
     server.stop();
     let _ = std::fs::remove_file(&socket);
+    let _ = std::fs::remove_file(&forget_socket);
     // A seal that runs cannot be waited for, and need not be: what it leaves is swept at the start.
     // So the threads are closed by one of their own, which ends with the process at the latest.
     let (closed, end) = tokio::sync::oneshot::channel();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::crash_records::CrashRecords;
+use super::forget::Forgetting;
 use super::heartbeat::Heartbeat;
 use super::ingest_queue::IngestQueue;
 use super::progress::LogProgress;
@@ -49,6 +50,10 @@ pub struct Shared {
     pub quarantine: Quarantine,
     /// Dead letters that are sent again.
     pub resends: Resends,
+    /// Rows that are deleted by hand.
+    pub forgetting: Forgetting,
+    /// Where the merger is asked.
+    pub merge_socket: PathBuf,
     /// Of the writer.
     pub heartbeat: Heartbeat,
     /// Records that killed the engine.

@@ -12,12 +12,16 @@ use super::kept::{EarlyDrop, Kept, Room, summary};
 use super::lease::Lease;
 use super::plan::{Dropped, Situation, Why, plan};
 use crate::durable;
-use crate::store::catalog::{Catalog, CatalogError, expiry};
+use crate::store::catalog::expiry::{self, Ended};
+use crate::store::catalog::{Catalog, CatalogError};
 use crate::store::engine::failpoint;
 use crate::store::schema::Table;
 
 /// How often it looks.
 pub const EVERY: Duration = Duration::from_secs(5);
+
+/// The same while files are to leave the disk as soon as they can.
+pub const SOON: Duration = Duration::from_secs(1);
 
 /// Beyond the time limit of a statement: until one that ran into it has ended.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -86,6 +90,8 @@ pub struct Done {
     pub deleted: usize,
     /// What is kept.
     pub kept: Kept,
+    /// Whether files are to leave the disk as soon as they can.
+    pub look_soon: bool,
 }
 
 impl Enforcer {
@@ -123,10 +129,10 @@ impl Enforcer {
         let min_free = self.config.min_free(disk.total);
         let (files, ended) = {
             let catalog = catalog.lock();
-            (catalog.current()?, catalog.ended_bytes()?)
+            (catalog.current()?, catalog.ended()?)
         };
         let wall = i64::try_from(now.wall).unwrap_or(i64::MAX);
-        let coming = disk.free.saturating_add(ended);
+        let coming = disk.free.saturating_add(ended.sealed);
         // Some more, so that the next look need not drop again.
         let need = if coming < min_free { min_free + min_free / 8 - coming } else { 0 };
         let situation = Situation { now: wall, is_clock_steady: self.is_steady(now), need };
@@ -143,16 +149,17 @@ impl Enforcer {
         let (left, ended) = {
             let catalog = catalog.lock();
             self.lease.note(now.monotonic, catalog.latest_snapshot()?);
-            (catalog.current()?, catalog.ended_bytes()?)
+            (catalog.current()?, catalog.ended()?)
         };
         let is_pressed = disk.free < min_free || self.is_urgent;
+        done.look_soon = is_pressed;
         let age = if is_pressed { self.statements } else { self.config.snapshots.max(self.statements) };
         let before = self.lease.over(now.monotonic, age);
         catalog.lock().expire(before, now.wall)?;
         failpoint::reach("expiry_scheduled");
         done.deleted = delete(catalog, sealed)?;
-        let room = Room { free: disk.free, min_free, ended };
-        if ended == 0 {
+        let room = Room { free: disk.free, min_free, ended: ended.level0 + ended.sealed };
+        if ended == Ended::default() {
             self.is_urgent = false;
         }
         done.kept = Kept { last_early_drop: self.last_early_drop.clone(), ..summary(&left, &self.config, room, wall) };

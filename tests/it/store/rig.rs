@@ -36,6 +36,12 @@ pub const MEMORY_LIMIT: &str = "VISPYR_TEST_MEMORY_LIMIT";
 /// Overrides how long rows may find no memory.
 pub const MEMORY_PATIENCE: &str = "VISPYR_TEST_MEMORY_PATIENCE";
 
+/// Overrides `[store.retention]`, as TOML.
+pub const RETENTION: &str = "VISPYR_TEST_RETENTION";
+
+/// Overrides how long a statement may run.
+pub const STATEMENT_LIMIT: &str = "VISPYR_TEST_STATEMENT_LIMIT";
+
 const FOLDER: &str = "VISPYR_TEST_ENGINE";
 
 /// Overrides how soon rows are sealed.
@@ -56,6 +62,12 @@ fn engine_process() {
     }
     if let Ok(patience) = std::env::var(MEMORY_PATIENCE) {
         config.memory_patience = humantime::parse_duration(&patience).unwrap();
+    }
+    if let Ok(text) = std::env::var(RETENTION) {
+        config.retention = toml::from_str(&text).unwrap();
+    }
+    if let Ok(limit) = std::env::var(STATEMENT_LIMIT) {
+        config.statement_limit = humantime::parse_duration(&limit).unwrap();
     }
     engine::panics::end_the_process();
     let engine = match Engine::open(&config, &data_dir, std::env::var_os(engine::CRASHED).is_some()) {
