@@ -46,6 +46,9 @@ pub enum Level0Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The rows are none: a dead letter that somebody has written.
+    #[error("{0}")]
+    Refused(String),
     /// A file does not hold what it should.
     #[error("{table}: {written} rows to write of {expected}")]
     Rows {
@@ -117,7 +120,7 @@ impl Level0 {
     /// Writes all of `chunks`, or nothing.
     ///
     /// # Errors
-    /// What does not lie with the rows: no space, no file. Try again.
+    /// What does not lie with the rows: no space, no file. Try again. But for [`Level0Error::Refused`].
     pub fn write(&self, chunks: &[Chunk], flush: &Flush) -> Result<Written, Level0Error> {
         let mut written = Written::default();
         for chunk in chunks {
@@ -163,7 +166,11 @@ impl Level0 {
         let table = chunk.table();
         let relation = format!("pieces_of_{}", table.name());
         self.db.execute_batch(&format!("DROP TABLE IF EXISTS {relation}; {}", table.create(&relation)))?;
-        let rows = chunk.insert(&self.db, &relation)? as u64;
+        let refused = |error: duckdb::Error| match is_of_others(&error) || is_out_of_memory(&error) {
+            true => Level0Error::Duckdb(error),
+            false => Level0Error::Refused(error.to_string()),
+        };
+        let rows = chunk.insert(&self.db, &relation).map_err(refused)? as u64;
         check(table, chunk.rows() as u64, rows)?;
         if let Some(spoilt) = failpoint::spoil(&relation, table) {
             let replaced = format!(
@@ -306,6 +313,7 @@ mod tests {
     fn level0(dir: &Path) -> Level0 {
         let db = Connection::open_in_memory().unwrap();
         Decoder::register(&db).unwrap();
+        db.execute_batch("SET threads = 1; SET preserve_insertion_order = false").unwrap();
         Level0::new(db, dir.to_owned())
     }
 

@@ -80,9 +80,10 @@ impl Writer {
         let range = rows.range();
         let letter = self.shared.resends.is_letter(rows.log);
         let suspect = self.shared.crash_records.has(range);
-        let Stored { written, mut refused } = match suspect {
-            true => self.write_singly(rows)?,
-            false => Stored { written: self.write_patiently(range, &rows.chunks)?, refused: Vec::new() },
+        let together = if suspect { None } else { self.write_patiently(range, &rows.chunks)?.ok() };
+        let Stored { written, mut refused } = match together {
+            Some(written) => Stored { written, refused: Vec::new() },
+            None => self.write_singly(rows)?,
         };
         if suspect {
             self.shared.crash_records.clear(range);
@@ -143,8 +144,9 @@ impl Writer {
         }
     }
 
-    /// Writes the rows of some records, with a note of them in case that ends the process.
-    fn write_patiently(&self, range: Range, chunks: &[Chunk]) -> Result<Written, Stopped> {
+    /// Writes the rows of some records, with a note of them in case that ends the process. The inner error is why
+    /// they can never be written.
+    fn write_patiently(&self, range: Range, chunks: &[Chunk]) -> Result<Result<Written, String>, Stopped> {
         let log = LogRange { log: range.log, signal: range.signal, from: range.from.0, upto: range.upto.0 };
         let (started, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
@@ -165,7 +167,8 @@ impl Writer {
             }
             self.shared.crash_records.end();
             match written {
-                Ok(written) => return Ok(written),
+                Ok(written) => return Ok(Ok(written)),
+                Err(Level0Error::Refused(why)) => return Ok(Err(why)),
                 Err(error) => self.rest(&error.to_string(), &mut pause)?,
             }
         }
@@ -202,7 +205,10 @@ impl Writer {
             }
             let mut decoder = Decoder::new(Limits::default());
             match decoder.push(record) {
-                Ok(_) => stored.written.extend(self.write_patiently(one, &decoder.take())?),
+                Ok(_) => match self.write_patiently(one, &decoder.take())? {
+                    Ok(written) => stored.written.extend(written),
+                    Err(why) => stored.refused.push((record.position, why)),
+                },
                 Err(error) => stored.refused.push((record.position, error.to_string())),
             }
         }
