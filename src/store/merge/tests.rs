@@ -176,7 +176,7 @@ fn rows_are_in_the_order_that_questions_want() {
     let mut sealed = Sealed::new(256 << 20);
     for (table, key) in [
         (Table::Spans, "(epoch_ns(start_time) // 300000000000, trace_id)"),
-        (Table::MetricPoints, "(metric, series_id, time)"),
+        (Table::MetricPoints, "((hash(metric) & 4294967295) << 31 | (hash(series_id) & 2147483647), time)"),
         (Table::Logs, "(service_name, time)"),
         (Table::ProfileSamples, "(profile_type, stack_id)"),
         (Table::Series, "series_id"),
