@@ -46,9 +46,10 @@ impl Collector for StoreMetrics {
         write(e, counter, "store_undecodable_records", undecodable, of_signals(|s| s.undecodable_records))?;
         let waiting = "Payload that waits to be decoded";
         write(e, gauge, "store_waiting_bytes", waiting, of_signals(|s| s.waiting_bytes))?;
-        let timings: [(&str, &str, Timing); 3] = [
+        let timings: [(&str, &str, Timing); 4] = [
             ("store_inserts", "Batches of records made visible", stats.inserts),
             ("store_seals", "Rounds of sealing", stats.seals),
+            ("store_merges", "Merges of small files", stats.merges),
             ("store_catalog_commits", "Transactions of the catalog", stats.catalog_commits),
         ];
         for (name, help, timing) in timings {
@@ -59,6 +60,12 @@ impl Collector for StoreMetrics {
         write(e, counter, "store_seal_failures", "Rounds of sealing that failed", one(stats.seal_failures as f64))?;
         let failing = if stats.seal_error.is_some() { 1.0 } else { 0.0 };
         write(e, gauge, "store_seal_failing", "Whether the last round of sealing failed", one(failing))?;
+        write(e, counter, "store_merged_files", "Files that were merged", one(stats.merged_files as f64))?;
+        let merging = "Processor time of merging";
+        write(e, counter, "store_merge_cpu_seconds", merging, one(stats.merge_cpu_seconds))?;
+        write(e, counter, "store_merge_failures", "Merges that failed", one(stats.merge_failures as f64))?;
+        let unmerged = "Files that are left alone for a while, since their merge has failed";
+        write(e, gauge, "store_unmerged_files", unmerged, one(stats.unmerged_files as f64))?;
         let unsealable = "Rows that no file takes whole: they are dead letters";
         write(e, counter, "store_unsealable_rows", unsealable, one(stats.unsealable_rows as f64))?;
         let quarantined = "What can never be stored and has no dead letter yet";

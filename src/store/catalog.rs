@@ -9,6 +9,7 @@
 //! | [`statistics`] | what is known of the values in a file |
 //! | [`takeover`] | a catalog of an earlier version becomes one of this |
 //! | [`expiry`] | what no snapshot needs any more goes |
+//! | [`candidates`] | which files may be merged |
 //! | [`level0`] | files that are not synced, and how far the logs are in them |
 //! | [`read_only`] | the catalog as another process reads it |
 //! | [`error`] | what can be wrong |
@@ -32,6 +33,7 @@ use crate::wal::Position;
 pub use self::error::CatalogError;
 pub use self::statistics::ColumnStatistics;
 
+mod candidates;
 mod ducklake;
 mod error;
 pub mod expiry;

@@ -17,6 +17,7 @@
 //! | [`sealed_file`], [`sealed_files`] | one of them, and all on disk |
 //! | [`rebuild`] | a lost catalog is made again from them |
 //! | [`verify`] | they are compared with their checksums |
+//! | [`merging`] | files are merged, the small ones of a window into one |
 //! | [`progress`], [`stats`] | how far the logs have come, and metrics |
 //! | [`quarantine`], [`crash_records`] | what can never be stored, records that kill the engine |
 //! | [`retain`] | what is too old or too much goes |
@@ -45,6 +46,7 @@ use self::forget::Forgetting;
 use self::heartbeat::Heartbeat;
 use self::instance::InstanceError;
 use self::level0::Level0;
+use self::merging::Merging;
 use self::progress::{LogProgress, StillReplaying};
 use self::quarantine::Quarantine;
 use self::resends::Resends;
@@ -78,6 +80,7 @@ pub mod ingest_queue;
 pub mod ingest_server;
 pub mod instance;
 pub mod level0;
+pub mod merging;
 pub mod panics;
 pub mod partition;
 pub mod pieces;
@@ -248,29 +251,31 @@ impl Engine {
             crash_records: crash_records::CrashRecords::open(store_dir.dir(), crashed),
             catalog: Mutex::new(catalog),
         });
-        let merging = merge::open(config.memory_limit.as_u64(), &store_dir.tmp())?;
+        let sealing = merge::open(config.memory_limit.as_u64(), &store_dir.tmp())?;
         let engine =
             Engine { shared, ask, threads: Mutex::default(), stop: Arc::new(Stop::default()), _store_dir: store_dir };
         engine.shared.reserve.take();
-        engine.start(writing, merging, pending, marks)?;
+        engine.start(writing, sealing, pending, marks)?;
         Ok(Arc::new(engine))
     }
 
     fn start(
         &self,
         writing: Connection,
-        merging: Connection,
+        sealing: Connection,
         pending: Vec<File>,
         marks: Marks,
     ) -> Result<(), EngineError> {
         let level0 = Level0::new(writing, self.shared.sealed_dir.clone());
         let writer = Writer::new(self.shared.clone(), level0, self.stop.clone());
-        let sealer = Sealer::new(self.shared.clone(), merging, self.stop.clone());
+        let sealer = Sealer::new(self.shared.clone(), sealing, self.stop.clone());
+        let merging = Merging::new(self.shared.clone(), self.stop.clone());
         let verifier = Verifier::new(self.shared.clone(), self.stop.clone());
         let retainer = Retainer::new(self.shared.clone(), self.stop.clone());
         let mut threads = vec![
             spawn("write", move || writer.run())?,
             spawn("seal", move || sealer.run())?,
+            spawn("merge", move || merging.run())?,
             spawn("verify", move || verifier.run(pending, &marks))?,
             spawn("retain", move || retainer.run())?,
         ];

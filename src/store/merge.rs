@@ -20,7 +20,7 @@ use duckdb::Connection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::store::catalog::{ColumnStatistics, File};
+use crate::store::catalog::{ColumnStatistics, File, NewFile};
 use crate::store::engine::instance::is_out_of_memory;
 use crate::store::engine::sealed_file::LogRange;
 
@@ -104,6 +104,16 @@ pub struct Merged {
     pub columns: Vec<ColumnStatistics>,
     /// Processor time that it took.
     pub cpu: Duration,
+}
+
+impl Merged {
+    /// What the catalog gets to know of it, once it is called `path`.
+    pub fn into_file(self, table: &str, path: &Path, level: u8) -> NewFile {
+        let Merged { rows, min_time, max_time, bytes, checksum, footer, columns, .. } = self;
+        let path = path.to_string_lossy().into_owned();
+        let file = File { table: table.to_owned(), path, rows, min_time, max_time, bytes, checksum, level };
+        NewFile { file, has_field_ids: true, footer, columns, is_damaged: false }
+    }
 }
 
 /// Why there is no merged file. Whatever was written of it is removed.

@@ -25,6 +25,7 @@ mod lifecycle;
 mod log_folder;
 mod many_keys;
 mod memory;
+mod merging;
 mod profile_frames;
 mod pruning;
 mod push_json;

@@ -43,6 +43,9 @@ struct Armed {
     left: AtomicU32,
 }
 
+/// Every step of merging in the engine, before the files are exchanged.
+pub const MERGE_STEPS: &[&str] = &["merge_begin", "merge_written", "merge_renamed"];
+
 /// Every step of the merger with one job, in their order.
 pub const MERGER_STEPS: &[&str] = &["merger_before_copy", "merger_before_sync", "merger_before_answer"];
 

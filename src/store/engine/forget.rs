@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::exchange::Exchange;
 use super::quarantine::Changes;
-use super::{Engine, EngineError, failpoint, sealed_file, sealed_files, socket, spawn};
+use super::{Engine, EngineError, Stop, failpoint, sealed_file, sealed_files, socket, spawn};
 use crate::durable;
 use crate::signal::now_nanos;
 use crate::store::catalog::{File, NewFile, Positions};
@@ -253,7 +253,7 @@ impl Engine {
             logs: Vec::new(),
             filter: Some(filter),
         };
-        client::run(&self.shared.merge_socket, &job, WITHIN)
+        client::run(&self.shared.merge_socket, &job, WITHIN, &Stop::default())
     }
 }
 

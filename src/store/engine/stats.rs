@@ -96,6 +96,18 @@ pub struct Stats {
     pub seal_failures: u64,
     /// Why the last one failed; gone once one succeeds.
     pub seal_error: Option<String>,
+    /// Merges that succeeded: minutes into hours, hours into days.
+    pub merges: Timing,
+    /// Files that went into them.
+    pub merged_files: u64,
+    /// Processor time of the merger for them, in seconds.
+    pub merge_cpu_seconds: f64,
+    /// Merges that failed.
+    pub merge_failures: u64,
+    /// Why the last one failed; gone once one succeeds.
+    pub merge_error: Option<String>,
+    /// Files that are left alone for a while, since their merge has failed.
+    pub unmerged_files: u64,
     /// Rows that no file takes whole: there are dead letters of them.
     pub unsealable_rows: u64,
     /// What can never be stored and has no dead letter yet.
@@ -206,6 +218,28 @@ impl Counters {
     /// The catalog took a transaction.
     pub fn catalog_committed(&self, took: Duration) {
         self.stats.lock().catalog_commits.add(took);
+    }
+
+    /// Rounds of sealing that succeeded.
+    pub fn seals(&self) -> u64 {
+        self.stats.lock().seals.count
+    }
+
+    /// Files were merged, with so much of a processor's time.
+    pub fn merged(&self, files: usize, cpu: Duration, took: Duration) {
+        let mut stats = self.stats.lock();
+        stats.merges.add(took);
+        stats.merged_files += files as u64;
+        stats.merge_cpu_seconds += cpu.as_secs_f64();
+        stats.merge_error = None;
+    }
+
+    /// Files were not merged, and so many are left alone for a while.
+    pub fn merge_failed(&self, why: String, left: usize) {
+        let mut stats = self.stats.lock();
+        stats.merge_failures += 1;
+        stats.merge_error = Some(why);
+        stats.unmerged_files = left as u64;
     }
 
     /// A round of sealing is done.

@@ -118,6 +118,13 @@ impl Verifier {
         let _ = self.compare_all(&self.files(), pace);
     }
 
+    /// Compares one file, now.
+    pub fn check(&self, file: &File) {
+        if let Some(compared) = self.compare(file) {
+            self.note(file, compared.err());
+        }
+    }
+
     fn files(&self) -> Vec<File> {
         self.shared.catalog.lock().files().unwrap_or_default()
     }
@@ -182,7 +189,7 @@ fn compare(path: &Path, file: &File, go_on: impl Fn() -> bool) -> std::io::Resul
 }
 
 /// Whether the system lacks something that it will have again.
-fn is_shortage(error: &std::io::Error) -> bool {
+pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::INTR];
     Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::*;
 use crate::signal::Signal;
 use crate::store::catalog::statistics;
+use crate::store::engine::Stop;
 use crate::store::engine::instance::quoted_path;
 use crate::store::engine::level0::PARQUET;
 use crate::store::engine::sealed_file::{self, Flush, Metadata};
@@ -367,16 +368,16 @@ fn jobs_are_done_over_a_socket() {
     let within = Duration::from_secs(20);
     for level in [1, 2] {
         let job = Job { level, ..sealed.job(Table::Spans, &inputs) };
-        let merged = client::run(&socket, &job, within).unwrap();
+        let merged = client::run(&socket, &job, within, &Stop::default()).unwrap();
         assert_eq!(merged.rows, 200);
         assert!(merged.cpu > Duration::ZERO);
         assert_eq!(fs::metadata(sealed.dir.path().join(&job.output)).unwrap().len(), merged.bytes);
     }
     let damaged = [Input { checksum: 1, ..inputs[0].clone() }];
-    let error = client::run(&socket, &sealed.job(Table::Spans, &damaged), within).unwrap_err();
+    let error = client::run(&socket, &sealed.job(Table::Spans, &damaged), within, &Stop::default()).unwrap_err();
     assert!(matches!(error, client::RunError::Failed(MergeError::Damaged { .. })), "{error}");
     let odd = Job { table: "odd".to_owned(), ..sealed.job(Table::Spans, &inputs) };
-    let error = client::run(&socket, &odd, within).unwrap_err().to_string();
+    let error = client::run(&socket, &odd, within, &Stop::default()).unwrap_err().to_string();
     assert!(error.contains("no table \"odd\""), "{error}");
 }
 
@@ -387,13 +388,13 @@ fn a_merger_that_ends_or_hangs_is_told_from_one_that_is_away() {
     let listener = UnixListener::bind(&socket).unwrap();
     let job = sealed.job(Table::Spans, &[]);
     let ends = std::thread::spawn(move || (listener.accept().unwrap().0.shutdown(std::net::Shutdown::Both), listener));
-    let error = client::run(&socket, &job, Duration::from_secs(20)).unwrap_err();
+    let error = client::run(&socket, &job, Duration::from_secs(20), &Stop::default()).unwrap_err();
     assert!(matches!(error, client::RunError::Died), "{error}");
     let (_, listener) = ends.join().unwrap();
-    let error = client::run(&socket, &job, Duration::from_millis(30)).unwrap_err();
+    let error = client::run(&socket, &job, Duration::from_millis(30), &Stop::default()).unwrap_err();
     assert!(matches!(error, client::RunError::Late(_)), "{error}");
     drop(listener);
-    let error = client::run(&socket, &job, Duration::from_secs(20)).unwrap_err();
+    let error = client::run(&socket, &job, Duration::from_secs(20), &Stop::default()).unwrap_err();
     assert!(matches!(error, client::RunError::Away(_)), "{error}");
 }
 
@@ -413,7 +414,7 @@ fn a_job_that_nobody_waits_for_is_given_up() {
     // The next of its kind would wait for it.
     let small = [sealed.add(Table::Spans, &some_rows(Table::Spans, 0, 1, schema::VERSION))];
     let started = Instant::now();
-    client::run(&socket, &sealed.job(Table::Spans, &small), Duration::from_secs(20)).unwrap();
+    client::run(&socket, &sealed.job(Table::Spans, &small), Duration::from_secs(20), &Stop::default()).unwrap();
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(!output.exists());
 }

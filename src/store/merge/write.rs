@@ -17,6 +17,7 @@ use crate::store::engine::failpoint;
 use crate::store::engine::level0::PARQUET;
 use crate::store::engine::sealed_file::{self, Flush, LogRange, Metadata};
 use crate::store::engine::shredding::Shredding;
+use crate::store::engine::verify::is_shortage;
 use crate::store::schema::Table;
 
 /// Ranges of one log that a file names. The oldest become one with what is between them: files of one
@@ -109,7 +110,11 @@ fn check(job: &Job, go_on: &dyn Fn() -> bool) -> Result<(), MergeError> {
     for input in &job.inputs {
         let damaged = |reason| MergeError::Damaged { path: input.path.clone(), reason };
         let summed = sealed_file::checksum(&job.sealed.join(&input.path), go_on);
-        let (bytes, checksum) = summed.map_err(|error| damaged(error.to_string()))?.ok_or_else(given_up)?;
+        let summed = summed.map_err(|error| match is_shortage(&error) {
+            true => io("read", Path::new(&input.path), &error),
+            false => damaged(error.to_string()),
+        });
+        let (bytes, checksum) = summed?.ok_or_else(given_up)?;
         if bytes != input.bytes {
             return Err(damaged(format!("it has {bytes} bytes instead of {}", input.bytes)));
         }
