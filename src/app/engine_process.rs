@@ -95,7 +95,7 @@ struct Connections(Arc<Engine>);
 
 impl sql::Source for Connections {
     fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError> {
-        self.0.wait_for_replay().map_err(|e| SqlError::Unavailable(e.to_string()))?;
+        self.0.wait_until_whole().map_err(|e| SqlError::Unavailable(e.to_string()))?;
         let engine = Arc::clone(&self.0);
         let connect = move || connect(&engine);
         let opened = sql::Source::open(&connect, statement, interrupts)?;

@@ -47,7 +47,7 @@ use self::heartbeat::Heartbeat;
 use self::instance::InstanceError;
 use self::level0::Level0;
 use self::merging::Merging;
-use self::progress::{LogProgress, StillReplaying};
+use self::progress::{Behind, LogProgress};
 use self::quarantine::Quarantine;
 use self::resends::Resends;
 use self::retain::Retainer;
@@ -293,13 +293,13 @@ impl Engine {
         ingest_server::Server::start(socket::bind(socket)?, self.shared.clone())
     }
 
-    /// Waits until everything is visible that was acknowledged before the start, so that a restart
-    /// takes time and not rows.
+    /// Waits until everything is visible that was acknowledged a second ago: after a start, and when rows come faster
+    /// than they are stored, an answer takes time, not rows.
     ///
     /// # Errors
     /// If that takes long.
-    pub fn wait_for_replay(&self) -> Result<(), StillReplaying> {
-        self.shared.progress.wait_for_replay()
+    pub fn wait_until_whole(&self) -> Result<(), Behind> {
+        self.shared.progress.wait_until_whole()
     }
 
     /// A fresh connection: it sees all views, and shares memory and threads with the others.

@@ -14,6 +14,9 @@
 //! it is stored once, like every record, however often it is sent. The engine remembers such a log until
 //! the dead letter is deleted and can never come again ([`Frame::Released`]).
 //!
+//! Now and then the collector tells how far its logs reach ([`Frame::Reach`]), so that the engine knows of records
+//! that were acknowledged and have not come yet.
+//!
 //! All positions here are cursors: everything before them is done.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -27,7 +30,7 @@ mod quarantined;
 pub use quarantined::{Part, Quarantined};
 
 /// Version of this protocol: both ends must speak the same, as both come from one binary.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Payload bytes of one signal that the collector may have sent without having been told that
 /// they are visible. One larger record may always go alone.
@@ -75,6 +78,8 @@ pub enum Frame {
     Refused(String),
     /// Collector: a record of the log.
     Record(Record),
+    /// Collector: the positions that the next records will get, in the order of [`Signal::ALL`].
+    Reach([Position; 4]),
     /// Engine: every record of this signal before the position is visible to queries.
     Visible(Signal, Position),
     /// Engine: every record of this signal before the position is in a sealed file that the
@@ -145,6 +150,7 @@ const KEPT: u8 = 8;
 const RESEND: u8 = 9;
 const RESENT: u8 = 10;
 const RELEASED: u8 = 11;
+const REACH: u8 = 12;
 
 impl Frame {
     /// The frame as it goes over the socket.
@@ -211,6 +217,12 @@ impl Frame {
                 b.put_u8(RELEASED);
                 b.put_u128(id.as_u128());
             }
+            Frame::Reach(positions) => {
+                b.put_u8(REACH);
+                for position in positions {
+                    b.put_u64_le(position.0);
+                }
+            }
             Frame::Record(_) => {}
         }
         fill_length(&mut b, 0);
@@ -254,6 +266,13 @@ impl Frame {
             QUARANTINED => Frame::Quarantined(Quarantined::take(b)?),
             KEPT => Frame::Kept(Uuid::from_u128(b.try_get_u128()?)),
             RELEASED => Frame::Released(Uuid::from_u128(b.try_get_u128()?)),
+            REACH => {
+                let mut positions = [Position::default(); 4];
+                for position in &mut positions {
+                    *position = Position(b.try_get_u64_le()?);
+                }
+                Frame::Reach(positions)
+            }
             RESEND => Frame::Resend(Resend { id: Uuid::from_u128(b.try_get_u128()?), batch: take_batch(b)? }),
             RESENT => {
                 let id = Uuid::from_u128(b.try_get_u128()?);

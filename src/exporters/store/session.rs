@@ -28,6 +28,9 @@ const READ: usize = 1 << 20;
 /// A connected engine that does not greet for this long is given up.
 const GREETING: Duration = Duration::from_secs(30);
 
+/// How often the engine is told how far the logs reach.
+const REACH: Duration = Duration::from_millis(250);
+
 /// Why a connection ended. It is made again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionError {
@@ -93,12 +96,12 @@ impl Exporter {
         let stream = UnixStream::connect(socket).await.map_err(SessionError::Connect)?;
         let (from, mut to) = stream.into_split();
         let mut from = BufReader::new(from);
-        let logs = Signal::ALL.map(|signal| {
+        let states = Signal::ALL.map(|signal| {
             let log = logs.of(signal);
             let stats = log.stats();
             LogState { id: log.id(), oldest: stats.oldest, next: stats.next }
         });
-        to.write_all(&Frame::Hello { version: protocol::VERSION, logs }.encode()).await?;
+        to.write_all(&Frame::Hello { version: protocol::VERSION, logs: states }.encode()).await?;
         let greeting = async {
             loop {
                 match read_frame(&mut from).await? {
@@ -132,6 +135,7 @@ impl Exporter {
             end = send(r1, Signal::ALL[1]) => end,
             end = send(r2, Signal::ALL[2]) => end,
             end = send(r3, Signal::ALL[3]) => end,
+            end = tell_reach(logs, &to) => end,
             end = self.resends.run(&to) => end,
             end = heard.run(&mut from) => end,
         }
@@ -164,6 +168,21 @@ async fn send(
             to.write_all(&head).await?;
             to.write_all(&payload).await?;
         }
+    }
+}
+
+/// Tells how far the logs reach, when that changes.
+async fn tell_reach(
+    logs: &Logs,
+    to: &tokio::sync::Mutex<OwnedWriteHalf>,
+) -> Result<std::convert::Infallible, SessionError> {
+    let mut told = None;
+    loop {
+        let reach = Signal::ALL.map(|signal| logs.of(signal).stats().next);
+        if told.replace(reach) != Some(reach) {
+            to.lock().await.write_all(&Frame::Reach(reach).encode()).await?;
+        }
+        tokio::time::sleep(REACH).await;
     }
 }
 

@@ -159,6 +159,7 @@ fn receive(shared: &Shared, from: &mut impl std::io::Read, logs: &[LogState; 4])
                 let signal = record.batch.signal as usize;
                 shared.ingest_queues[signal].push(logs[signal].id, record);
             }
+            Frame::Reach(positions) => shared.progress.reach(logs, positions),
             Frame::Kept(id) => shared.quarantine.kept(id),
             Frame::Released(id) => shared.resends.released(id),
             Frame::Resend(letter) => {

@@ -1,6 +1,7 @@
 //! How far the records of each log have come: visible to queries, sealed.
 //! Threads wait here for a change.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -11,9 +12,12 @@ use crate::store::catalog::Positions;
 use crate::store::protocol::LogState;
 use crate::wal::Position;
 
-/// A query waits no longer than this for what a start has to bring back, and a start no longer for
+/// A query waits no longer than this for what was acknowledged before it, and a start no longer for
 /// the logs to connect.
-const REPLAY_PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was acknowledged so long ago every answer has.
+const LAG: Duration = Duration::from_secs(1);
 
 /// Cursors of all logs that were ever seen.
 #[derive(Debug)]
@@ -28,25 +32,33 @@ struct State {
     version: u64,
     visible: Positions,
     sealed: Positions,
-    replay: Replay,
+    /// How far the logs were known to reach, and when: the oldest first, at most one of which is older
+    /// than [`LAG`].
+    reaches: VecDeque<(Instant, Positions)>,
 }
 
-/// What the logs had when they first connected, which queries are to see.
-#[derive(Debug, Default)]
-enum Replay {
-    /// No log has connected yet.
-    #[default]
-    Unknown,
-    /// Until all of these are visible.
-    Until(Positions),
-    /// It is over.
-    Done,
+impl State {
+    fn reach(&mut self, at: Instant, reach: Positions) {
+        self.reaches.push_back((at, reach));
+        while self.reaches.get(1).is_some_and(|(at, _)| at.elapsed() >= LAG) {
+            self.reaches.pop_front();
+        }
+    }
+
+    /// Records that are not visible of those that the logs had [`LAG`] before `asked`; `None` if no log has
+    /// connected.
+    fn left(&self, asked: Instant) -> Option<u64> {
+        let known = |(at, _): &&(Instant, Positions)| *at + LAG <= asked;
+        let (_, reach) = self.reaches.iter().take_while(known).last().or(self.reaches.front())?;
+        let seen = |log| self.visible.get(log).map_or(0, |position| position.0);
+        Some(reach.iter().map(|(log, end)| end.0.saturating_sub(seen(log))).sum())
+    }
 }
 
-/// A question came while rows that were acknowledged are still being read back from the logs.
+/// A question came while rows that were acknowledged are not visible yet.
 #[derive(Debug, thiserror::Error)]
-#[error("the store has started again and still reads back what was acknowledged before: {left} records to go")]
-pub struct StillReplaying {
+#[error("the store is behind with what was acknowledged: {left} records to go")]
+pub struct Behind {
     left: u64,
 }
 
@@ -61,7 +73,7 @@ impl LogProgress {
     /// sealed, no further than it reaches.
     pub fn attach(&self, logs: &[LogState; 4]) -> [(Position, Position); 4] {
         let mut state = self.state.lock();
-        let mut ends = Positions::new();
+        let mut reach = Positions::new();
         let cursors = Signal::ALL.map(|signal| {
             let log = logs[signal as usize];
             let State { visible, sealed, .. } = &mut *state;
@@ -72,42 +84,39 @@ impl LogProgress {
             let of = |cursors: &Positions| cursors.get(&(log.id, signal)).copied().unwrap_or_default();
             let (visible, sealed) = (of(visible), of(sealed));
             if log.next > visible.max(log.oldest) {
-                ends.insert((log.id, signal), log.next);
+                reach.insert((log.id, signal), log.next);
             }
             (visible, sealed)
         });
-        if let Replay::Unknown = state.replay {
-            state.replay = Replay::Until(ends);
-            self.changed.notify_all();
-        }
+        // Acknowledged some time ago, most of it.
+        let before = Instant::now().checked_sub(LAG).unwrap_or_else(Instant::now);
+        state.reaches.clear();
+        state.reach(before, reach);
+        self.changed.notify_all();
         cursors
     }
 
-    /// Waits until queries see everything that the logs had when they first connected. Right after
-    /// the start it waits for them to connect; a store whose collector stays away answers from its
-    /// sealed files.
+    /// The logs reach so far now, in the order of [`Signal::ALL`].
+    pub fn reach(&self, logs: &[LogState; 4], next: [Position; 4]) {
+        let reach = Signal::ALL.into_iter().zip(logs.iter().zip(next));
+        let reach = reach.map(|(signal, (log, next))| ((log.id, signal), next)).collect();
+        self.state.lock().reach(Instant::now(), reach);
+    }
+
+    /// Waits until queries see everything that was acknowledged [`LAG`] ago. Right after the start it waits for
+    /// the logs to connect; a store whose collector stays away answers from its files.
     ///
     /// # Errors
-    /// After [`REPLAY_PATIENCE`]: a short answer must not look like a whole one.
-    pub fn wait_for_replay(&self) -> Result<(), StillReplaying> {
-        let patience = Instant::now() + REPLAY_PATIENCE;
+    /// After [`PATIENCE`]: a short answer must not look like a whole one.
+    pub fn wait_until_whole(&self) -> Result<(), Behind> {
+        let asked = Instant::now();
         let mut state = self.state.lock();
         loop {
-            let until = match &state.replay {
-                Replay::Done => return Ok(()),
-                Replay::Unknown => patience.min(self.started + REPLAY_PATIENCE),
-                Replay::Until(ends) => {
-                    let seen = |log| state.visible.get(log).map_or(0, |position| position.0);
-                    let left: u64 = ends.iter().map(|(log, end)| end.0.saturating_sub(seen(log))).sum();
-                    if left == 0 {
-                        state.replay = Replay::Done;
-                        return Ok(());
-                    }
-                    if Instant::now() >= patience {
-                        return Err(StillReplaying { left });
-                    }
-                    patience
-                }
+            let until = match state.left(asked) {
+                Some(0) => return Ok(()),
+                Some(left) if asked.elapsed() >= PATIENCE => return Err(Behind { left }),
+                Some(_) => asked + PATIENCE,
+                None => (asked + PATIENCE).min(self.started + PATIENCE),
             };
             if Instant::now() >= until {
                 return Ok(());
@@ -180,29 +189,36 @@ mod tests {
     fn a_question_waits_for_the_logs_and_fails_rather_than_answer_short() {
         let progress = LogProgress::new(Positions::new(), Positions::new());
         std::thread::scope(|scope| {
-            let asked = scope.spawn(|| progress.wait_for_replay());
+            let asked = scope.spawn(|| progress.wait_until_whole());
             progress.attach(&logs(7));
             let error = asked.join().unwrap().unwrap_err();
             assert!(error.to_string().contains("7 records to go"), "{error}");
-            let asked = scope.spawn(|| progress.wait_for_replay());
+            let asked = scope.spawn(|| progress.wait_until_whole());
             progress.visible(Uuid::from_u128(1), Signal::Traces, Position(6));
             progress.visible(Uuid::from_u128(1), Signal::Traces, Position(7));
             asked.join().unwrap().unwrap();
         });
+        // What comes later is waited for once it is some time old.
         let before = Instant::now();
-        progress.attach(&logs(9));
-        progress.wait_for_replay().unwrap();
-        assert!(before.elapsed() < REPLAY_PATIENCE, "what comes later is nobody's wait");
+        let next = [9, 0, 0, 0].map(Position);
+        progress.reach(&logs(9), next);
+        progress.wait_until_whole().unwrap();
+        assert!(before.elapsed() < LAG);
+        progress.state.lock().reaches[1].0 -= LAG;
+        let error = progress.wait_until_whole().unwrap_err();
+        assert!(error.to_string().contains("2 records to go"), "{error}");
+        progress.visible(Uuid::from_u128(1), Signal::Traces, Position(9));
+        progress.wait_until_whole().unwrap();
     }
 
     #[test]
     fn a_store_without_a_collector_answers_in_the_end() {
         let progress = LogProgress::new(Positions::new(), Positions::new());
         let before = Instant::now();
-        progress.wait_for_replay().unwrap();
-        assert!(before.elapsed() >= REPLAY_PATIENCE);
+        progress.wait_until_whole().unwrap();
+        assert!(before.elapsed() >= PATIENCE);
         let before = Instant::now();
-        progress.wait_for_replay().unwrap();
-        assert!(before.elapsed() < REPLAY_PATIENCE);
+        progress.wait_until_whole().unwrap();
+        assert!(before.elapsed() < PATIENCE);
     }
 }
