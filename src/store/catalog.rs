@@ -11,6 +11,7 @@
 //! | [`expiry`] | what no snapshot needs any more goes |
 //! | [`candidates`] | which files may be merged |
 //! | [`level0`] | files that are not synced, and how far the logs are in them |
+//! | [`storage`] | where the bytes go |
 //! | [`read_only`] | the catalog as another process reads it |
 //! | [`error`] | what can be wrong |
 //!
@@ -40,6 +41,7 @@ pub mod expiry;
 mod level0;
 mod read_only;
 pub mod statistics;
+pub mod storage;
 mod takeover;
 
 /// Version of the catalog's tables, kept in SQLite's `user_version`.

@@ -6,6 +6,8 @@
 //! Hex is computed, so a comparison with it cannot use the statistics of Parquet files. Macros that
 //! look an id up compare the stored bytes: `stored.spans WHERE trace_id = unhex(id)`.
 
+use crate::store::catalog::storage::Storage;
+use crate::store::engine::instance::quoted;
 use crate::store::schema::Table;
 
 /// Makes the users' views, over the tables in the schema `stored`.
@@ -84,6 +86,22 @@ pub fn select_joined(table: Table, source: &str, resource: &str) -> String {
         }
         _ => format!("SELECT {columns} FROM {source} AS r"),
     }
+}
+
+/// `SELECT` of the view `storage`: where the bytes go. A column of a file that an earlier version wrote is
+/// counted among what belongs to none.
+pub fn storage(storage: &[Storage]) -> String {
+    let columns = "table_name, column_name, rows, files, bytes, bytes / nullif(rows, 0) AS bytes_per_row";
+    let none = "(SELECT NULL::VARCHAR, NULL::VARCHAR, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT WHERE false)";
+    let rows: Vec<String> = storage
+        .iter()
+        .map(|Storage { table, column, rows, files, bytes }| {
+            let column = if column.is_empty() { "NULL".to_owned() } else { quoted(column) };
+            format!("({}, {column}, {rows}::BIGINT, {files}::BIGINT, {bytes}::BIGINT)", quoted(table))
+        })
+        .collect();
+    let rows = if rows.is_empty() { none.to_owned() } else { format!("(VALUES {})", rows.join(", ")) };
+    format!("SELECT {columns} FROM {rows} AS s(table_name, column_name, rows, files, bytes)")
 }
 
 /// The user's columns of `metric_points`, in order.
@@ -181,6 +199,22 @@ mod tests {
                 .query_row(&format!("SELECT count(*) FROM (FROM {})", table.name()), [], |row| row.get(0))
                 .expect("query");
             assert_eq!(rows, 0);
+        }
+    }
+
+    #[test]
+    fn storage_is_a_table_with_and_without_rows() {
+        let db = duckdb::Connection::open_in_memory().expect("open");
+        let entry =
+            |column: &str, bytes| Storage { table: "logs".into(), column: column.into(), rows: 4, files: 2, bytes };
+        for (rows, expected) in [(vec![], None), (vec![entry("body", 10), entry("", 2)], Some((12, 2.5)))] {
+            let sql = format!(
+                "SELECT sum(bytes)::BIGINT, max(bytes_per_row) FROM ({}) WHERE table_name = 'logs' AND files = 2",
+                storage(&rows)
+            );
+            let found: Option<(i64, f64)> =
+                db.query_row(&sql, [], |row| Ok(Option::zip(row.get(0)?, row.get(1)?))).expect("storage");
+            assert_eq!(found, expected);
         }
     }
 }

@@ -84,7 +84,7 @@ fn a_merged_file_takes_the_place_of_what_it_was_merged_from() {
             assert_eq!(files(&sealed), before);
             assert!(!dir.path().join("store/catalog.sqlite").exists());
             let (good, said) = repair(dir.path(), &[]);
-            assert!(good && said.contains("3 files go") && said.contains("603 rows"), "{said}");
+            assert!(good && said.contains("3 files go") && said.contains("files with 60"), "{said}");
         }
         is_whole(dir.path());
         let left: Vec<String> = before.into_iter().filter(|file| !sources.contains(file)).collect();
@@ -122,14 +122,13 @@ fn what_cannot_be_repaired_is_told() {
     rusqlite::Connection::open(&catalog).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let (good, said) = repair(dir.path(), &[]);
     assert!(!good && said.contains("newer vispyr"), "{said}");
-    // A flush of which no file is left.
+    // Rows that are in no file.
     std::fs::remove_file(&catalog).unwrap();
     let sealed = dir.path().join("store/sealed");
-    let mut all: Vec<String> = files(&sealed);
-    all.sort_by_key(|file| std::fs::metadata(sealed.join(file)).unwrap().modified().unwrap());
-    for file in &all[all.len() / 3..2 * all.len() / 3] {
-        std::fs::remove_file(sealed.join(file)).unwrap();
-    }
+    let mut spans: Vec<String> = files(&sealed);
+    spans.retain(|file| file.starts_with("spans/"));
+    spans.sort_by_key(|file| std::fs::metadata(sealed.join(file)).unwrap().modified().unwrap());
+    std::fs::remove_file(sealed.join(&spans[1])).unwrap();
     let (good, said) = repair(dir.path(), &[]);
     assert!(!good && said.contains("not proved: no file has the records 10 to 20 of log"), "{said}");
 }

@@ -294,7 +294,9 @@ fn add_statistics(db: &Connection, table: Table, table_id: i64, id: i64, new: &N
     let mut insert =
         db.prepare_cached("INSERT INTO ducklake_file_column_stats VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)")?;
     let count = |count: Option<u64>| count.map(u64::cast_signed);
-    for column in &new.columns {
+    // Sizes alone are for files that stay.
+    let is_told = |column: &&ColumnStatistics| new.file.level > 0 || column.values.is_some() || column.max.is_some();
+    for column in new.columns.iter().filter(is_told) {
         let ColumnStatistics { field, bytes, values, nulls, min, max } = column;
         insert.execute(params![id, table_id, field, count(*bytes), count(*values), count(*nulls), min, max])?;
     }

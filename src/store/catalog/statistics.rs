@@ -1,6 +1,7 @@
 //! What the catalog knows of the values in a sealed file, column by column: a question need not open
 //! a file whose bounds say that it cannot hold the answer.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use duckdb::Connection;
@@ -50,7 +51,7 @@ pub struct Copied {
     pub rows: u64,
     /// Size of its footer in bytes.
     pub footer: Option<u64>,
-    /// What is known of the columns that have bounds in the catalog.
+    /// What is known of its columns: of those that have no bounds in the catalog the size alone.
     pub columns: Vec<ColumnStatistics>,
 }
 
@@ -92,7 +93,42 @@ fn of_copy(table: Table, answer: &Value) -> Vec<ColumnStatistics> {
             max: text("max").filter(|text| is_comparable(text)),
         })
     };
-    table.fields().iter().filter(|field| table.has_bounds(field)).filter_map(of_field).collect()
+    let fields = table.fields();
+    let bounded = fields.iter().filter(|field| table.has_bounds(field)).filter_map(of_field);
+    // What a column is made of has names of its own: the parts of a list, of a shredded VARIANT.
+    let size = |field: &Field| {
+        let name = format!("\"{}\"", field.name);
+        let parts = columns.iter().filter(|(key, _)| match key {
+            Value::Text(key) => key.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+            _ => false,
+        });
+        // What is only there for its parts has no size.
+        let bytes = parts.filter_map(|(_, found)| match found {
+            Value::Map(found) => match found.get(&Value::Text("column_size_bytes".to_owned())) {
+                Some(Value::Text(text)) => text.parse::<u64>().ok(),
+                _ => None,
+            },
+            _ => None,
+        });
+        Some(bytes.sum::<u64>()).filter(|bytes| *bytes > 0)
+    };
+    let sized = others(table, &fields).map(|field| of_size(field, size(field)));
+    in_order(bounded.chain(sized))
+}
+
+/// The columns of which the catalog knows the size alone.
+fn others<'a>(table: Table, fields: &'a [Field]) -> impl Iterator<Item = &'a Field> {
+    fields.iter().filter(move |field| field.parent.is_none() && !table.has_bounds(field))
+}
+
+fn of_size(field: &Field, bytes: Option<u64>) -> ColumnStatistics {
+    ColumnStatistics { field: field.id, bytes, ..ColumnStatistics::default() }
+}
+
+fn in_order(columns: impl Iterator<Item = ColumnStatistics>) -> Vec<ColumnStatistics> {
+    let mut columns: Vec<ColumnStatistics> = columns.collect();
+    columns.sort_by_key(|column| column.field);
+    columns
 }
 
 /// SQLite's functions end a text at NUL.
@@ -105,7 +141,8 @@ fn is_comparable(text: &str) -> bool {
 /// # Errors
 /// DuckDB's.
 pub fn of_footer(db: &Connection, table: Table, file: &Path) -> Result<Vec<ColumnStatistics>, duckdb::Error> {
-    let fields: Vec<Field> = table.fields().into_iter().filter(|field| table.has_bounds(field)).collect();
+    let all = table.fields();
+    let fields: Vec<Field> = all.iter().filter(|field| table.has_bounds(field)).copied().collect();
     let names = |blobs: bool| {
         let of_kind = fields.iter().filter(|field| !blobs || field.sql_type == "BLOB");
         of_kind.map(|field| quoted(field.name)).chain(["''".to_owned()]).collect::<Vec<_>>().join(", ")
@@ -138,8 +175,19 @@ pub fn of_footer(db: &Connection, table: Table, file: &Path) -> Result<Vec<Colum
             None => found.push(group),
         }
     }
-    found.sort_by_key(|column| column.field);
-    Ok(found)
+    let sizes = sizes(db, file)?;
+    let sized = others(table, &all).map(|field| of_size(field, sizes.get(field.name).copied()));
+    Ok(in_order(found.into_iter().chain(sized)))
+}
+
+/// Compressed bytes of each column of a file, with all its parts.
+fn sizes(db: &Connection, file: &Path) -> Result<HashMap<String, u64>, duckdb::Error> {
+    let sql = format!(
+        "SELECT split_part(path_in_schema, ', ', 1), sum(total_compressed_size)::UBIGINT FROM parquet_metadata({}) GROUP BY 1",
+        quoted_path(file)
+    );
+    let mut statement = db.prepare(&sql)?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Of the time column of a file of which no more is known.
@@ -248,9 +296,16 @@ mod tests {
         let end = bytes.len() - 8;
         assert_eq!(u64::from(u32::from_le_bytes(bytes[end..end + 4].try_into().unwrap())), copied.footer.unwrap());
         assert_eq!(copied.rows, 3);
-        let bounds: Vec<_> = copied
-            .columns
-            .clone()
+        // Of the others the size alone is known.
+        let is_bounded =
+            |column: &ColumnStatistics| Table::Logs.has_bounds(&Table::Logs.fields()[column.field as usize - 1]);
+        let (bounded, others): (Vec<_>, Vec<_>) = copied.columns.clone().into_iter().partition(is_bounded);
+        assert_eq!(others.len() + bounded.len(), Table::Logs.columns().len());
+        assert!(others.iter().all(|column| column.bytes > Some(0)
+            && *column == of_size(&Table::Logs.fields()[column.field as usize - 1], column.bytes)));
+        let bytes: u64 = copied.columns.iter().filter_map(|column| column.bytes).sum();
+        assert!(bytes < copied.footer.map(|footer| std::fs::metadata(&path).unwrap().len() - footer).unwrap());
+        let bounds: Vec<_> = bounded
             .into_iter()
             .map(|column| (column.field, column.values, column.nulls, column.min, column.max))
             .collect();
