@@ -49,6 +49,7 @@ mod sql_printed;
 mod sql_rewrites;
 mod sql_times;
 mod stopping;
+mod storage;
 mod store;
 mod store_crash;
 mod store_damage;

@@ -1,10 +1,11 @@
 """DuckDB with its DuckLake extension attaches the catalog of the running store and asks: what it
-finds agrees with our SQL, while rows come in and are sealed."""
+finds agrees with our SQL, while rows come in, are sealed, and old snapshots and files go."""
 
 import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -102,11 +103,25 @@ class DuckLake:
             expected = server.one(ours)
             check(f"ducklake: {name}", lake.one(theirs or ours), expected)
             check(f"ducklake: {name}, something", expected, lambda found: found)
-        then = f"SELECT count(*) FROM spans AT (VERSION => {first}) WHERE {mine}"
-        check("ducklake: spans at the first snapshot", lake.one(then), SPANS)
         early = f"SELECT count(*) FROM spans WHERE {mine} AND start_time < make_timestamp_ns({self.started + 10**9})"
         plan = "\n".join(str(row) for row in lake.ask([f"EXPLAIN ANALYZE {early}"])[0])
         check("ducklake: the bounds of files spare reading them", plan, lambda plan: "Total Files Read: 1" in plan)
+        self.expire(server, lake, mine, count, first)
+
+    def expire(self, server, lake, mine, count, first):
+        """Snapshots go after a while, and the files that they alone had; until then they can be asked for."""
+        check, before = self.results.check, self.batches * SPANS
+        newest = lake.one("SELECT max(snapshot_id) FROM ducklake_snapshots('lake')")
+        self.send(server)
+        self.seal(server)
+        check("ducklake: spans of one more batch", lake.settle(count, [before + SPANS] * 2), [before + SPANS] * 2)
+        then = f"SELECT count(*) FROM spans AT (VERSION => {newest}) WHERE {mine}"
+        check("ducklake: spans at an earlier snapshot", lake.one(then), before)
+        oldest = "SELECT min(snapshot_id) > {} FROM ducklake_snapshots('lake')"
+        check("ducklake: the first snapshot is over", lake.settle(oldest.format(first), [True], 60), [True])
+        check("ducklake: the others, too", lake.settle(oldest.format(newest), [True], 60), [True])
+        check("ducklake: files that nobody needs", settle(lambda: strangers(server), 0), 0)
+        check("ducklake: spans after that", lake.settle(count, [before + SPANS] * 2), [before + SPANS] * 2)
 
     def take_over(self, program):
         """A directory of the last version whose catalog was no DuckLake: its files have no field ids."""
@@ -219,6 +234,24 @@ class Earlier(Server):
         fixture = HERE.parent / "it/fixtures/store-catalog-1.tar.gz"
         subprocess.run(["tar", "-xzf", fixture, "-C", store], check=True)
         super().start()
+
+
+def settle(ask, expected, seconds=60):
+    deadline = time.monotonic() + seconds
+    while True:
+        found = ask()
+        if found == expected or time.monotonic() > deadline:
+            return found
+        time.sleep(0.5)
+
+
+def strangers(server):
+    """Files that the latest snapshot does not have."""
+    catalog = sqlite3.connect(f"file:{server.data}/store/catalog.sqlite?mode=ro", uri=True)
+    current = "SELECT count(*) FROM ducklake_data_file WHERE end_snapshot IS NULL"
+    ((known,),) = catalog.execute(current).fetchall()
+    catalog.close()
+    return len(list((server.data / "store/sealed").rglob("*.parquet"))) - known
 
 
 def engine(server):

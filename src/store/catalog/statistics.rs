@@ -117,7 +117,7 @@ fn of_copy(table: Table, answer: &Value) -> Vec<ColumnStatistics> {
 }
 
 /// The columns of which the catalog knows the size alone.
-fn others<'a>(table: Table, fields: &'a [Field]) -> impl Iterator<Item = &'a Field> {
+fn others(table: Table, fields: &[Field]) -> impl Iterator<Item = &Field> {
     fields.iter().filter(move |field| field.parent.is_none() && !table.has_bounds(field))
 }
 
