@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::ducklake::snapshot_time;
 use super::{Catalog, CatalogError, FILE, FILES, File};
@@ -104,6 +104,22 @@ impl Catalog {
         let sql = format!("SELECT {FILE}, created FROM {FILES} WHERE f.end_snapshot IS NULL");
         let aged = |row: &Row<'_>| Ok(Aged { file: File::from_row(row)?, created: row.get(8)? });
         self.ask(|db| db.prepare_cached(&sql)?.query_map([], aged)?.collect())
+    }
+
+    /// Keeps a text for later starts.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn remember(&mut self, key: &str, value: &str) -> Result<(), CatalogError> {
+        self.change(|db| db.execute("INSERT OR REPLACE INTO own VALUES (?, ?)", [key, value]).map(|_| ()))
+    }
+
+    /// The text that was kept last.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn remembered(&self, key: &str) -> Result<Option<String>, CatalogError> {
+        self.ask(|db| db.query_row("SELECT value FROM own WHERE key = ?", [key], |row| row.get(0)).optional())
     }
 
     /// Bytes of files that have left the latest snapshot and are still on the disk, as far as they are

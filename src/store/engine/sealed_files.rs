@@ -38,7 +38,8 @@ impl LostFile {
 impl std::fmt::Display for LostFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let LostFile { table, path, rows, reason } = self;
-        write!(f, "{rows} rows of {table} are missing, the sealed file {path} is lost: {reason}")
+        let hour = sealed_file::hour_in(path).map(|hour| format!(" of {hour} UTC")).unwrap_or_default();
+        write!(f, "{rows} rows of {table}{hour} are missing, the sealed file {path} is lost: {reason}")
     }
 }
 

@@ -32,6 +32,9 @@ const JUMP: Duration = Duration::from_secs(60);
 /// For so long nothing goes for its age when the clock has jumped.
 const STEADY: Duration = Duration::from_secs(3600);
 
+/// Under which the catalog keeps the last early drop.
+const EARLY_DROP: &str = "early_drop";
+
 /// What names of files of level 0 end with.
 const LEVEL_0: &str = ".l0.parquet";
 
@@ -126,6 +129,10 @@ impl Enforcer {
         now: Now,
     ) -> Result<Done, CatalogError> {
         let mut done = Done::default();
+        if self.last.is_none() {
+            let told = catalog.lock().remembered(EARLY_DROP)?;
+            self.last_early_drop = told.and_then(|told| serde_json::from_str(&told).ok());
+        }
         let min_free = self.config.min_free(disk.total);
         let (files, ended) = {
             let catalog = catalog.lock();
@@ -141,7 +148,10 @@ impl Enforcer {
             let paths: Vec<String> = dropped.iter().map(|dropped| dropped.aged.file.path.clone()).collect();
             catalog.lock().end(&paths, now.wall)?;
             failpoint::reach("retention_ended");
-            self.tell(&dropped, now.wall);
+            if let Some(early) = self.tell(&dropped, now.wall) {
+                catalog.lock().remember(EARLY_DROP, &serde_json::to_string(&early).unwrap_or_default())?;
+                self.last_early_drop = Some(early);
+            }
         }
         self.tell_end(need, &dropped);
         done.dropped = dropped.iter().map(|dropped| (dropped.aged.file.path.clone(), dropped.why)).collect();
@@ -185,7 +195,9 @@ impl Enforcer {
         self.unsteady_until.is_none()
     }
 
-    fn tell(&mut self, dropped: &[Dropped<'_>], now: u64) {
+    /// Answers what went early.
+    fn tell(&self, dropped: &[Dropped<'_>], now: u64) -> Option<EarlyDrop> {
+        let mut went_early = None;
         for why in [Why::Age, Why::Size, Why::Disk] {
             let of: Vec<_> = dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.aged).collect();
             if of.is_empty() {
@@ -229,10 +241,11 @@ impl Enforcer {
                         upto,
                         "oldest rows dropped before their time: the disk has less than min_free_disk"
                     );
-                    self.last_early_drop = Some(early);
+                    went_early = Some(early);
                 }
             }
         }
+        went_early
     }
 
     /// Says once when there is nothing to drop any more.
@@ -382,6 +395,9 @@ mod tests {
         assert_eq!(store.names(), ["1.parquet", "2.parquet", "3.parquet"]);
         let done = store.look(40, Disk { free: 90, ..full });
         assert!(done.dropped.is_empty() && done.kept.last_early_drop.is_some(), "{done:?}");
+        // And after another start.
+        store.enforcer = Enforcer::new(Config::default(), STATEMENT);
+        assert_eq!(store.look(45, ROOMY).kept.last_early_drop, done.kept.last_early_drop);
     }
 
     #[test]
