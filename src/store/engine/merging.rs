@@ -22,11 +22,12 @@ use super::verify::Verifier;
 use super::{Stop, failpoint, sealed_file, sealed_files};
 use crate::durable;
 use crate::signal::now_nanos;
-use crate::store::catalog::Positions;
+use crate::store::catalog::{File, Positions};
 use crate::store::merge::client::{self, RunError};
 use crate::store::merge::plan::{Group, plan};
 use crate::store::merge::{Job, MergeError};
 use crate::store::retention::enforce::Disk;
+use crate::store::schema::Table;
 
 /// How often it is seen whether anything was sealed.
 const TICK: Duration = Duration::from_secs(1);
@@ -75,6 +76,9 @@ pub struct Merging {
     stop: Arc<Stop>,
     /// Files that are left alone, and until when.
     left: HashMap<String, Instant>,
+    /// Bytes that a merge of a table may read, where memory or time has not done for more: rows differ in what
+    /// they take.
+    most: HashMap<Table, u64>,
     /// How often the merger ended over these files.
     deaths: HashMap<Vec<String>, u32>,
 }
@@ -82,7 +86,7 @@ pub struct Merging {
 impl Merging {
     /// `stop` ends it.
     pub fn new(shared: Arc<Shared>, stop: Arc<Stop>) -> Self {
-        Merging { shared, stop, left: HashMap::new(), deaths: HashMap::new() }
+        Merging { shared, stop, left: HashMap::new(), most: HashMap::new(), deaths: HashMap::new() }
     }
 
     /// Merges what there is to merge, until it is told to stop.
@@ -114,7 +118,8 @@ impl Merging {
         let mut candidates =
             candidates.inspect_err(|error| tracing::warn!(%error, "cannot see what is to merge")).ok()?;
         candidates.retain(|candidate| !self.left.contains_key(&candidate.file.path));
-        plan(&candidates, now_nanos()).into_iter().next()
+        let most = |group: &Group| self.most.get(&group.table).copied().unwrap_or(u64::MAX);
+        plan(&candidates, now_nanos()).into_iter().find_map(|group| first_of(group.clone(), most(&group)))
     }
 
     /// Merges some files. Answers how long to rest then.
@@ -156,6 +161,12 @@ impl Merging {
                     Verifier::new(self.shared.clone(), self.stop.clone()).check(file);
                 }
                 LEFT
+            }
+            Error::Run(RunError::Late(_) | RunError::Failed(MergeError::NoMemory(_))) => {
+                let bytes: u64 = group.files.iter().map(|file| file.bytes).sum();
+                self.most.insert(group.table, bytes / 2);
+                // Two files are the least that can be merged.
+                if group.files.len() > 2 { Duration::ZERO } else { LEFT_LONG }
             }
             Error::Run(_) => LEFT,
         };
@@ -217,6 +228,19 @@ impl Merging {
     }
 }
 
+/// The first files of a group that have no more than `most` bytes together, if they are two.
+fn first_of(mut group: Group, most: u64) -> Option<Group> {
+    group.files.retain(|file| file.bytes <= most / 2);
+    let mut bytes = 0_u64;
+    let within = |file: &File| {
+        bytes = bytes.saturating_add(file.bytes);
+        bytes <= most
+    };
+    let count = group.files.iter().map(within).take_while(|within| *within).count();
+    group.files.truncate(count);
+    (count > 1).then_some(group)
+}
+
 /// How long to rest after so much of a core's time, so that both together take `share` of a core.
 fn rest(cpu: Duration, share: f64) -> Duration {
     let share = share.clamp(0.01, 1.0);
@@ -226,6 +250,25 @@ fn rest(cpu: Duration, share: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_merge_that_was_too_much_is_tried_with_fewer_files() {
+        let file = |bytes| File {
+            table: "logs".to_owned(),
+            path: String::new(),
+            rows: 1,
+            min_time: None,
+            max_time: None,
+            bytes,
+            checksum: 0,
+            level: 1,
+        };
+        let files = [5, 5, 5, 5].map(file).to_vec();
+        let group = Group { table: Table::Logs, files, folder: "logs/date=2026-11-29".to_owned(), level: 3 };
+        let tried = |most| first_of(group.clone(), most).map(|group| group.files.len());
+        assert_eq!((tried(u64::MAX), tried(15), tried(10)), (Some(4), Some(3), Some(2)));
+        assert_eq!((tried(9), tried(0)), (None, None), "one file alone is no merge");
+    }
 
     #[test]
     fn merging_takes_its_share_of_a_core() {
