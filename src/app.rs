@@ -25,6 +25,7 @@ mod open_ports;
 mod parent;
 mod places;
 mod port_metrics;
+mod reader_process;
 mod reload;
 mod run_file;
 mod services;
@@ -49,6 +50,7 @@ pub use data_dir::DataDirError;
 pub use destinations::check_destinations;
 pub use engine_process::run as run_engine;
 pub use merger_process::run as run_merger;
+pub use reader_process::run as run_reader;
 pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
 
 use supervisor::Told;

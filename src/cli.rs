@@ -10,6 +10,7 @@ pub mod engine;
 mod forget;
 mod generate;
 pub mod printable;
+mod reader;
 pub mod repair;
 pub mod serve;
 mod server;
@@ -64,6 +65,9 @@ enum Command {
     /// The process that merges sealed files; the store starts it
     #[command(hide = true)]
     Merger(Service),
+    /// A process that runs statements; the store starts it
+    #[command(hide = true)]
+    Reader(reader::Args),
     /// Write shell completions and man pages, for packages
     #[command(hide = true)]
     Generate(generate::Args),
@@ -87,6 +91,7 @@ impl Arguments {
             Command::Demo(args) => demo::run(args),
             Command::Engine(args) => engine::run(args),
             Command::Merger(args) => app::run_merger(args.start()?).map(|()| ExitCode::SUCCESS),
+            Command::Reader(args) => reader::run(args),
             Command::Generate(args) => generate::run(args),
         }
     }

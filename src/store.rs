@@ -122,6 +122,16 @@ impl Config {
         self.socket_dir(data_dir).join("forget.sock")
     }
 
+    /// Where the collector asks the store front for its metrics.
+    pub fn front_socket(&self, data_dir: &Path) -> PathBuf {
+        self.socket_dir(data_dir).join("front.sock")
+    }
+
+    /// Where readers put what they have no memory for.
+    pub fn spill_dir(&self, data_dir: &Path) -> PathBuf {
+        self.dir(data_dir).join("spill")
+    }
+
     /// Where the store front reaches the engine.
     pub fn query_socket(&self, data_dir: &Path) -> PathBuf {
         self.socket_dir(data_dir).join("query.sock")

@@ -1,25 +1,32 @@
-//! `vispyr engine`: the process that holds DuckDB. The store front starts it, watches it and
-//! starts it again.
+//! `vispyr engine`: the process that takes rows in and owns the store's files. The store front starts it,
+//! watches it and starts it again.
+//!
+//! On `query.sock` it tells of itself, and runs nobody's SQL:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /whole` | 200 once the files have what was acknowledged before; 503 if that takes long |
+//! | `GET /-/healthy` | 200 if it gets on |
+//! | `GET /stats` | its metrics as JSON |
 
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Settings, parent, supervisor};
 use crate::durable;
+use crate::net::server::{self, Connections, Limits};
 use crate::store;
 use crate::store::engine::confinement::{self, Confined, Folders};
 use crate::store::engine::{self, Engine, EngineError};
-use crate::store::sql::service::{Interrupts, Opened, Statement};
-use crate::store::sql::{self, SqlError};
+use crate::store::sql::http::{Body, json, plain};
 use crate::telemetry::process::Usage;
-
-/// Exit code after DuckDB has said that its instance is spoilt.
-const SPOILT: i32 = 70;
 
 /// Runs the engine until it is told to stop or its parent is gone.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
@@ -65,10 +72,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let options = engine::Options { store, data_dir, crashed };
     let ask = |engine: &Arc<Engine>| {
         let listener = listen(&socket)?;
-        let service = sql::Service::new(Connections(engine.clone()), config.sql)?;
-        let view = Arc::new(EngineView { engine: engine.clone(), service: service.clone() });
-        let serve = sql::http::serve(listener, service, view, shutdown.clone());
-        tokio::spawn(serve);
+        let engine = Arc::clone(engine);
+        let connections = Connections::new(Limits::default(), usize::MAX);
+        let handler = move |request| answer(request, Arc::clone(&engine));
+        tokio::spawn(server::serve("query.sock", listener, connections, shutdown.clone(), handler));
         Ok(())
     };
     let stop = async {
@@ -90,54 +97,30 @@ fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
     tokio::net::UnixListener::from_std(listener).map_err(failed)
 }
 
-/// Connections of the engine, for statements.
-struct Connections(Arc<Engine>);
+async fn answer(request: Request<Incoming>, engine: Arc<Engine>) -> Response<Body> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answered = tokio::task::spawn_blocking(move || match (&method, path.as_str()) {
+        (&Method::GET, "/whole") => well(engine.wait_until_whole().map_err(|error| error.to_string())),
+        (&Method::GET, "/-/healthy") => well(engine.health()),
+        (&Method::GET, "/stats") => json(StatusCode::OK, &stats(&engine)),
+        _ => plain(StatusCode::NOT_FOUND, "no such path\n"),
+    });
+    let stopping = |_| plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is stopping\n");
+    answered.await.unwrap_or_else(stopping)
+}
 
-impl sql::Source for Connections {
-    fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError> {
-        self.0.wait_until_whole().map_err(|e| SqlError::Unavailable(e.to_string()))?;
-        let engine = Arc::clone(&self.0);
-        let connect = move || connect(&engine);
-        let opened = sql::Source::open(&connect, statement, interrupts)?;
-        Ok(Opened { warnings: self.0.warnings(), ..opened })
-    }
-
-    fn connect(&self) -> Result<duckdb::Connection, duckdb::Error> {
-        connect(&self.0)
+fn well(well: Result<(), String>) -> Response<Body> {
+    match well {
+        Ok(()) => plain(StatusCode::OK, "ok\n"),
+        Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
     }
 }
 
-fn connect(engine: &Engine) -> Result<duckdb::Connection, duckdb::Error> {
-    let failed = |why: String| duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some(why));
-    engine.connect().map_err(|error| match error {
-        EngineError::Duckdb(error) => error,
-        error => failed(error.to_string()),
-    })
-}
-
-/// What the query socket tells of the engine beside rows.
-struct EngineView {
-    engine: Arc<Engine>,
-    service: sql::Service,
-}
-
-impl sql::http::Engine for EngineView {
-    fn stats(&self) -> Value {
-        let mut stats = serde_json::to_value(self.engine.stats()).unwrap_or_default();
-        if let Value::Object(fields) = &mut stats {
-            fields.insert("sql".to_owned(), serde_json::to_value(self.service.metrics()).unwrap_or_default());
-            fields.insert("pid".to_owned(), json!(std::process::id()));
-            fields.insert("process".to_owned(), serde_json::to_value(Usage::own()).unwrap_or_default());
-        }
-        stats
+fn stats(engine: &Engine) -> Value {
+    let mut stats = serde_json::to_value(engine.stats()).unwrap_or_default();
+    if let Value::Object(fields) = &mut stats {
+        fields.insert("pid".to_owned(), serde_json::json!(std::process::id()));
+        fields.insert("process".to_owned(), serde_json::to_value(Usage::own()).unwrap_or_default());
     }
-
-    fn health(&self) -> Result<(), String> {
-        self.engine.health()
-    }
-
-    fn fatal(&self, message: &str) {
-        tracing::error!(message, "duckdb's instance is spoilt, ending; the store comes back without loss");
-        engine::exit(SPOILT);
-    }
+    stats
 }

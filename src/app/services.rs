@@ -37,7 +37,7 @@ use crate::net::Ports;
 use crate::net::origin::Hosts;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
-use crate::store::front::{self, EngineCommand};
+use crate::store::front::{self, Command};
 use crate::store::merge;
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
@@ -126,7 +126,7 @@ impl Services {
         }
 
         let telemetry = Telemetry::new();
-        let client = with_store.then(|| Arc::new(StoreClient::new(config.store.query_socket(data_dir))));
+        let client = with_store.then(|| Arc::new(StoreClient::new(config.store.front_socket(data_dir))));
         let view = Arc::new(AppView {
             state: services.state.clone(),
             telemetry: telemetry.clone(),
@@ -232,9 +232,12 @@ impl Services {
         let port = front::Port { listener, acceptor, authenticator, connections: places.sql.clone() };
         let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
         self.front = Some(config.heartbeat.clone());
-        let run = front::run(config, port, store_start::engine_command(settings)?, self.store.shutdown.clone());
+        let engine = store_start::engine_command(settings)?;
+        let reader = store_start::command(settings, "reader")?;
+        let readers = front::Readers::new(reader, &settings.config.sql, &settings.config.store, &settings.data_dir);
+        let run = front::run(config, port, engine, readers, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
-        let EngineCommand { program, args } = store_start::command(settings, "merger")?;
+        let Command { program, args } = store_start::command(settings, "merger")?;
         let merger = merge::process::supervise(program, args, self.store.shutdown.clone());
         self.spawn(&self.store, "the supervisor of the merger", merger);
         Ok(())

@@ -1,4 +1,4 @@
-//! Asks the engine for its metrics over its query socket: for `/metrics`, `vispyr status` and the
+//! Asks the store front for its metrics and the engine's over its own socket: for `/metrics`, `vispyr status` and the
 //! watchdog, in the collector as well as in the store front.
 
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ impl StoreClient {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
         let driver = tokio::spawn(connection);
-        let request = http::Request::get(path).header(http::header::HOST, "engine").body(Empty::<bytes::Bytes>::new());
+        let request = http::Request::get(path).header(http::header::HOST, "store").body(Empty::<bytes::Bytes>::new());
         let answer = async {
             let response = sender.send_request(request.map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
             let status = response.status();

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::Settings;
 use super::store_client::StoreClient;
 use crate::store::engine::store_dir::StoreDir;
-use crate::store::front::EngineCommand;
+use crate::store::front::Command;
 
 /// Bytes of a unix socket's path (`sun_path` in unix(7), less the zero at its end).
 const LONGEST_SOCKET: usize = 107;
@@ -33,12 +33,12 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// `vispyr engine`, the same program on the same data.
-pub fn engine_command(settings: &Settings) -> anyhow::Result<EngineCommand> {
+pub fn engine_command(settings: &Settings) -> anyhow::Result<Command> {
     command(settings, "engine")
 }
 
 /// The same program with another subcommand on the same data.
-pub fn command(settings: &Settings, subcommand: &str) -> anyhow::Result<EngineCommand> {
+pub fn command(settings: &Settings, subcommand: &str) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("cannot find the program's own file")?;
     let mut args: Vec<OsString> = vec![subcommand.into(), "--data-dir".into(), settings.data_dir.clone().into()];
     if let Some(file) = &settings.config_file {
@@ -47,7 +47,7 @@ pub fn command(settings: &Settings, subcommand: &str) -> anyhow::Result<EngineCo
     let log = &settings.config.log;
     args.extend(["--log-level".into(), log.level.clone().into()]);
     args.extend(["--log-format".into(), log.format.name().into()]);
-    Ok(EngineCommand { program, args })
+    Ok(Command { program, args })
 }
 
 /// Waits until the store answers; whether it did in time.

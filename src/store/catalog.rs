@@ -10,6 +10,7 @@
 //! | [`takeover`] | a catalog of an earlier version becomes one of this |
 //! | [`expiry`] | what no snapshot needs any more goes |
 //! | [`candidates`] | which files may be merged |
+//! | [`reader`] | what other processes read of it |
 //! | [`level0`] | files that are not synced, and how far the logs are in them |
 //! | [`storage`] | where the bytes go |
 //! | [`read_only`] | the catalog as another process reads it |
@@ -40,6 +41,7 @@ mod error;
 pub mod expiry;
 mod level0;
 mod read_only;
+pub mod reader;
 pub mod statistics;
 pub mod storage;
 mod takeover;

@@ -13,8 +13,10 @@
 //! | [`predicate`] | whether a file can hold a row that counts |
 //! | [`views`] | the tables over the files that are left |
 //! | [`instance`] | its DuckDB |
+//! | [`process`] | its process |
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use duckdb::Connection;
 use parking_lot::Mutex;
@@ -27,20 +29,26 @@ pub mod files;
 pub mod instance;
 pub mod planner;
 pub mod predicate;
+pub mod process;
 pub mod views;
 
 pub use files::{Bounds, Changes, FileEntry};
 pub use instance::Limits;
 
 use files::Files;
-use planner::{Needs, Planner};
+pub use planner::Planner;
+
+use planner::Needs;
 use views::{Shown, Views};
 
 /// How often a statement is planned anew because the time has gone on meanwhile.
 const TRIES: usize = 3;
 
-/// A reader's state beside its statement.
-pub struct Reader {
+/// A reader's state beside its statement. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader(Arc<Inner>);
+
+struct Inner {
     root: Mutex<Connection>,
     planner: Planner,
     state: Mutex<State>,
@@ -54,35 +62,29 @@ struct State {
 }
 
 impl Reader {
-    /// Opens its DuckDB over the files in `sealed`, of which it knows none yet.
+    /// Opens its DuckDB over the files in `sealed`, of which it knows none yet. `planner` may still be opening.
     ///
     /// # Errors
     /// DuckDB's.
-    pub fn open(sealed: &Path, spill: &Path, limits: &Limits) -> Result<Self, duckdb::Error> {
+    pub fn open(sealed: &Path, spill: &Path, limits: &Limits, planner: Planner) -> Result<Self, duckdb::Error> {
         let root = instance::open(sealed, spill, limits)?;
-        Ok(Reader {
-            root: Mutex::new(root),
-            planner: Planner::new()?,
-            state: Mutex::new(State {
-                sealed: sealed.to_owned(),
-                files: Files::default(),
-                views: Views::default(),
-                warnings: Vec::new(),
-            }),
-        })
+        let state =
+            State { sealed: sealed.to_owned(), files: Files::default(), views: Views::default(), warnings: Vec::new() };
+        let inner = Inner { root: Mutex::new(root), planner, state: Mutex::new(state) };
+        Ok(Reader(Arc::new(inner)))
     }
 
     /// Takes what has changed since the last statement.
     pub fn change(&self, changes: Changes) {
-        let mut state = self.state.lock();
+        let mut state = self.0.state.lock();
         state.warnings = changes.warnings.clone();
         state.files.change(changes);
     }
 
     /// Puts the views over the files that can hold what the statement asks for.
     fn show(&self, needs: &Needs) -> Result<FilesOpened, duckdb::Error> {
-        let root = self.root.lock();
-        let mut state = self.state.lock();
+        let root = self.0.root.lock();
+        let mut state = self.0.state.lock();
         let State { sealed, files, views, .. } = &mut *state;
         let mut opened = 0;
         for table in Table::ALL {
@@ -95,7 +97,7 @@ impl Reader {
 
     /// Whether the views are over all files that the statement needs.
     fn holds(&self, needs: &Needs) -> bool {
-        let state = self.state.lock();
+        let state = self.0.state.lock();
         Table::ALL.into_iter().all(|table| state.views.covers(table, &needed(&state.files, needs, table)))
     }
 }
@@ -114,17 +116,17 @@ fn needed(files: &Files, needs: &Needs, table: Table) -> Shown {
 impl Source for Reader {
     fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError> {
         let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, statement.sql);
-        let connection = self.root.lock().try_clone().map_err(duckdb_error)?;
+        let connection = self.0.root.lock().try_clone().map_err(duckdb_error)?;
         interrupts.add(connection.interrupt_handle());
-        let mut needs = self.planner.needs(statement, interrupts);
+        let mut needs = self.0.planner.needs(statement, interrupts);
         for tries in 0.. {
             let files = self.show(&needs).map_err(duckdb_error)?;
             connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
             // From here on the time stands still for the statement. What `now()` was when it was planned
             // may be another hour.
-            let now = if needs.prunes() { self.planner.needs(statement, interrupts) } else { needs.clone() };
+            let now = if needs.prunes() { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
             if self.holds(&now) {
-                let warnings = self.state.lock().warnings.clone();
+                let warnings = self.0.state.lock().warnings.clone();
                 return Ok(Opened { connection, warnings, files: Some(files) });
             }
             connection.execute_batch("ROLLBACK").map_err(duckdb_error)?;
@@ -134,11 +136,11 @@ impl Source for Reader {
     }
 
     fn connect(&self) -> Result<Connection, duckdb::Error> {
-        self.root.lock().try_clone()
+        self.0.root.lock().try_clone()
     }
 
     fn leave_out(&self, error: &SqlError) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.0.state.lock();
         let State { files, warnings, .. } = &mut *state;
         let Some(lost) = files.leave_out(&error.to_string()) else { return false };
         let lost = lost.to_owned();

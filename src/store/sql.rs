@@ -11,8 +11,8 @@
 //! | a walk over the tree: only what is known to be harmless | [`validate`], [`calls`], [`functions`] |
 //! | attributes compare as what they are | [`rewrite`] |
 //! | a fresh connection, a read-only transaction | [`execute`] |
-//! | limits on rows, time and number at once | [`service`] |
-//! | watched from outside, killed if need be | [`crate::store::front`] |
+//! | limits on rows and time | [`service`] |
+//! | a process of its own, watched from outside, ended if need be | [`crate::store::reader`], [`crate::store::front`] |
 //!
 //! What is run is the text that DuckDB makes of the tree that was validated, never the user's own.
 
@@ -60,16 +60,15 @@ pub struct Config {
     pub allow_unprotected: bool,
     /// Rows of one answer; more are cut off and the answer says so.
     pub max_rows: u64,
-    /// How long one statement may run, waiting for its turn included. Then it is interrupted, and
-    /// if it ignores that, the engine is started again.
+    /// How long one statement may run. Then it is interrupted, and if it ignores that, its reader is ended.
     #[serde(with = "humantime_serde")]
     pub time_limit: Duration,
-    /// Memory of the engine's process beyond `store.memory_limit` that statements may take. Over
-    /// it, the newest statement is interrupted; if that does not help, the engine is started again.
+    /// Memory that statements take in all readers together; a reader has some 30 MiB for itself beside it.
+    /// One statement may take three eighths of it before it has to use the disk; over it the largest is ended.
     pub memory_limit: ByteSize,
     /// Bytes of one statement.
     pub max_statement: ByteSize,
-    /// Statements that run at the same time; others wait.
+    /// Statements that run at the same time, each in a reader of its own; others wait.
     pub concurrency: usize,
     /// For tests of what is behind the gates: `false` lets every statement through. Not for users.
     #[serde(skip_serializing)]
@@ -87,7 +86,7 @@ impl Default for Config {
             time_limit: Duration::from_secs(30),
             memory_limit: ByteSize::gib(1),
             max_statement: ByteSize::kib(256),
-            concurrency: 4,
+            concurrency: 32,
             gates: true,
         }
     }

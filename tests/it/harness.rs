@@ -19,7 +19,7 @@ use serde_json::Value;
 
 pub use self::http::{Answer, get, post, send, sum_of};
 use self::processes::kill_tree;
-pub use self::processes::{children_of, signal};
+pub use self::processes::{children_of, signal, subcommand_of};
 
 /// How long a condition may take before a test fails: the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -184,7 +184,13 @@ impl Vispyr {
 
     /// The engine's process id, if it runs.
     pub fn engine_pid(&self) -> Option<u32> {
-        children_of(self.pid()).first().copied()
+        children_of(self.pid()).into_iter().find(|pid| subcommand_of(*pid).as_deref() == Some("engine"))
+    }
+
+    /// The process ids of the readers.
+    pub fn reader_pids(&self) -> Vec<u32> {
+        let readers = children_of(self.pid()).into_iter();
+        readers.filter(|pid| subcommand_of(*pid).as_deref() == Some("reader")).collect()
     }
 
     /// SIGKILL to the program and its engine. Start it again with [`Self::restart`].

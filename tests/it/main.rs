@@ -29,6 +29,7 @@ mod merging;
 mod profile_frames;
 mod pruning;
 mod push_json;
+mod readers;
 mod receivers;
 mod receivers_bad_input;
 mod receivers_text;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use vispyr::store::catalog::statistics;
 use vispyr::store::reader::files::Files;
 use vispyr::store::reader::views::{Shown, Views};
-use vispyr::store::reader::{Changes, FileEntry, Limits, Reader, instance};
+use vispyr::store::reader::{Changes, FileEntry, Limits, Planner, Reader, instance};
 use vispyr::store::schema::Table;
 use vispyr::store::sql::format::Kind;
 use vispyr::store::sql::request::Query;
@@ -108,7 +108,7 @@ fn store(sealed: &Path, seed: u64) -> Vec<FileEntry> {
 }
 
 fn reader(dir: &Path, files: Vec<FileEntry>) -> Service {
-    let reader = Reader::open(&dir.join("sealed"), &dir.join("spill"), &LIMITS).unwrap();
+    let reader = Reader::open(&dir.join("sealed"), &dir.join("spill"), &LIMITS, Planner::default()).unwrap();
     reader.change(Changes { added: files, ..Changes::default() });
     Service::new(reader, Config::default()).unwrap()
 }
@@ -130,7 +130,7 @@ fn over_all(dir: &Path, entries: Vec<FileEntry>) -> Service {
 
 /// The rows, sorted, or what DuckDB says instead; and how many files were opened.
 async fn ask(service: &Service, query: Query) -> (Result<Vec<String>, String>, Option<FilesOpened>) {
-    let mut pieces = service.start("one".to_owned(), query, Kind::Json);
+    let mut pieces = service.start(query, Kind::Json);
     let (mut body, mut files) = (Vec::new(), None);
     loop {
         match pieces.recv().await.unwrap() {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::engine_client;
+use super::client;
 use super::state::{Engine, Kill, State};
 use crate::store::engine::{CRASHED, EXIT_FINAL, EXIT_INSERT};
 
@@ -28,9 +28,9 @@ const STOP_WITHIN: Duration = Duration::from_millis(900);
 /// Why an engine ended that said so by [`EXIT_FINAL`]; it has told more itself.
 const CANNOT_START: &str = "the engine cannot start";
 
-/// How the engine is started.
+/// How a process of the store is started.
 #[derive(Debug, Clone)]
-pub struct EngineCommand {
+pub struct Command {
     /// The program, normally this one.
     pub program: PathBuf,
     /// Its arguments: the subcommand, config and data directory.
@@ -39,7 +39,7 @@ pub struct EngineCommand {
 
 /// Keeps an engine running until `shutdown`, then stops it. Gives up on one that has never been
 /// ready and says that starting it again cannot help: that is for a person to see at once.
-pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: CancellationToken) {
+pub async fn supervise(state: Arc<State>, command: Command, shutdown: CancellationToken) {
     let Some(mut kills) = state.kill_requests.lock().take() else { return };
     let mut backoff = Duration::ZERO;
     let mut crashed = false;
@@ -83,8 +83,8 @@ pub async fn supervise(state: Arc<State>, command: EngineCommand, shutdown: Canc
     }
 }
 
-fn start(command: &EngineCommand, crashed: bool) -> std::io::Result<Child> {
-    Command::new(&command.program)
+fn start(command: &Command, crashed: bool) -> std::io::Result<Child> {
+    tokio::process::Command::new(&command.program)
         .envs(crashed.then_some((CRASHED, "1")))
         .args(&command.args)
         .stdin(Stdio::piped())
@@ -117,7 +117,8 @@ async fn live(
     let ready = async {
         let started = Instant::now();
         loop {
-            let answer = engine_client::ask(state, engine_client::get("/-/healthy"), Duration::from_secs(1)).await;
+            let answer =
+                client::ask(&state.config.query_socket, client::get("/-/healthy"), Duration::from_secs(1)).await;
             if answer.is_some_and(|answer| answer.status().is_success()) {
                 return started.elapsed();
             }
@@ -135,20 +136,16 @@ async fn live(
     }
     loop {
         tokio::select! {
-            status = child.wait() => {
-                let end = End::of(status);
-                state.blame(&end.why, None);
-                return end;
-            }
+            status = child.wait() => return End::of(status),
             () = shutdown.cancelled() => return End::asked_for(),
             Some(kill) = kills.recv() => if kill.number == number {
                 // Clients are answered by the reason, so it comes before the sockets close.
-                state.blame(&kill.why, kill.suspects.as_deref());
                 state.engine.send_replace(Engine::Down { last: number, why: kill.why.clone() });
                 if let Err(error) = child.kill().await {
                     tracing::error!(%error, pid, "cannot end the engine");
                 }
-                return End { why: kill.why, by_insert: kill.by_insert };
+                // No statement runs there: records may have done it.
+                return End { why: kill.why, by_insert: true };
             },
         }
     }

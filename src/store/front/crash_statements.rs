@@ -1,12 +1,12 @@
-//! Remembers statements that have ended the engine, and refuses them for a while after the second
-//! time: a dashboard that asks every ten seconds must not keep the store down.
+//! Remembers statements that have ended a reader, and refuses them for a while after the second
+//! time: a dashboard that asks every ten seconds must not cost a reader each time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How often a text may end the engine before it is refused.
+/// How often a text may end its reader before it is refused.
 const STRIKES: u32 = 2;
 
 /// How long it is refused then, and how long a first time is remembered.
@@ -28,7 +28,7 @@ pub struct CrashStatements {
 }
 
 impl CrashStatements {
-    /// The engine ended while this statement ran. Returns how often that has happened.
+    /// Its reader ended while this statement ran. Returns how often that has happened.
     pub fn record(&mut self, fingerprint: u128) -> u32 {
         self.strikes.retain(|_, (_, last)| last.elapsed() < REFUSED_FOR);
         if self.strikes.len() >= REMEMBERED
@@ -42,7 +42,7 @@ impl CrashStatements {
         *count
     }
 
-    /// It ran to its end: whatever ended the engine, it was not this.
+    /// It ran to its end: whatever ended a reader before, it need not end the next.
     pub fn forgive(&mut self, fingerprint: u128) {
         self.strikes.remove(&fingerprint);
     }

@@ -1,31 +1,29 @@
-//! The public port: takes SQL over HTTP and forwards it to the engine.
+//! The public port: SQL over HTTP, for readers; and the same without credentials on a unix socket, for the
+//! collector, which asks for metrics there.
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /api/v1/sql` | see [`crate::store::sql::http`]; 503 with Retry-After while the engine is away or when it ended over this, 429 for a text that ended it twice |
-//! | `GET /stats` | the engine's metrics |
+//! | `POST /api/v1/sql` | see [`crate::store::sql::http`]; 503 with Retry-After if the statement ended its reader, 429 for a text that did it twice |
+//! | `GET /stats` | the engine's metrics, with those of the statements |
 //! | `GET /-/healthy`, `GET /-/ready` | 200 while the engine answers; asks for no credentials |
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Port;
-use super::crash_statements::fingerprint;
-use super::engine_client;
-use super::state::{Engine, Kill, State, Statement};
+use super::state::{Engine, State};
+use super::{Port, client, statement};
 use crate::net::origin::Hosts;
-use crate::net::server::{self, Limits};
+use crate::net::server::{self, Connections, Limits};
 use crate::net::{Authenticator, drain};
 use crate::store::sql::SqlError;
-use crate::store::sql::http::{Body, FATAL, error_response, json, plain};
-use crate::store::sql::request::Query;
+use crate::store::sql::http::{Body, error_response, json, plain, post_only};
 
 /// Connections at a time.
 pub const MAX_CONNECTIONS: usize = 512;
@@ -33,7 +31,7 @@ pub const MAX_CONNECTIONS: usize = 512;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
 
-/// How long a request waits for an engine that starts again.
+/// How long the engine has to tell its metrics.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a client may take for its headers, and for its body.
@@ -43,6 +41,16 @@ const SLOW_CLIENT: Duration = Duration::from_secs(10);
 pub fn limits(time_limit: Duration) -> Limits {
     let limits = Limits { max_connections: MAX_CONNECTIONS, max_streams: MAX_STREAMS, ..Limits::default() };
     Limits { write_timeout: time_limit.max(limits.write_timeout), ..limits }
+}
+
+/// Serves `listener` to other processes of ours until `shutdown`.
+pub async fn serve_own(listener: UnixListener, state: Arc<State>, shutdown: CancellationToken) {
+    let connections = Connections::new(limits(state.config.sql.time_limit), usize::MAX);
+    let handler = move |request| {
+        let state = Arc::clone(&state);
+        async move { route(request, true, &state).await }
+    };
+    server::serve("front.sock", listener, connections, shutdown, handler).await;
 }
 
 /// Serves until `shutdown`, then lets what runs finish for a moment.
@@ -66,43 +74,40 @@ async fn answer(request: Request<Incoming>, authenticator: Authenticator, state:
     if !Hosts::default().is_same_origin(&request) {
         return json(StatusCode::FORBIDDEN, &json!({"error": "requests from other web pages are not taken"}));
     }
+    route(request, authenticated.is_ok(), &state).await
+}
+
+async fn route(request: Request<Incoming>, is_known: bool, state: &Arc<State>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
-        (&Method::POST, "/api/v1/sql") => sql(request, &state).await,
-        (&Method::GET, "/stats") => match engine_client::ask(&state, engine_client::get("/stats"), PATIENCE).await {
-            Some(answer) => {
-                let (parts, body) = answer.into_parts();
-                Response::from_parts(parts, http_body_util::Full::new(body).map_err(|e| match e {}).boxed_unsync())
-            }
-            None => away("the engine does not answer"),
-        },
+        (&Method::POST, "/api/v1/sql") => sql(request, state).await,
+        (&Method::GET, "/stats") => stats(state).await,
         (&Method::GET, "/-/healthy" | "/-/ready") => match &*state.engine.borrow() {
             Engine::Up { .. } => plain(StatusCode::OK, "ok\n"),
-            // The reason may tell of somebody's statement.
-            Engine::Down { .. } if authenticated.is_err() => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is away\n")
-            }
+            // The reason may tell of somebody's rows.
+            Engine::Down { .. } if !is_known => plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is away\n"),
             Engine::Down { why, .. } => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
         },
         (&Method::GET, "/") => plain(StatusCode::OK, "POST a statement to /api/v1/sql, or: vispyr sql 'SHOW TABLES'\n"),
-        (_, "/api/v1/sql") => {
-            let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "POST the statement"}));
-            response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
-            response
-        }
+        (_, "/api/v1/sql") => post_only(),
         _ => json(StatusCode::NOT_FOUND, &json!({"error": "no such path"})),
     }
 }
 
-/// Takes a statement off the list of those that run, however it ends.
-struct Listed {
-    state: Arc<State>,
-    id: String,
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        self.state.running.lock().remove(&self.id);
-    }
+/// What the engine says of itself, and what the statements are.
+async fn stats(state: &State) -> Response<Body> {
+    let answer = client::ask(&state.config.query_socket, client::get("/stats"), PATIENCE).await;
+    let stats = answer.and_then(|answer| serde_json::from_slice(answer.body()).ok());
+    let Some(Value::Object(mut stats)) = stats else {
+        return error_response(
+            &SqlError::Unavailable("the engine does not answer; try again in a moment".to_owned()),
+            "",
+        );
+    };
+    let running = state.pool.running() as u64;
+    let sql = crate::store::sql::Metrics { running, ..state.metrics.lock().clone() };
+    stats.insert("sql".to_owned(), serde_json::to_value(sql).unwrap_or_default());
+    stats.insert("queries_running".to_owned(), running.into());
+    json(StatusCode::OK, &Value::Object(stats))
 }
 
 async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
@@ -119,59 +124,5 @@ async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
             return json(StatusCode::REQUEST_TIMEOUT, &json!({"error": "the statement did not come within 10 s"}));
         }
     };
-    // Only to know the text; what is wrong with it, the engine says.
-    let text = Query::read(&parts.headers, &body).map(|query| query.sql).unwrap_or_default();
-    let key = fingerprint(&text);
-    if let Some(left) = state.crash_statements.lock().refused(key) {
-        return refused(left);
-    }
-    let number = match state.wait_up(PATIENCE).await {
-        Ok(number) => number,
-        Err(why) => return away(&why),
-    };
-    let id = uuid::Uuid::new_v4().to_string();
-    let statement = Statement { text: text.clone(), started: Instant::now(), interrupted: None };
-    state.running.lock().insert(id.clone(), statement);
-    let listed = Listed { state: Arc::clone(state), id: id.clone() };
-
-    match engine_client::send(state, engine_client::statement(&parts.headers, body, &id)).await {
-        Ok(response) => {
-            if response.headers().contains_key(FATAL) {
-                let why = "a statement spoilt the database instance; the engine was started again".to_owned();
-                state.kill(Kill { why, suspects: Some(vec![id]), by_insert: false, number });
-                // Off the list only when the supervisor has blamed it.
-                let _ = state.end_of(number, Duration::from_secs(5)).await;
-            } else if response.status().is_success() {
-                state.crash_statements.lock().forgive(key);
-            }
-            response.map(|body| forward(body, listed))
-        }
-        Err(error) => {
-            let why = state.end_of(number, Duration::from_secs(3)).await;
-            drop(listed);
-            away(&why.unwrap_or_else(|| format!("the engine does not answer: {error}")))
-        }
-    }
-}
-
-/// The engine's body as it comes. If the engine ends meanwhile, so does the connection.
-fn forward(body: Incoming, listed: Listed) -> Body {
-    body.map_frame(move |frame| {
-        let _ = &listed;
-        frame
-    })
-    .map_err(std::io::Error::other)
-    .boxed_unsync()
-}
-
-fn away(why: &str) -> Response<Body> {
-    error_response(&SqlError::Unavailable(format!("{why}; try again in a moment")), "")
-}
-
-fn refused(left: Duration) -> Response<Body> {
-    let seconds = left.as_secs().max(1);
-    let why = format!("this statement has ended the engine twice and is refused for another {seconds} s");
-    let mut response = json(StatusCode::TOO_MANY_REQUESTS, &json!({"error": why, "position": null}));
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    statement::run(state, &parts.headers, body).await
 }

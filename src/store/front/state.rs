@@ -1,16 +1,17 @@
-//! What the parts of the front share: whether the engine is up, what it runs, why it ended.
+//! What the parts of the front share: whether the engine is up and why it ended, the readers, the files.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::Config;
-use super::crash_statements::{CrashStatements, fingerprint};
-
-/// Characters of a statement that go to the journal.
-const LOGGED: usize = 16 << 10;
+use super::client;
+use super::crash_statements::CrashStatements;
+use super::file_list::FileList;
+use super::pool::Pool;
+use super::{Config, Readers};
+use crate::store::sql::Metrics;
 
 /// The engine, as the front knows it. Each start has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,26 +32,11 @@ pub enum Engine {
     },
 }
 
-/// A statement that the engine runs.
-#[derive(Debug, Clone)]
-pub struct Statement {
-    /// Its text.
-    pub text: String,
-    /// When it was forwarded.
-    pub started: Instant,
-    /// It was asked to stop, for this reason, at this time.
-    pub interrupted: Option<Instant>,
-}
-
 /// Ask to end the engine.
 #[derive(Debug, Clone)]
 pub struct Kill {
-    /// Why, for clients and the journal.
+    /// Why, for the journal.
     pub why: String,
-    /// Ids of the statements to blame; `None` if it may have been any that runs.
-    pub suspects: Option<Vec<String>>,
-    /// Whether records that were being inserted may have caused it, for want of a statement.
-    pub by_insert: bool,
     /// The number of the engine that is meant.
     pub number: u64,
 }
@@ -62,10 +48,14 @@ pub struct State {
     pub config: Config,
     /// The engine now.
     pub engine: watch::Sender<Engine>,
-    /// Statements that run now, by id.
-    pub running: Mutex<HashMap<String, Statement>>,
-    /// Statements that ended the engine before.
+    /// The readers.
+    pub pool: Arc<Pool>,
+    /// The files of the store.
+    pub files: Mutex<FileList>,
+    /// Statements that ended a reader before.
     pub crash_statements: Mutex<CrashStatements>,
+    /// What became of the statements so far.
+    pub metrics: Mutex<Metrics>,
     kills: mpsc::UnboundedSender<Kill>,
     /// For the supervisor, which takes it.
     pub kill_requests: Mutex<Option<mpsc::UnboundedReceiver<Kill>>>,
@@ -73,16 +63,18 @@ pub struct State {
 
 impl State {
     /// Before the first start of the engine.
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, readers: Readers) -> Self {
         let (kills, requests) = mpsc::unbounded_channel();
         let engine = Engine::Down { last: 0, why: "the store is starting".to_owned() };
         State {
-            config,
             engine: watch::Sender::new(engine),
-            running: Mutex::default(),
+            pool: Arc::new(Pool::new(readers, config.sql.concurrency)),
+            files: Mutex::new(FileList::new(&config.catalog)),
             crash_statements: Mutex::default(),
+            metrics: Mutex::default(),
             kills,
             kill_requests: Mutex::new(Some(requests)),
+            config,
         }
     }
 
@@ -92,47 +84,41 @@ impl State {
         let _ = self.kills.send(kill);
     }
 
-    /// The number of the engine once it answers, or why it does not within `patience`.
-    pub async fn wait_up(&self, patience: Duration) -> Result<u64, String> {
-        let mut engine = self.engine.subscribe();
-        let up = engine.wait_for(|engine| matches!(engine, Engine::Up { .. }));
-        if let Ok(Ok(engine)) = tokio::time::timeout(patience, up).await
-            && let Engine::Up { number, .. } = &*engine
-        {
-            return Ok(*number);
-        }
-        match &*self.engine.borrow() {
-            Engine::Down { why, .. } => Err(why.clone()),
-            Engine::Up { .. } => Err("the store is starting".to_owned()),
+    /// Waits until the files have what was acknowledged before.
+    ///
+    /// # Errors
+    /// Why they do not have it within `patience`.
+    pub async fn wait_until_whole(&self, patience: Duration) -> Result<(), String> {
+        let until = Instant::now() + patience;
+        self.wait_up(patience).await?;
+        // The engine has a patience of its own, and says then what is missing.
+        let left = until.saturating_duration_since(Instant::now()) + Duration::from_secs(1);
+        match client::ask(&self.config.query_socket, client::get("/whole"), left).await {
+            Some(answer) if answer.status().is_success() => Ok(()),
+            Some(answer) => Err(String::from_utf8_lossy(answer.body()).trim().to_owned()),
+            None => Err("the engine does not answer".to_owned()),
         }
     }
 
-    /// Why the engine of this number ended, once that is known; `None` if it has not within `patience`.
-    pub async fn end_of(&self, number: u64, patience: Duration) -> Option<String> {
+    async fn wait_up(&self, patience: Duration) -> Result<(), String> {
+        let mut engine = self.engine.subscribe();
+        let up = engine.wait_for(|engine| matches!(engine, Engine::Up { .. }));
+        if matches!(tokio::time::timeout(patience, up).await, Ok(Ok(_))) {
+            return Ok(());
+        }
+        match &*self.engine.borrow() {
+            Engine::Down { why, .. } => Err(why.clone()),
+            Engine::Up { .. } => Ok(()),
+        }
+    }
+
+    /// Waits until the engine of this number has ended, `patience` at most.
+    pub async fn end_of(&self, number: u64, patience: Duration) {
         let mut engine = self.engine.subscribe();
         let ended = engine.wait_for(|engine| match engine {
             Engine::Down { last, .. } => *last >= number,
             Engine::Up { number: now, .. } => *now > number,
         });
-        match tokio::time::timeout(patience, ended).await {
-            Ok(Ok(engine)) => Some(match &*engine {
-                Engine::Down { why, .. } => why.clone(),
-                Engine::Up { .. } => "the engine was started again".to_owned(),
-            }),
-            _ => None,
-        }
-    }
-
-    /// The engine has ended: what ran goes to the journal, and who is to blame is remembered.
-    pub fn blame(&self, why: &str, suspects: Option<&[String]>) {
-        let running = self.running.lock();
-        let mut crash_statements = self.crash_statements.lock();
-        for (id, statement) in running.iter() {
-            let suspect = suspects.is_none_or(|suspects| suspects.contains(id));
-            let deaths = if suspect { crash_statements.record(fingerprint(&statement.text)) } else { 0 };
-            let text: String = statement.text.chars().take(LOGGED).collect();
-            let ran_ms = u64::try_from(statement.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::error!(statement = text, why, suspect, deaths, ran_ms, "statement ended with the engine");
-        }
+        let _ = tokio::time::timeout(patience, ended).await;
     }
 }

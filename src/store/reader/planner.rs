@@ -13,6 +13,7 @@
 //! The instance has no data and reaches no file. It is not the one that parses, for that one has no tables.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use duckdb::{Config, Connection};
 use parking_lot::Mutex;
@@ -78,8 +79,9 @@ impl Needs {
 }
 
 /// An instance that plans.
+#[derive(Clone, Default)]
 pub struct Planner {
-    instance: Mutex<Instance>,
+    instance: Arc<Mutex<Option<Instance>>>,
 }
 
 struct Instance {
@@ -89,12 +91,27 @@ struct Instance {
 }
 
 impl Planner {
-    /// Opens it.
+    /// Opens it on a thread of its own. The first statement waits for that.
     ///
     /// # Errors
-    /// DuckDB's.
-    pub fn new() -> Result<Self, duckdb::Error> {
-        Ok(Planner { instance: Mutex::new(Instance::open()?) })
+    /// The system's, if there is no thread.
+    pub fn start() -> std::io::Result<Self> {
+        let planner = Planner::default();
+        let opened = planner.clone();
+        std::thread::Builder::new()
+            .name("planner".to_owned())
+            .spawn(move || opened.open(&mut opened.instance.lock()))?;
+        Ok(planner)
+    }
+
+    /// Opens it if it is not.
+    fn open(&self, instance: &mut Option<Instance>) {
+        if instance.is_none() {
+            match Instance::open() {
+                Ok(open) => *instance = Some(open),
+                Err(error) => tracing::error!(%error, "statements run without a look at their plans"),
+            }
+        }
     }
 
     /// What a validated statement needs. All, if it cannot be planned here.
@@ -103,15 +120,15 @@ impl Planner {
         let sql = statement.sql.strip_prefix("EXPLAIN ").unwrap_or(statement.sql);
         let Some(sql) = statement.with_parameters(sql) else { return Needs::All };
         let mut instance = self.instance.lock();
-        interrupts.add(instance.connection.interrupt_handle());
-        match instance.plan(&sql) {
+        self.open(&mut instance);
+        let Some(open) = &*instance else { return Needs::All };
+        interrupts.add(open.connection.interrupt_handle());
+        match open.plan(&sql) {
             Ok(needs) => needs,
             Err(error) => {
                 tracing::debug!(%error, "a statement is run without a look at its plan");
-                if matches!(SqlError::from_duckdb(&error, ""), SqlError::Fatal(_))
-                    && let Ok(fresh) = Instance::open()
-                {
-                    *instance = fresh;
+                if matches!(SqlError::from_duckdb(&error, ""), SqlError::Fatal(_)) {
+                    *instance = None;
                 }
                 Needs::All
             }

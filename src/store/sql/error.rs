@@ -47,10 +47,10 @@ pub enum SqlError {
     /// Too many statements at once.
     #[error("{0} statements are running or waiting already (sql.concurrency)")]
     Busy(usize),
-    /// DuckDB ended with an error that spoils the whole instance: the engine starts again.
-    #[error("{0}; the engine starts again")]
+    /// DuckDB ended with an error that spoils the whole instance: its reader ends.
+    #[error("{0}; the reader that ran the statement has ended over it")]
     Fatal(String),
-    /// The engine is not there, or ended while it ran this.
+    /// Nobody can run it, or the reader ended while it ran this.
     #[error("{0}")]
     Unavailable(String),
 }

@@ -1,12 +1,10 @@
-//! SQL over HTTP on the engine's `query.sock`.
+//! SQL over HTTP on the socket of a reader, for the store front.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `POST /api/v1/sql` | the statement's rows, by `Accept` |
-//! | `GET /api/v1/sql` | ids of the statements that run, with the milliseconds they have run |
-//! | `DELETE /api/v1/sql/ID` | interrupts the statement whose `x-vispyr-query` was ID |
-//! | `GET /-/healthy` | 200 if the writer comes round and a new connection answers a query |
-//! | `GET /stats` | the engine's metrics as JSON |
+//! | `GET /api/v1/sql` | 200, or 409 while a statement runs |
+//! | any other | that of the [`Host`] |
 
 use std::sync::Arc;
 
@@ -31,8 +29,6 @@ use crate::net::server::{self, Connections, Limits};
 /// The body of every answer.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// Request header: an id for the statement, by which it can be interrupted.
-pub const QUERY_ID: HeaderName = HeaderName::from_static("x-vispyr-query");
 /// Response header or trailer: how many rows there are.
 pub const ROW_COUNT: HeaderName = HeaderName::from_static("x-vispyr-row-count");
 /// Response header or trailer: `true` if there were more rows than the limit.
@@ -43,81 +39,69 @@ pub const ELAPSED: HeaderName = HeaderName::from_static("x-vispyr-elapsed-ms");
 pub const FILES: HeaderName = HeaderName::from_static("x-vispyr-files");
 /// Response header: what the answer lacks, where files are lost.
 pub const WARNING: HeaderName = HeaderName::from_static("x-vispyr-warning");
-/// Response header: the instance is spoilt, the engine ends.
+/// Response header: the instance is spoilt, the reader ends.
 pub const FATAL: HeaderName = HeaderName::from_static("x-vispyr-fatal");
+
+/// Response header, for the store front: the word for what came of a statement that failed.
+pub const OUTCOME: HeaderName = HeaderName::from_static("x-vispyr-outcome");
 
 /// Bytes held back before the status is sent: an error up to there still gets its own status.
 const HOLD: usize = 1 << 20;
 
-/// What the engine gives beside the statements.
-pub trait Engine: Send + Sync + 'static {
-    /// Metrics for `GET /stats`.
-    fn stats(&self) -> serde_json::Value;
-    /// Whether writer and readers get on. Blocks.
-    ///
-    /// # Errors
-    /// Who does not.
-    fn health(&self) -> Result<(), String>;
+/// Who serves statements, beside them.
+pub trait Host: Send + Sync + 'static {
+    /// The answer to any other request. Blocks.
+    fn answer(&self, method: &Method, path: &str, body: Bytes) -> Response<Body>;
     /// The instance is spoilt: end the process.
     fn fatal(&self, message: &str);
 }
 
 /// Connections at a time. The store front opens one for each request.
-const MAX_CONNECTIONS: usize = 1024;
+const MAX_CONNECTIONS: usize = 64;
+
+/// Bytes of a request that is no statement.
+const MAX_BODY: usize = 1 << 30;
 
 /// Serves until `shutdown`. Statements that run then have a moment, and are interrupted.
-pub async fn serve(listener: UnixListener, service: Service, engine: Arc<dyn Engine>, shutdown: CancellationToken) {
+pub async fn serve(listener: UnixListener, service: Service, host: impl Host, shutdown: CancellationToken) {
     let limits = Limits {
         max_connections: MAX_CONNECTIONS,
         write_timeout: service.config().time_limit.max(Limits::default().write_timeout),
         ..Limits::default()
     };
-    let handler = move |request| answer(request, service.clone(), Arc::clone(&engine));
-    server::serve("query.sock", listener, Connections::new(limits, usize::MAX), shutdown, handler).await;
+    let host: Arc<dyn Host> = Arc::new(host);
+    let handler = move |request| answer(request, service.clone(), Arc::clone(&host));
+    server::serve("reader", listener, Connections::new(limits, usize::MAX), shutdown, handler).await;
 }
 
-async fn answer(request: Request<Incoming>, service: Service, engine: Arc<dyn Engine>) -> Response<Body> {
-    let path = request.uri().path();
-    match (request.method(), path) {
-        (&Method::POST, "/api/v1/sql") => sql(request, &service, &engine).await,
-        (&Method::DELETE, path) if path.starts_with("/api/v1/sql/") => {
-            let id = &path["/api/v1/sql/".len()..];
-            let why = request.headers().get("x-vispyr-reason").and_then(|v| v.to_str().ok());
-            let found = service.interrupt(id, why.unwrap_or("asked to stop"));
-            plain(if found { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }, "")
+async fn answer(request: Request<Incoming>, service: Service, host: Arc<dyn Host>) -> Response<Body> {
+    match (request.method(), request.uri().path()) {
+        (&Method::POST, "/api/v1/sql") => sql(request, &service, &host).await,
+        (&Method::GET, "/api/v1/sql") if service.is_busy() => plain(StatusCode::CONFLICT, "busy\n"),
+        (&Method::GET, "/api/v1/sql") => plain(StatusCode::OK, "free\n"),
+        (_, "/api/v1/sql") => post_only(),
+        _ => {
+            let (parts, body) = request.into_parts();
+            let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+                return plain(StatusCode::BAD_REQUEST, "the body broke off\n");
+            };
+            let answer = move || host.answer(&parts.method, parts.uri.path(), body.to_bytes());
+            let answered = tokio::task::spawn_blocking(answer).await;
+            answered.unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "ending\n"))
         }
-        (&Method::GET, "/stats") => {
-            let mut stats = engine.stats();
-            if let Some(fields) = stats.as_object_mut() {
-                fields.insert("queries_running".to_owned(), service.running().into());
-            }
-            json(StatusCode::OK, &stats)
-        }
-        (&Method::GET, "/-/healthy") => match tokio::task::spawn_blocking(move || engine.health()).await {
-            Ok(Ok(())) => plain(StatusCode::OK, "ok\n"),
-            Ok(Err(why)) => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
-            Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is stopping\n"),
-        },
-        (&Method::GET, "/api/v1/sql") => {
-            let running: serde_json::Map<_, _> =
-                service.elapsed().into_iter().map(|(id, ms)| (id, ms.into())).collect();
-            json(StatusCode::OK, &running.into())
-        }
-        (_, "/api/v1/sql") => {
-            let mut response =
-                json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({"error": "POST the statement"}));
-            response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
-            response
-        }
-        _ => json(StatusCode::NOT_FOUND, &serde_json::json!({"error": "no such path"})),
     }
 }
 
-async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Engine>) -> Response<Body> {
+/// For a statement that comes by another method.
+pub fn post_only() -> Response<Body> {
+    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({"error": "POST the statement"}));
+    response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+async fn sql(request: Request<Incoming>, service: &Service, host: &Arc<dyn Host>) -> Response<Body> {
     let limit = usize::try_from(service.config().max_statement.as_u64()).unwrap_or(usize::MAX);
     let (parts, body) = request.into_parts();
-    let id = parts.headers.get(QUERY_ID).and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     // JSON may take more bytes for the same statement, and there are the parameters.
     let body = match Limited::new(body, limit.saturating_mul(4)).collect().await {
         Ok(body) => body.to_bytes(),
@@ -133,7 +117,7 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
     };
     let text = query.sql.clone();
     let kind = accepted(&parts.headers);
-    let mut pieces = service.start(id, query, kind);
+    let mut pieces = service.start(query, kind);
     let mut held: Vec<Bytes> = Vec::new();
     let mut size = 0;
     let mut start = HeaderMap::new();
@@ -144,7 +128,7 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
                 size += data.len();
                 held.push(data);
                 if size > HOLD {
-                    let mut response = streamed(kind, held, pieces, Arc::clone(engine));
+                    let mut response = streamed(kind, held, pieces, Arc::clone(host));
                     response.headers_mut().extend(start);
                     return response;
                 }
@@ -158,20 +142,20 @@ async fn sql(request: Request<Incoming>, service: &Service, engine: &Arc<dyn Eng
                 return response;
             }
             Piece::Error(error) => {
-                note_fatal(&error, engine);
+                note_fatal(&error, host);
                 return error_response(&error, &text);
             }
         }
     }
-    error_response(&SqlError::Unavailable("the engine is stopping".to_owned()), &text)
+    error_response(&SqlError::Unavailable("the reader is stopping".to_owned()), &text)
 }
 
 /// The rest of an answer that is too large to be held back. If it fails now, the body breaks off
 /// (the connection ends before the last chunk), so that nobody takes a part for the whole.
-fn streamed(kind: Kind, held: Vec<Bytes>, pieces: mpsc::Receiver<Piece>, engine: Arc<dyn Engine>) -> Response<Body> {
+fn streamed(kind: Kind, held: Vec<Bytes>, pieces: mpsc::Receiver<Piece>, host: Arc<dyn Host>) -> Response<Body> {
     let first = stream::iter(held.into_iter().map(|data| Ok(Frame::data(data))));
     let rest = stream::unfold(Some(pieces), move |pieces| {
-        let engine = Arc::clone(&engine);
+        let host = Arc::clone(&host);
         async move {
             let mut pieces = pieces?;
             match pieces.recv().await {
@@ -181,10 +165,10 @@ fn streamed(kind: Kind, held: Vec<Bytes>, pieces: mpsc::Receiver<Piece>, engine:
                 Some(Piece::End(summary)) => Some((Ok(Frame::trailers(summary_headers(summary))), None)),
                 Some(Piece::Error(error)) => {
                     tracing::warn!(%error, "a statement failed after part of its answer was sent");
-                    note_fatal(&error, &engine);
+                    note_fatal(&error, &host);
                     Some((Err(std::io::Error::other(error.to_string())), None))
                 }
-                None => Some((Err(std::io::Error::other("the engine is stopping")), None)),
+                None => Some((Err(std::io::Error::other("the reader is stopping")), None)),
             }
         }
     });
@@ -198,13 +182,13 @@ fn streamed(kind: Kind, held: Vec<Bytes>, pieces: mpsc::Receiver<Piece>, engine:
     response
 }
 
-fn note_fatal(error: &SqlError, engine: &Arc<dyn Engine>) {
+fn note_fatal(error: &SqlError, host: &Arc<dyn Host>) {
     if let SqlError::Fatal(message) = error {
-        let (engine, message) = (Arc::clone(engine), message.clone());
+        let (host, message) = (Arc::clone(host), message.clone());
         tokio::spawn(async move {
             // Time for the answer to leave.
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            engine.fatal(&message);
+            host.fatal(&message);
         });
     }
 }
@@ -231,6 +215,7 @@ pub fn error_response(error: &SqlError, text: &str) -> Response<Body> {
     if error.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("3"));
     }
+    response.headers_mut().insert(OUTCOME, HeaderValue::from_static(error.outcome()));
     if matches!(error, SqlError::Fatal(_)) {
         response.headers_mut().insert(FATAL, HeaderValue::from_static("true"));
     }

@@ -1,6 +1,5 @@
-//! Statements as they run: taking turns, time limits, interrupts.
+//! Statements as they run: time limits, interrupts. One at a time; who waits is the store front's matter.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,21 +14,14 @@ use super::Config;
 use super::error::SqlError;
 use super::execute::Run;
 use super::format::{Kind, Summary};
-use super::metrics::Metrics;
 use super::parse::Parser;
 use super::request::Query;
 
 /// Stack of a thread that runs a statement: deep expressions recurse, and 2 MiB are too few.
 const STACK: usize = 64 << 20;
 
-/// Statements that wait for their turn, for each that may run.
-const WAITING: usize = 8;
-
 /// Begins the transaction of a statement.
 pub const READ_ONLY: &str = "BEGIN TRANSACTION READ ONLY";
-
-/// How long a client may leave a piece of its answer unread while other statements wait for a turn.
-const UNREAD: Duration = Duration::from_secs(2);
 
 /// What statements are run on.
 pub trait Source: Send + Sync + 'static {
@@ -156,31 +148,8 @@ struct Inner {
     source: Box<dyn Source>,
     parser: Option<Parser>,
     config: Config,
-    turns: Semaphore,
-    waiting: Semaphore,
-    running: Mutex<HashMap<String, Running>>,
-    metrics: Mutex<Metrics>,
-}
-
-impl Inner {
-    /// Waits until a turn has been held for [`UNREAD`] without progress and is wanted by others.
-    async fn others_wait(&self) {
-        let turns = self.config.concurrency.max(1);
-        let all = turns * (1 + WAITING);
-        loop {
-            tokio::time::sleep(UNREAD).await;
-            if all.saturating_sub(self.waiting.available_permits()) > turns {
-                return;
-            }
-        }
-    }
-}
-
-/// A statement that runs now, and how to stop it.
-struct Running {
-    interrupts: Interrupts,
-    stop: Stop,
-    started: Instant,
+    /// What a statement runs on is made for it.
+    turn: Semaphore,
 }
 
 /// Says why a statement is stopped; the first reason stands.
@@ -212,18 +181,8 @@ impl Service {
     /// DuckDB's, if the instance that parses cannot be opened.
     pub fn new(source: impl Source, config: Config) -> Result<Self, duckdb::Error> {
         let parser = if config.gates { Some(Parser::new()?) } else { None };
-        let concurrency = config.concurrency.max(1);
-        Ok(Service {
-            inner: Arc::new(Inner {
-                source: Box::new(source),
-                parser,
-                turns: Semaphore::new(concurrency),
-                waiting: Semaphore::new(concurrency * (1 + WAITING)),
-                running: Mutex::default(),
-                metrics: Mutex::default(),
-                config,
-            }),
-        })
+        let inner = Inner { source: Box::new(source), parser, turn: Semaphore::new(1), config };
+        Ok(Service { inner: Arc::new(inner) })
     }
 
     /// The limits that hold.
@@ -231,46 +190,20 @@ impl Service {
         &self.inner.config
     }
 
-    /// How many statements run now.
-    pub fn running(&self) -> usize {
-        self.inner.running.lock().len()
+    /// Whether a statement runs now.
+    pub fn is_busy(&self) -> bool {
+        self.inner.turn.available_permits() == 0
     }
 
-    /// The statements that run now, with the milliseconds since they came.
-    pub fn elapsed(&self) -> Vec<(String, u64)> {
-        let running = self.inner.running.lock();
-        let ms = |one: &Running| u64::try_from(one.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        running.iter().map(|(id, one)| (id.clone(), ms(one))).collect()
-    }
-
-    /// What became of the statements so far.
-    pub fn metrics(&self) -> Metrics {
-        let running = self.running() as u64;
-        Metrics { running, ..self.inner.metrics.lock().clone() }
-    }
-
-    /// Interrupts a statement. False if there is none of that id.
-    pub fn interrupt(&self, id: &str, why: &str) -> bool {
-        let running = self.inner.running.lock();
-        let Some(one) = running.get(id) else { return false };
-        one.stop.because(SqlError::Interrupted(why.to_owned()));
-        one.interrupts.interrupt();
-        true
-    }
-
-    /// Starts a statement under an id of the caller's. Dropping the receiver interrupts it.
-    pub fn start(&self, id: String, query: Query, kind: Kind) -> mpsc::Receiver<Piece> {
+    /// Starts a statement. Dropping the receiver interrupts it.
+    pub fn start(&self, query: Query, kind: Kind) -> mpsc::Receiver<Piece> {
         let (pieces, receiver) = mpsc::channel(4);
         let service = self.clone();
-        let started = Instant::now();
         tokio::spawn(async move {
-            let error = match service.turn(id, query, kind, pieces.clone()).await {
-                Ok(()) => return,
-                Err(error) => error,
-            };
-            service.inner.metrics.lock().add(error.outcome(), started.elapsed());
-            // Nobody listens any more if this fails.
-            let _ = pieces.send(Piece::Error(error)).await;
+            if let Err(error) = service.turn(query, kind, pieces.clone()).await {
+                // Nobody listens any more if this fails.
+                let _ = pieces.send(Piece::Error(error)).await;
+            }
         });
         receiver
     }
@@ -280,7 +213,7 @@ impl Service {
     /// # Errors
     /// What came of it instead.
     pub async fn collect(&self, query: Query, kind: Kind) -> Result<(Vec<u8>, Summary), SqlError> {
-        let mut receiver = self.start(uuid::Uuid::new_v4().to_string(), query, kind);
+        let mut receiver = self.start(query, kind);
         let mut body = Vec::new();
         while let Some(piece) = receiver.recv().await {
             match piece {
@@ -293,25 +226,18 @@ impl Service {
         Err(SqlError::Interrupted("the answer broke off".to_owned()))
     }
 
-    /// Waits for a turn, then watches over the thread that runs the statement.
-    async fn turn(&self, id: String, query: Query, kind: Kind, pieces: mpsc::Sender<Piece>) -> Result<(), SqlError> {
+    /// Waits for its turn, then watches over the thread that runs the statement.
+    async fn turn(&self, query: Query, kind: Kind, pieces: mpsc::Sender<Piece>) -> Result<(), SqlError> {
         let started = Instant::now();
         let limit = self.inner.config.time_limit;
-        let inner = Arc::clone(&self.inner);
-        let Ok(waiting) = inner.waiting.try_acquire() else {
-            return Err(SqlError::Busy(inner.config.concurrency * (1 + WAITING)));
-        };
         let turn = tokio::select! {
-            turn = tokio::time::timeout(limit, inner.turns.acquire()) => turn,
+            turn = tokio::time::timeout(limit, self.inner.turn.acquire()) => turn,
             () = pieces.closed() => return Ok(()),
         };
-        let Ok(Ok(turn)) = turn else {
-            return Err(SqlError::Busy(inner.config.concurrency));
-        };
+        let Ok(Ok(turn)) = turn else { return Err(SqlError::Busy(1)) };
 
         let stop = Stop::default();
         let (ended, mut end) = tokio::sync::oneshot::channel();
-        let (admitted, passed) = tokio::sync::oneshot::channel();
         let interrupts = Interrupts::default();
         let job = Job {
             service: self.clone(),
@@ -327,7 +253,7 @@ impl Service {
             .name("sql".to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.run(admitted)));
+                let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.run()));
                 let outcome =
                     outcome.unwrap_or_else(|_| Err(SqlError::Fatal("the statement made a thread panic".into())));
                 // The watcher below is there until this arrives.
@@ -335,12 +261,6 @@ impl Service {
             })
             .map_err(|e| SqlError::Unavailable(format!("no thread for the statement: {e}")))?;
 
-        // A refusal ends the thread before it runs anything.
-        let listed = passed.await.ok().map(|()| {
-            let running = Running { interrupts: interrupts.clone(), stop: stop.clone(), started };
-            inner.running.lock().insert(id.clone(), running);
-            Listed { inner: &inner, id: &id }
-        });
         let deadline = tokio::time::sleep(limit.saturating_sub(started.elapsed()));
         tokio::pin!(deadline);
         let outcome = loop {
@@ -350,8 +270,6 @@ impl Service {
                 () = pieces.closed(), if !stop.token.is_cancelled() => {
                     stop.because(SqlError::Interrupted("the client went away".to_owned()));
                 }
-                // Asked to stop from elsewhere.
-                () = stop.token.cancelled(), if !stop.token.is_cancelled() => {}
                 // Again and again: an interrupt that comes between two phases is forgotten.
                 () = tokio::time::sleep(Duration::from_millis(50)), if stop.token.is_cancelled() => {}
             }
@@ -359,32 +277,15 @@ impl Service {
                 interrupts.interrupt();
             }
         };
-        drop(listed);
         let outcome = outcome.unwrap_or_else(|_| Err(SqlError::Fatal("the statement's thread is gone".to_owned())));
-        let (word, last) = match outcome {
-            Ok(summary) => ("ok", Piece::End(summary)),
-            Err(error) => {
-                let error = stop.explain(error);
-                (error.outcome(), Piece::Error(error))
-            }
+        let last = match outcome {
+            Ok(summary) => Piece::End(summary),
+            Err(error) => Piece::Error(stop.explain(error)),
         };
-        inner.metrics.lock().add(word, started.elapsed());
         // The statement is done: a client that does not read must not hold its turn.
-        drop((turn, waiting));
+        drop(turn);
         let _ = tokio::time::timeout(limit, pieces.send(last)).await;
         Ok(())
-    }
-}
-
-/// Takes a statement off the list of those that run, however its watch ends.
-struct Listed<'a> {
-    inner: &'a Inner,
-    id: &'a str,
-}
-
-impl Drop for Listed<'_> {
-    fn drop(&mut self) {
-        self.inner.running.lock().remove(self.id);
     }
 }
 
@@ -407,7 +308,7 @@ impl Job {
         probe.is_err_and(|e| matches!(SqlError::from_duckdb(&e, ""), SqlError::Fatal(_)))
     }
 
-    fn run(self, admitted: tokio::sync::oneshot::Sender<()>) -> Result<Summary, SqlError> {
+    fn run(self) -> Result<Summary, SqlError> {
         let inner = &self.service.inner;
         let run = Run {
             parser: inner.parser.as_ref(),
@@ -416,8 +317,6 @@ impl Job {
             started: self.started,
         };
         let sql = run.validate(&self.query)?;
-        // The watcher waits for this, so it is there.
-        let _ = admitted.send(());
         let statement = Statement { sql: &sql, query: &self.query, parser: inner.parser.as_ref() };
         loop {
             let mut sent = false;
@@ -448,11 +347,6 @@ impl Job {
                 biased;
                 () = self.stop.token.cancelled() => Err(stopped()),
                 sent = self.pieces.send(piece) => sent.map_err(|_| stopped()),
-                () = self.service.inner.others_wait() => {
-                    let why = "the client did not read the answer while other statements waited for a turn";
-                    self.stop.because(SqlError::Interrupted(why.to_owned()));
-                    Err(stopped())
-                }
             }
         })
     }

@@ -11,6 +11,12 @@ pub fn signal(pid: u32, signal: rustix::process::Signal) {
     }
 }
 
+/// The first argument of a process.
+pub fn subcommand_of(pid: u32) -> Option<String> {
+    let arguments = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+    arguments.split('\0').nth(1).map(str::to_owned)
+}
+
 /// The children of a process, from /proc.
 pub fn children_of(parent: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

@@ -1,0 +1,277 @@
+//! The readers: a few that wait for statements, more when more are asked for.
+//!
+//! A statement has a reader for itself, from when it is sent until its answer is over. So it waits for no
+//! other one, as long as there are no more than [`concurrency`](crate::store::sql::Config::concurrency).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::Readers;
+use super::reader_process::{ReaderProcess, Watched};
+use crate::store::sql::SqlError;
+
+/// Readers that wait for a statement, at least.
+const WARM: usize = 2;
+
+/// Readers that start at the same time.
+const STARTING: usize = 2;
+
+/// How long one more than these waits.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Statements that wait for a reader, for each that may run.
+const WAITING: usize = 8;
+
+/// How long a reader has to stop a statement whose client has left.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often memory is looked at: a single call can take a gigabyte in a third of a second.
+const WATCH_EVERY: Duration = Duration::from_millis(20);
+
+/// Memory of a reader without a statement: it counts for nobody's.
+const OWN: u64 = 32 << 20;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Pool {
+    readers: Readers,
+    concurrency: usize,
+    /// Those that wait, the one that was used last at the end.
+    idle: Mutex<Vec<ReaderProcess>>,
+    /// All that there are.
+    watched: Mutex<HashMap<u64, Arc<Watched>>>,
+    next: AtomicU64,
+    places_to_start: Semaphore,
+    turns: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// One was taken, or there is one too many.
+    changed: Notify,
+}
+
+/// A reader for one statement.
+#[derive(Debug)]
+pub struct Lease {
+    pool: Arc<Pool>,
+    reader: Option<ReaderProcess>,
+    _turn: OwnedSemaphorePermit,
+    _waiting: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    /// Without a reader yet.
+    pub fn new(readers: Readers, concurrency: usize) -> Self {
+        let concurrency = concurrency.max(1);
+        Pool {
+            readers,
+            concurrency,
+            idle: Mutex::default(),
+            watched: Mutex::default(),
+            next: AtomicU64::new(1),
+            places_to_start: Semaphore::new(STARTING),
+            turns: Arc::new(Semaphore::new(concurrency)),
+            waiting: Arc::new(Semaphore::new(concurrency * (1 + WAITING))),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Statements that have a reader now.
+    pub fn running(&self) -> usize {
+        self.concurrency.saturating_sub(self.turns.available_permits())
+    }
+
+    /// A reader for a statement, within `patience`.
+    ///
+    /// # Errors
+    /// If too many wait already, none is free in time, or none can be started.
+    pub async fn lease(self: &Arc<Self>, patience: Duration) -> Result<Lease, SqlError> {
+        let all = self.concurrency * (1 + WAITING);
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| SqlError::Busy(all))?;
+        let turn = tokio::time::timeout(patience, Arc::clone(&self.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(SqlError::Busy(self.concurrency)) };
+        let idle = self.idle.lock().pop();
+        self.changed.notify_one();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => self.start().await.map_err(SqlError::Unavailable)?,
+        };
+        Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, _waiting: waiting })
+    }
+
+    async fn start(&self) -> Result<ReaderProcess, String> {
+        // All at once they would all be late. It is never closed.
+        let _place = self.places_to_start.acquire().await;
+        let reader = ReaderProcess::start(&self.readers, self.next.fetch_add(1, Ordering::Relaxed)).await?;
+        self.watched.lock().insert(reader.watched.number, Arc::clone(&reader.watched));
+        Ok(reader)
+    }
+
+    fn take_back(&self, mut reader: ReaderProcess) {
+        if !reader.watched.step_forward() {
+            self.forget(&reader);
+            tokio::spawn(reader.end());
+            return;
+        }
+        reader.idle_since = Instant::now();
+        self.idle.lock().push(reader);
+        self.changed.notify_one();
+    }
+
+    fn forget(&self, reader: &ReaderProcess) {
+        self.watched.lock().remove(&reader.watched.number);
+        self.changed.notify_one();
+    }
+
+    /// Keeps some readers waiting, and watches the memory of all, until `shutdown`.
+    pub async fn keep(self: Arc<Self>, shutdown: CancellationToken) {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.keep_warm() => {}
+            () = self.watch_memory() => {}
+        }
+        // Dropping them ends them.
+        self.idle.lock().clear();
+    }
+
+    async fn keep_warm(&self) {
+        loop {
+            let surplus = {
+                let mut idle = self.idle.lock();
+                let over = idle.len() > WARM && idle.first().is_some_and(|oldest| oldest.idle_since.elapsed() > IDLE);
+                over.then(|| idle.remove(0))
+            };
+            if let Some(reader) = surplus {
+                self.forget(&reader);
+                reader.end().await;
+                continue;
+            }
+            if self.idle.lock().len() < WARM {
+                match self.start().await {
+                    Ok(reader) => self.take_back(reader),
+                    Err(why) => {
+                        tracing::error!(why, "there is no reader for statements");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                }
+                continue;
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(5), self.changed.notified()).await;
+        }
+    }
+
+    /// Ends the largest reader while all together take more memory than they may.
+    async fn watch_memory(&self) {
+        let limit = self.readers.memory;
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            let watched: Vec<Arc<Watched>> = self.watched.lock().values().cloned().collect();
+            let taken: Vec<(u64, Arc<Watched>)> =
+                watched.into_iter().filter_map(|one| Some((one.memory()?, one))).collect();
+            let all: u64 = taken.iter().map(|(memory, _)| memory.saturating_sub(OWN)).sum();
+            if all <= limit {
+                continue;
+            }
+            let Some((memory, largest)) = taken.into_iter().max_by_key(|(memory, _)| *memory) else { continue };
+            let waits = {
+                let mut idle = self.idle.lock();
+                let place = idle.iter().position(|reader| reader.watched.number == largest.number);
+                place.map(|place| idle.remove(place))
+            };
+            if let Some(reader) = waits {
+                self.forget(&reader);
+                reader.end().await;
+                continue;
+            }
+            tracing::warn!(
+                number = largest.number,
+                memory_mib = memory >> 20,
+                all_mib = all >> 20,
+                limit_mib = limit >> 20,
+                "memory of the readers over the limit, ending the largest"
+            );
+            self.watched.lock().remove(&largest.number);
+            largest.kill(format!(
+                "the statement took {} MiB of memory, and all statements together more than {} MiB (sql.memory_limit); \
+                 its reader was ended",
+                memory >> 20,
+                limit >> 20
+            ));
+        }
+    }
+}
+
+impl Lease {
+    /// The reader; there is one until the lease is over.
+    pub fn reader(&mut self) -> Option<&mut ReaderProcess> {
+        self.reader.as_mut()
+    }
+
+    /// What is watched of it, to end it from elsewhere.
+    pub fn watched(&self) -> Option<Arc<Watched>> {
+        self.reader.as_ref().map(|reader| Arc::clone(&reader.watched))
+    }
+
+    /// Where the reader listens.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.reader.as_ref().map(|reader| reader.socket().to_owned())
+    }
+
+    /// The answer broke off: why the reader has ended, or `None` if it has not.
+    pub async fn after_break(mut self) -> Option<String> {
+        let reader = self.reader.take()?;
+        if reader.is_free().await {
+            self.pool.take_back(reader);
+            return None;
+        }
+        self.pool.forget(&reader);
+        Some(reader.end_of_broken().await)
+    }
+
+    /// The statement is over: the reader takes the next one.
+    pub fn release(mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.pool.take_back(reader);
+        }
+    }
+
+    /// The statement has ended its reader. Why.
+    pub async fn end_of_reader(mut self) -> String {
+        match self.reader.take() {
+            Some(reader) => {
+                self.pool.forget(&reader);
+                reader.end_of_broken().await
+            }
+            None => String::new(),
+        }
+    }
+}
+
+/// The client has left before the answer was over.
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.take() else { return };
+        let pool = Arc::clone(&self.pool);
+        // Without a runtime everything ends anyway.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let freed = async {
+                while !reader.is_free().await {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            if tokio::time::timeout(STOP_WITHIN, freed).await.is_ok() {
+                pool.take_back(reader);
+            } else {
+                tracing::warn!("a statement ran on after its client had left, ending its reader");
+                pool.forget(&reader);
+                reader.end().await;
+            }
+        });
+    }
+}

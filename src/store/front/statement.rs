@@ -1,0 +1,288 @@
+//! One statement: what it has to see, a reader for it, its answer, and what is done if it ends its reader.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::client;
+use super::crash_statements::fingerprint;
+use super::pool::Lease;
+use super::reader_process::Watched;
+use super::state::State;
+use crate::store::sql::SqlError;
+use crate::store::sql::http::{Body, FATAL, OUTCOME, error_response, json};
+use crate::store::sql::request::Query;
+
+/// How long a statement waits for what was acknowledged before it.
+const WHOLE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Readers that are tried before a statement has run.
+const TRIES: usize = 3;
+
+/// An answer up to this is read whole, so that its reader is free whatever the client does.
+const SMALL: u64 = 2 << 20;
+
+/// Runs the statement of a request.
+pub async fn run(state: &Arc<State>, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+    let started = Instant::now();
+    // Only to know the text; what is wrong with it, the reader says.
+    let text = Query::read(headers, &body).map(|query| query.sql).unwrap_or_default();
+    let key = fingerprint(&text);
+    if let Some(left) = state.crash_statements.lock().refused(key) {
+        return refused(left);
+    }
+    let statement = Statement { state: Arc::clone(state), text, key, started };
+    match statement.lease().await {
+        Ok(lease) => statement.forward(lease, headers, body).await,
+        Err(error) => statement.failed(&error),
+    }
+}
+
+struct Statement {
+    state: Arc<State>,
+    text: String,
+    key: u128,
+    started: Instant,
+}
+
+impl Statement {
+    /// A reader that knows the files.
+    async fn lease(&self) -> Result<Lease, SqlError> {
+        let mut missing = None;
+        if let Err(why) = self.state.wait_until_whole(WHOLE_WITHIN).await {
+            missing = Some(format!("rows of the last moments may be missing: {why}"));
+        }
+        let state = Arc::clone(&self.state);
+        let refreshed = tokio::task::spawn_blocking(move || state.files.lock().refresh()).await;
+        let refreshed =
+            refreshed.map_err(|_| SqlError::Unavailable("the list of files could not be read".to_owned()))?;
+        let mut warnings = self.state.files.lock().warnings();
+        if let Err(error) = refreshed {
+            if !self.state.files.lock().is_known() {
+                return Err(SqlError::Unavailable(format!("the list of files cannot be read: {error}")));
+            }
+            warnings.push(format!("the newest files may be missing, their list cannot be read: {error}"));
+        }
+        warnings.extend(missing);
+        for _ in 0..TRIES {
+            let mut lease = self.state.pool.lease(self.state.config.sql.time_limit).await?;
+            let Some(reader) = lease.reader() else { continue };
+            let (version, mut changes) = self.state.files.lock().since(reader.known);
+            changes.warnings.clone_from(&warnings);
+            if reader.tell(version, &changes).await {
+                return Ok(lease);
+            }
+            let why = lease.end_of_reader().await;
+            tracing::warn!(why, "a reader has ended before it had a statement");
+        }
+        Err(SqlError::Unavailable("no reader stays; see the journal of the store".to_owned()))
+    }
+
+    async fn forward(self, lease: Lease, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+        let Some(socket) = lease.socket() else {
+            return self.failed(&SqlError::Unavailable("the reader is gone".to_owned()));
+        };
+        let limit = TimeLimit::start(&self.state, &lease);
+        let until = Instant::now() + self.state.config.sql.time_limit + self.state.config.grace;
+        let response = match client::send(&socket, client::statement(headers, body)).await {
+            Ok(response) => response,
+            Err(_) => return self.ended(lease.end_of_reader().await),
+        };
+        if response.headers().contains_key(FATAL) {
+            // It ends by itself.
+            return self.ended(lease.end_of_reader().await);
+        }
+        let (mut parts, body) = response.into_parts();
+        let outcome = parts.headers.remove(OUTCOME).and_then(|outcome| outcome.to_str().ok().map(str::to_owned));
+        let outcome = outcome.unwrap_or_else(|| "ok".to_owned());
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length <= SMALL) {
+            let Ok(whole) = body.collect().await else { return self.ended(lease.end_of_reader().await) };
+            drop(limit);
+            lease.release();
+            self.done(&outcome);
+            return Response::from_parts(parts, Full::new(whole.to_bytes()).map_err(|e| match e {}).boxed_unsync());
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let over = Arc::new(Mutex::new(Some((lease, self))));
+        let forwarded = Forwarded {
+            body,
+            _limit: limit,
+            _end: EndOfTime::start(Arc::clone(&over), left + AFTER_KILL),
+            over,
+            outcome,
+        };
+        Response::from_parts(parts, BodyExt::boxed_unsync(forwarded))
+    }
+
+    /// It ran to its end.
+    fn done(&self, outcome: &str) {
+        if outcome == "ok" {
+            self.state.crash_statements.lock().forgive(self.key);
+        }
+        self.state.metrics.lock().add(outcome, self.started.elapsed());
+    }
+
+    /// It never ran.
+    fn failed(&self, error: &SqlError) -> Response<Body> {
+        self.state.metrics.lock().add(error.outcome(), self.started.elapsed());
+        let mut response = error_response(error, &self.text);
+        response.headers_mut().remove(OUTCOME);
+        response
+    }
+
+    /// It has ended its reader.
+    fn ended(&self, why: String) -> Response<Body> {
+        self.blame(&why);
+        self.failed(&SqlError::Unavailable(why))
+    }
+
+    fn blame(&self, why: &str) {
+        let ends = self.state.crash_statements.lock().record(self.key);
+        let text: String = self.text.chars().take(LOGGED).collect();
+        let ran_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::error!(statement = text, why, ends, ran_ms, "a statement has ended its reader");
+    }
+}
+
+/// Characters of a statement that go to the journal.
+const LOGGED: usize = 16 << 10;
+
+/// From here on a statement goes behind others.
+const LONG: Duration = Duration::from_millis(250);
+
+/// Ends the reader of a statement that runs on past its time.
+struct TimeLimit(JoinHandle<()>);
+
+impl TimeLimit {
+    fn start(state: &State, lease: &Lease) -> Self {
+        let (limit, grace) = (state.config.sql.time_limit, state.config.grace);
+        let watched: Option<Arc<Watched>> = lease.watched();
+        TimeLimit(tokio::spawn(async move {
+            tokio::time::sleep(LONG).await;
+            if let Some(watched) = &watched {
+                watched.step_back();
+            }
+            tokio::time::sleep((limit + grace).saturating_sub(LONG)).await;
+            if let Some(watched) = watched {
+                let limit = humantime::format_duration(limit);
+                watched.kill(format!(
+                    "the statement ran on past the time limit of {limit} (sql.time_limit) and ignored its interrupt, or \
+                     its answer was not read; its reader was ended"
+                ));
+            }
+        }))
+    }
+}
+
+impl Drop for TimeLimit {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How long a reader that is killed may take to be gone.
+const AFTER_KILL: Duration = Duration::from_millis(200);
+
+/// What is to be done once an answer is over; whoever takes it does it.
+type Over = Arc<Mutex<Option<(Lease, Statement)>>>;
+
+/// A large answer as it comes. If the reader ends meanwhile, the connection breaks off, so that nobody takes a
+/// part for the whole.
+struct Forwarded {
+    body: Incoming,
+    over: Over,
+    outcome: String,
+    _limit: TimeLimit,
+    _end: EndOfTime,
+}
+
+impl http_body::Body for Forwarded {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        match frame {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            None => {
+                if let Some((lease, statement)) = this.over.lock().take() {
+                    lease.release();
+                    statement.done(&this.outcome);
+                }
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                if let Some((lease, statement)) = this.over.lock().take() {
+                    tokio::spawn(statement.broken(lease));
+                }
+                Poll::Ready(Some(Err(std::io::Error::other(error))))
+            }
+        }
+    }
+}
+
+/// The client has left, unless the answer is over.
+impl Drop for Forwarded {
+    fn drop(&mut self) {
+        if let Some((lease, statement)) = self.over.lock().take() {
+            // It sees to its reader.
+            drop(lease);
+            statement.done("interrupted");
+        }
+    }
+}
+
+/// Takes the reader from a client that does not read its answer: it is polled no more.
+struct EndOfTime(JoinHandle<()>);
+
+impl EndOfTime {
+    fn start(over: Over, left: Duration) -> Self {
+        EndOfTime(tokio::spawn(async move {
+            tokio::time::sleep(left).await;
+            let taken = over.lock().take();
+            if let Some((lease, statement)) = taken {
+                statement.broken(lease).await;
+            }
+        }))
+    }
+}
+
+impl Drop for EndOfTime {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Statement {
+    /// Its answer broke off: the statement failed, or it has ended its reader.
+    async fn broken(self, lease: Lease) {
+        match lease.after_break().await {
+            Some(why) => {
+                self.blame(&why);
+                self.done("unavailable");
+            }
+            None => self.done("failed"),
+        }
+    }
+}
+
+fn refused(left: Duration) -> Response<Body> {
+    let seconds = left.as_secs().max(1);
+    let why = format!("this statement has ended its reader twice and is refused for another {seconds} s");
+    let mut response = json(StatusCode::TOO_MANY_REQUESTS, &json!({"error": why, "position": null}));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
