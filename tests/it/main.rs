@@ -58,6 +58,7 @@ mod store_items;
 mod store_lake;
 mod store_letters;
 mod store_letters_forgotten;
+mod store_level0;
 mod store_memory;
 mod store_rebuild;
 mod wal_crash;

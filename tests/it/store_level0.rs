@@ -1,0 +1,78 @@
+//! Files of level 0 are not synced: they outlive the process, and not the machine.
+
+use std::path::Path;
+
+use vispyr::store::engine::sealed_file::LEVEL0;
+use vispyr::wal::Position;
+
+use crate::store::rig::{EngineProcess, LOG, Sender, Source, feed};
+
+const SPANS: u32 = 50;
+
+/// Twenty records that are sealed, and twenty that are not; `kill -9`.
+fn half_sealed(dir: &Path) -> Source {
+    let source = Source::new(SPANS);
+    let mut engine = EngineProcess::start(dir, &[]);
+    assert!(feed(&engine, &source, 20));
+    assert_eq!(engine.ask(".flush"), "flushed");
+    assert!(feed(&engine, &source, 40));
+    assert_eq!(engine.spans(), (2000, 2000));
+    engine.kill();
+    source
+}
+
+/// The files of level 0 with spans that are not sealed yet.
+fn unsealed(dir: &Path) -> Vec<String> {
+    let db = rusqlite::Connection::open(dir.join("store/catalog.sqlite")).unwrap();
+    let sql = "SELECT t.path || f.path FROM ducklake_data_file AS f JOIN ducklake_table AS t USING (table_id)
+               WHERE f.end_snapshot IS NULL AND f.path LIKE ? AND table_name = 'spans'";
+    let mut statement = db.prepare(sql).unwrap();
+    let files = statement.query_map([format!("%{LEVEL0}")], |row| row.get(0)).unwrap();
+    files.collect::<Result<_, _>>().unwrap()
+}
+
+/// Only what is sealed is there; the log brings the rest again, once.
+fn comes_again(dir: &Path, source: &Source) {
+    let mut engine = EngineProcess::start(dir, &[]);
+    assert_eq!(engine.spans(), (1000, 1000));
+    assert_eq!(Sender::connect(&engine, LOG, 40).progress.wanted, Position(20));
+    assert!(feed(&engine, source, 40));
+    assert_eq!(engine.spans(), (2000, 2000));
+    assert_eq!(engine.ask(".flush"), "flushed");
+    engine.kill();
+    let mut engine = EngineProcess::start(dir, &[]);
+    assert_eq!((engine.spans(), engine.stats().missing_files), ((2000, 2000), 0));
+}
+
+#[test]
+fn a_killed_engine_goes_on_where_it_was_without_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    half_sealed(dir.path());
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert_eq!(engine.spans(), (2000, 2000));
+    let sender = Sender::connect(&engine, LOG, 40);
+    assert_eq!((sender.progress.wanted, sender.progress.sealed), (Position(40), Position(20)));
+}
+
+/// A power cut may leave any of such files empty, and its name with it.
+#[test]
+fn after_a_power_cut_the_log_brings_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = half_sealed(dir.path());
+    for file in unsealed(dir.path()) {
+        std::fs::write(dir.path().join("store/sealed").join(file), "").unwrap();
+    }
+    let db = rusqlite::Connection::open(dir.path().join("store/catalog.sqlite")).unwrap();
+    assert_eq!(db.execute("UPDATE own SET value = 'of another start' WHERE key = 'boot'", []), Ok(1));
+    drop(db);
+    comes_again(dir.path(), &source);
+}
+
+#[test]
+fn if_one_is_gone_all_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = half_sealed(dir.path());
+    let one = unsealed(dir.path()).remove(0);
+    std::fs::remove_file(dir.path().join("store/sealed").join(one)).unwrap();
+    comes_again(dir.path(), &source);
+}
