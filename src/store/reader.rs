@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use crate::store::schema::Table;
 use crate::store::sql::service::{Interrupts, Opened, Source, Statement};
 use crate::store::sql::{FilesOpened, SqlError};
+use crate::store::views::create_storage;
 
 pub mod files;
 pub mod instance;
@@ -76,6 +77,11 @@ impl Reader {
 
     /// Takes what has changed since the last statement.
     pub fn change(&self, changes: Changes) {
+        if let Some(storage) = &changes.storage
+            && let Err(error) = self.0.root.lock().execute_batch(&create_storage(storage))
+        {
+            tracing::error!(%error, "cannot show where the bytes go");
+        }
         let mut state = self.0.state.lock();
         state.warnings = changes.warnings.clone();
         state.files.change(changes);

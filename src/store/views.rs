@@ -19,7 +19,7 @@ pub fn create(db: &duckdb::Connection) -> Result<(), duckdb::Error> {
         let select = select(table, |table| format!("stored.{}", table.name()));
         db.execute_batch(&format!("CREATE VIEW {} AS {select}", table.name()))?;
     }
-    Ok(())
+    db.execute_batch(&create_storage(&[]))
 }
 
 /// `SELECT` of the user's view of `table`. `source` names the relation that holds the stored rows
@@ -88,9 +88,14 @@ pub fn select_joined(table: Table, source: &str, resource: &str) -> String {
     }
 }
 
+/// Makes the view `storage` over these rows, in the place of another.
+pub fn create_storage(rows: &[Storage]) -> String {
+    format!("CREATE OR REPLACE VIEW storage AS {}", storage(rows))
+}
+
 /// `SELECT` of the view `storage`: where the bytes go. A column of a file that an earlier version wrote is
 /// counted among what belongs to none.
-pub fn storage(storage: &[Storage]) -> String {
+fn storage(storage: &[Storage]) -> String {
     let columns = "table_name, column_name, rows, files, bytes, bytes / nullif(rows, 0) AS bytes_per_row";
     let none = "(SELECT NULL::VARCHAR, NULL::VARCHAR, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT WHERE false)";
     let rows: Vec<String> = storage

@@ -3,7 +3,30 @@
 use vispyr::store::catalog::Catalog;
 use vispyr::store::catalog::storage::Storage;
 
+use vispyr::signal::Signal;
+
+use super::harness::{Vispyr, post, signal};
+use super::receivers::rig::payload;
 use super::store::rig::{EngineProcess, Source, feed};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_ask_for_it() {
+    let vispyr = Vispyr::serve().await;
+    assert_eq!(vispyr.count("SELECT count(*) FROM storage").await, 0);
+    let body = payload::three(Signal::Traces);
+    let answer = post(&vispyr.url("otlp_http", "/v1/traces"), "application/x-protobuf", body).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    vispyr.wait_count("SELECT count(*) FROM spans", 3).await;
+    signal(vispyr.engine_pid().unwrap(), rustix::process::Signal::USR1);
+    let columns = "SELECT count(*) FROM STORAGE WHERE table_name = 'spans' AND column_name = 'attributes' AND rows = 3 AND bytes > 0";
+    vispyr.wait_count(columns, 1).await;
+    vispyr
+        .wait_count(
+            "SELECT count(*) FROM storage JOIN spans ON storage.table_name = 'spans' WHERE column_name = 'name'",
+            3,
+        )
+        .await;
+}
 
 #[test]
 fn the_columns_of_a_table_make_up_its_files() {

@@ -79,7 +79,7 @@ impl FileList {
         let added = added.map(|(_, file)| file.clone()).collect();
         let gone = self.gone.iter().rev().take_while(|(version, _)| known.is_some() && *version > since);
         let gone = gone.map(|(_, id)| *id).collect();
-        (self.version, Changes { reset: known.is_none(), added, gone, warnings: Vec::new() })
+        (self.version, Changes { reset: known.is_none(), added, gone, ..Changes::default() })
     }
 
     /// What answers lack, in a sentence for each lost file.

@@ -20,6 +20,8 @@ use super::crash_statements::fingerprint;
 use super::pool::Lease;
 use super::reader_process::Watched;
 use super::state::State;
+use crate::store::catalog::Catalog;
+use crate::store::catalog::storage::Storage;
 use crate::store::sql::SqlError;
 use crate::store::sql::http::{Body, FATAL, OUTCOME, error_response, json};
 use crate::store::sql::request::Query;
@@ -63,23 +65,15 @@ impl Statement {
         if let Err(why) = self.state.wait_until_whole(WHOLE_WITHIN).await {
             missing = Some(format!("rows of the last moments may be missing: {why}"));
         }
-        let state = Arc::clone(&self.state);
-        let refreshed = tokio::task::spawn_blocking(move || state.files.lock().refresh()).await;
-        let refreshed =
-            refreshed.map_err(|_| SqlError::Unavailable("the list of files could not be read".to_owned()))?;
-        let mut warnings = self.state.files.lock().warnings();
-        if let Err(error) = refreshed {
-            if !self.state.files.lock().is_known() {
-                return Err(SqlError::Unavailable(format!("the list of files cannot be read: {error}")));
-            }
-            warnings.push(format!("the newest files may be missing, their list cannot be read: {error}"));
-        }
-        warnings.extend(missing);
         for _ in 0..TRIES {
             let mut lease = self.state.pool.lease(self.state.config.sql.time_limit).await?;
             let Some(reader) = lease.reader() else { continue };
+            // Only now: a file that has gone is there for as long as a statement may run, and no longer.
+            let (warnings, storage) = self.refresh().await?;
             let (version, mut changes) = self.state.files.lock().since(reader.known);
-            changes.warnings.clone_from(&warnings);
+            changes.warnings = warnings;
+            changes.warnings.extend(missing.clone());
+            changes.storage = storage;
             if reader.tell(version, &changes).await {
                 return Ok(lease);
             }
@@ -87,6 +81,31 @@ impl Statement {
             tracing::warn!(why, "a reader has ended before it had a statement");
         }
         Err(SqlError::Unavailable("no reader stays; see the journal of the store".to_owned()))
+    }
+
+    /// Reads what the catalog has now: what answers lack, and where the bytes go if that may be asked for.
+    async fn refresh(&self) -> Result<(Vec<String>, Option<Vec<Storage>>), SqlError> {
+        let state = Arc::clone(&self.state);
+        let asks = self.text.to_ascii_lowercase().contains("storage");
+        let look = move || {
+            let refreshed = state.files.lock().refresh();
+            let storage = asks.then(|| Catalog::open_read_only(&state.config.catalog)?.storage()).transpose();
+            (refreshed, storage)
+        };
+        let unreadable = || SqlError::Unavailable("the list of files could not be read".to_owned());
+        let (refreshed, storage) = tokio::task::spawn_blocking(look).await.map_err(|_| unreadable())?;
+        let mut warnings = self.state.files.lock().warnings();
+        if let Err(error) = refreshed {
+            if !self.state.files.lock().is_known() {
+                return Err(SqlError::Unavailable(format!("the list of files cannot be read: {error}")));
+            }
+            warnings.push(format!("the newest files may be missing, their list cannot be read: {error}"));
+        }
+        let storage = storage.unwrap_or_else(|error| {
+            warnings.push(format!("storage may be of an earlier time, the catalog cannot be read: {error}"));
+            None
+        });
+        Ok((warnings, storage))
     }
 
     async fn forward(self, lease: Lease, headers: &HeaderMap, body: Bytes) -> Response<Body> {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::store::catalog::ColumnStatistics;
+use crate::store::catalog::storage::Storage;
 use crate::store::schema::{Column, Table};
 
 /// A file, as the front tells of it.
@@ -60,6 +61,8 @@ pub struct Changes {
     pub gone: Vec<i64>,
     /// What answers lack, in sentences.
     pub warnings: Vec<String>,
+    /// Where the bytes go, for a statement that may ask for it.
+    pub storage: Option<Vec<Storage>>,
 }
 
 /// A value that is compared with bounds.
