@@ -100,7 +100,7 @@ fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
 async fn answer(request: Request<Incoming>, engine: Arc<Engine>) -> Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answered = tokio::task::spawn_blocking(move || match (&method, path.as_str()) {
-        (&Method::GET, "/whole") => well(engine.wait_until_whole().map_err(|error| error.to_string())),
+        (&Method::GET, "/whole") => well(engine.wait_until_whole()),
         (&Method::GET, "/-/healthy") => well(engine.health()),
         (&Method::GET, "/stats") => json(StatusCode::OK, &stats(&engine)),
         _ => plain(StatusCode::NOT_FOUND, "no such path\n"),

@@ -13,7 +13,6 @@
 //! | [`pieces`] | what is done about rows that cannot be written |
 //! | [`unsealed`], [`seal`] | they become files that are sorted and on disk |
 //! | [`exchange`] | files take the place of others |
-//! | [`relations`], [`ask`] | the views that questions see |
 //! | [`sealed_file`], [`sealed_files`] | one of them, and all on disk |
 //! | [`rebuild`] | a lost catalog is made again from them |
 //! | [`verify`] | they are compared with their checksums |
@@ -41,13 +40,12 @@ use std::time::Duration;
 use duckdb::Connection;
 use parking_lot::{Condvar, Mutex};
 
-use self::ask::Ask;
 use self::forget::Forgetting;
 use self::heartbeat::Heartbeat;
 use self::instance::InstanceError;
 use self::level0::Level0;
 use self::merging::Merging;
-use self::progress::{Behind, LogProgress};
+use self::progress::LogProgress;
 use self::quarantine::Quarantine;
 use self::resends::Resends;
 use self::retain::Retainer;
@@ -57,7 +55,7 @@ use self::shared::Shared;
 use self::stats::{Counters, Stats};
 use self::store_dir::{StoreDir, StoreDirError};
 use self::unsealed::Unsealed;
-use self::verify::{Marks, Verification, Verifier};
+use self::verify::{Marks, NotCompared, Verification, Verifier};
 use self::writer::Writer;
 use self::writer_queue::WriterQueue;
 use crate::durable::reserve::Reserve;
@@ -68,7 +66,6 @@ use crate::store::merge;
 
 pub use self::process::{Options, run};
 
-pub mod ask;
 pub mod confinement;
 pub mod crash_records;
 pub mod decode;
@@ -88,7 +85,6 @@ pub mod process;
 pub mod progress;
 pub mod quarantine;
 pub mod rebuild;
-pub mod relations;
 pub mod resends;
 pub mod retain;
 pub mod seal;
@@ -193,7 +189,6 @@ impl Stop {
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    ask: Ask,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: Arc<Stop>,
     _store_dir: StoreDir,
@@ -231,7 +226,6 @@ impl Engine {
         let marks = Marks::load(store_dir.dir());
         let is_pending = |file: &&File| file.level > 0 && !marks.has(&sealed, file);
         let pending: Vec<File> = files.iter().filter(is_pending).cloned().collect();
-        let ask = Ask::new(instance::open(config, &store_dir)?, sealed.clone())?;
         tracing::info!(dir = %sealed.display(), duckdb, files = files.len(), lost = lost.len(), ?swept, "store open");
         let shared = Arc::new(Shared {
             config: config.clone(),
@@ -253,7 +247,7 @@ impl Engine {
         });
         let sealing = merge::open(config.memory_limit.as_u64(), &store_dir.tmp())?;
         let engine =
-            Engine { shared, ask, threads: Mutex::default(), stop: Arc::new(Stop::default()), _store_dir: store_dir };
+            Engine { shared, threads: Mutex::default(), stop: Arc::new(Stop::default()), _store_dir: store_dir };
         engine.shared.reserve.take();
         engine.start(writing, sealing, pending, marks)?;
         Ok(Arc::new(engine))
@@ -298,17 +292,17 @@ impl Engine {
     ///
     /// # Errors
     /// If that takes long.
-    pub fn wait_until_whole(&self) -> Result<(), Behind> {
-        self.shared.progress.wait_until_whole()
+    pub fn wait_until_whole(&self) -> Result<(), String> {
+        self.wait_until_compared().map_err(|error| error.to_string())?;
+        self.shared.progress.wait_until_whole().map_err(|error| error.to_string())
     }
 
-    /// A fresh connection: it sees all views, and shares memory and threads with the others.
+    /// Waits until the files are compared that may have been written since they were last.
     ///
     /// # Errors
-    /// DuckDB's and the catalog's.
-    pub fn connect(&self) -> Result<Connection, EngineError> {
-        self.shared.verification.wait()?;
-        self.ask.connect(&self.shared.catalog)
+    /// If that takes long.
+    pub fn wait_until_compared(&self) -> Result<(), NotCompared> {
+        self.shared.verification.wait()
     }
 
     /// Compares all sealed files with their checksums now, and leaves those out of answers that
@@ -336,17 +330,16 @@ impl Engine {
         stats
     }
 
-    /// Whether writer and readers get on. Blocks for as long as a new reader has to wait.
+    /// Whether the writer gets on.
     ///
     /// # Errors
-    /// Who does not.
+    /// If it does not.
     pub fn health(&self) -> Result<(), String> {
         let silent = self.shared.heartbeat.age();
         if silent > heartbeat::LONGEST {
             return Err(format!("the writer has not come round for {} s", silent.as_secs()));
         }
-        let fresh = self.connect().map_err(|error| error.to_string())?;
-        fresh.execute_batch("SELECT 1").map_err(|error| format!("no statement runs: {error}"))
+        Ok(())
     }
 
     /// Seals everything that is visible now. Blocks until it is done or has failed once; then it

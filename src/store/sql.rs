@@ -42,7 +42,7 @@ pub mod validate;
 pub mod value;
 pub mod variant;
 
-pub use error::{NOT_READY, SqlError};
+pub use error::SqlError;
 pub use metrics::Metrics;
 pub use service::{FilesOpened, Service, Source};
 

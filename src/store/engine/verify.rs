@@ -19,9 +19,8 @@ use super::sealed_file;
 use super::sealed_files::LostFile;
 use super::shared::Shared;
 use crate::store::catalog::File;
-use crate::store::sql::NOT_READY;
 
-/// Questions wait no longer than this for the comparison after a start; then they fail.
+/// Questions wait no longer than this for the comparison after a start; then answers say so.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// From one comparison of all files to the next.
@@ -29,6 +28,17 @@ const AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Bytes a second that later comparisons read.
 const PACE: u64 = 32 << 20;
+
+/// A question came while files are still being compared.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the sealed files are compared with their checksums after the start, {files} files with {bytes} are left: one that is \
+     damaged may give wrong rows"
+)]
+pub struct NotCompared {
+    files: usize,
+    bytes: bytesize::ByteSize,
+}
 
 /// How far the comparison after a start has come.
 #[derive(Debug, Default)]
@@ -57,18 +67,12 @@ impl Verification {
     ///
     /// # Errors
     /// What is left to do, if that takes long.
-    pub fn wait(&self) -> Result<(), duckdb::Error> {
+    pub fn wait(&self) -> Result<(), NotCompared> {
         let deadline = Instant::now() + PATIENCE;
         let mut left = self.left.lock();
         while left.pending {
             if self.changed.wait_until(&mut left, deadline).timed_out() && left.pending {
-                let message = format!(
-                    "{NOT_READY}the sealed files are compared with their checksums after the start, {} files with {} \
-                     are left: try again in a moment",
-                    left.files,
-                    bytesize::ByteSize(left.bytes)
-                );
-                return Err(duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some(message)));
+                return Err(NotCompared { files: left.files, bytes: bytesize::ByteSize(left.bytes) });
             }
         }
         Ok(())

@@ -5,9 +5,6 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-/// What the message of an error begins with that another try later may not meet.
-pub const NOT_READY: &str = "Not ready: ";
-
 /// Why a statement gave no answer, or no whole one.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SqlError {
@@ -87,9 +84,6 @@ impl SqlError {
         let message = message.split("\n\nStack Trace:").next().unwrap_or_default().trim_end();
         if message.starts_with("FATAL Error") || message.contains("database has been invalidated") {
             return SqlError::Fatal(message.to_owned());
-        }
-        if let Some(why) = message.strip_prefix(NOT_READY) {
-            return SqlError::Unavailable(why.to_owned());
         }
         if message.starts_with("Out of Memory Error") {
             return SqlError::Memory(message.to_owned());

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use duckdb::Connection;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -21,7 +22,12 @@ use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
 use vispyr::store::Config;
 use vispyr::store::engine::sealed_file::LEVEL0;
 use vispyr::store::engine::{self, Engine};
+use vispyr::store::front::file_list::FileList;
 use vispyr::store::protocol::{self, Frame, LogState, Part, Progress, Quarantined, read_frame};
+use vispyr::store::reader::files::Files;
+use vispyr::store::reader::instance::{self, Limits};
+use vispyr::store::reader::views::{Shown, Views};
+use vispyr::store::schema::Table;
 use vispyr::wal::{Position, Record};
 
 /// Longest wait for anything.
@@ -78,6 +84,7 @@ fn engine_process() {
         }
     };
     let server = engine.serve(&config.ingest_socket(&data_dir)).unwrap();
+    let mut asker = Asker::new(&config.dir(&data_dir));
     println!("\n=ready");
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
@@ -95,7 +102,7 @@ fn engine_process() {
             ".warnings" => Ok(engine.warnings().join("|")),
             ".health" => engine.health().map(|()| "well".to_owned()),
             ".stats" => Ok(serde_json::to_string(&engine.stats()).unwrap()),
-            sql => query(&engine, sql).map_err(|e| e.to_string()),
+            sql => asker.ask(&engine, sql),
         };
         match answer {
             Ok(text) => println!("\n={text}"),
@@ -106,8 +113,36 @@ fn engine_process() {
     engine.close();
 }
 
-fn query(engine: &Arc<Engine>, sql: &str) -> Result<String, engine::EngineError> {
-    let db = engine.connect()?;
+/// Asks as a reader does, without the gates.
+struct Asker {
+    db: Connection,
+    sealed: PathBuf,
+    list: FileList,
+    views: Views,
+}
+
+impl Asker {
+    fn new(store: &Path) -> Self {
+        let sealed = store.join("sealed");
+        let limits = Limits { memory: 512 << 20, threads: 2 };
+        let db = instance::open(&sealed, &store.join("tmp"), &limits).unwrap();
+        Asker { db, sealed, list: FileList::new(&store.join("catalog.sqlite")), views: Views::default() }
+    }
+
+    fn ask(&mut self, engine: &Engine, sql: &str) -> Result<String, String> {
+        engine.wait_until_compared().map_err(|error| error.to_string())?;
+        self.list.refresh().map_err(|error| error.to_string())?;
+        let mut files = Files::default();
+        files.change(self.list.since(None).1);
+        for table in Table::ALL {
+            let shown = Shown { files: files.of(table).map(|file| file.id).collect(), filter: None };
+            self.views.show(&self.db, &self.sealed, table, &files, shown).map_err(|error| error.to_string())?;
+        }
+        query(&self.db, sql).map_err(|error| error.to_string())
+    }
+}
+
+fn query(db: &Connection, sql: &str) -> duckdb::Result<String> {
     let mut statement = db.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut text = String::new();
