@@ -122,6 +122,9 @@ async fn an_answer_without_the_engine_says_what_may_be_missing() {
     assert_eq!(whole.headers["x-vispyr-files"], "0/0");
     let engine = vispyr.engine_pid().unwrap();
     signal(engine, rustix::process::Signal::STOP);
+    let stat = || std::fs::read_to_string(format!("/proc/{engine}/stat")).unwrap();
+    let stopped = || async { stat().rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')).then_some(()) };
+    vispyr.wait("the engine is stopped", stopped).await;
     let answer = ask(&vispyr, "SELECT count(*) FROM spans").await;
     signal(engine, rustix::process::Signal::CONT);
     assert_eq!(answer.status, 200, "{}", answer.text());

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use vispyr::signal::Signal;
 use vispyr::store::engine::sealed_file::LEVEL0;
 use vispyr::wal::Position;
 
+use crate::harness::{Vispyr, post};
+use crate::receivers::rig::payload;
 use crate::store::rig::{EngineProcess, LOG, Sender, Source, feed};
 
 const SPANS: u32 = 50;
@@ -52,6 +55,24 @@ fn a_killed_engine_goes_on_where_it_was_without_the_log() {
     assert_eq!(engine.spans(), (2000, 2000));
     let sender = Sender::connect(&engine, LOG, 40);
     assert_eq!((sender.progress.wanted, sender.progress.sealed), (Position(40), Position(20)));
+}
+
+/// The same of the program's own engine, which the kernel confines.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_s_engine_goes_on_where_it_was_killed() {
+    let vispyr = Vispyr::serve().await;
+    let url = vispyr.url("otlp_http", "/v1/traces");
+    let answer = post(&url, "application/x-protobuf", payload::three(Signal::Traces)).await.unwrap();
+    assert_eq!(answer.status, 200);
+    let spans = "SELECT count(*) FROM spans";
+    vispyr.wait_count(spans, 3).await;
+    vispyr.kill9_engine();
+    vispyr
+        .wait("another engine is there", || async { (vispyr.log().matches("engine ready").count() == 2).then_some(()) })
+        .await;
+    vispyr.wait_count(spans, 3).await;
+    let log = vispyr.log();
+    assert!(log.contains("store open") && !log.contains("files that were not on disk yet go"), "{log}");
 }
 
 /// A power cut may leave any of such files empty, and its name with it.

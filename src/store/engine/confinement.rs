@@ -18,8 +18,10 @@ use crate::telemetry::process::Usage;
 const LANDLOCK: ABI = ABI::V7;
 
 /// Where DuckDB and the standard library ask how much memory and how many processors there are for
-/// us. DuckDB 2.0.0 ends with an internal error if such a file is there and cannot be opened.
-const RESOURCES: [&str; 4] = ["/sys/fs/cgroup", "/proc/meminfo", "/proc/self/cgroup", "/proc/self/mountinfo"];
+/// us: DuckDB 2.0.0 ends with an internal error if such a file is there and cannot be opened. And which start of
+/// the machine this is.
+const RESOURCES: [&str; 5] =
+    ["/sys/fs/cgroup", "/proc/meminfo", "/proc/self/cgroup", "/proc/self/mountinfo", "/proc/sys/kernel/random/boot_id"];
 
 /// Why the rules could not be set, on a kernel that has Landlock.
 #[derive(Debug, thiserror::Error)]
