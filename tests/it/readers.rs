@@ -82,7 +82,8 @@ async fn eight_that_do_not_read_hold_nobody() {
     for _ in 0..5 {
         let started = Instant::now();
         assert_eq!(ask(&vispyr, "SELECT 1").await.status, 200);
-        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+        // Held, it would have to wait for their time limit.
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
     // Their time is over after a while, and so are the readers that nobody needs any more.
     let over = async || {

@@ -51,6 +51,10 @@ pub struct Pool {
     places_to_start: Semaphore,
     turns: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    /// One waits now, or could not be started.
+    arrived: Notify,
+    /// Why the last one that could not be started could not.
+    failed: Mutex<Option<(Instant, String)>>,
     /// One was taken, or there is one too many.
     changed: Notify,
 }
@@ -77,6 +81,8 @@ impl Pool {
             places_to_start: Semaphore::new(STARTING),
             turns: Arc::new(Semaphore::new(concurrency)),
             waiting: Arc::new(Semaphore::new(concurrency * (1 + WAITING))),
+            arrived: Notify::new(),
+            failed: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -95,13 +101,44 @@ impl Pool {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| SqlError::Busy(all))?;
         let turn = tokio::time::timeout(patience, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(SqlError::Busy(self.concurrency)) };
-        let idle = self.idle.lock().pop();
-        self.changed.notify_one();
-        let reader = match idle {
-            Some(reader) => reader,
-            None => self.start().await.map_err(SqlError::Unavailable)?,
-        };
+        let reader = self.take(patience).await.map_err(SqlError::Unavailable)?;
         Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, _waiting: waiting })
+    }
+
+    /// A reader that waits, or the next that does. One more is started meanwhile; it is not given up with the
+    /// statement, for which it may come too late.
+    async fn take(self: &Arc<Self>, patience: Duration) -> Result<ReaderProcess, String> {
+        let began = Instant::now();
+        let mut is_starting = false;
+        loop {
+            let idle = self.idle.lock().pop();
+            self.changed.notify_one();
+            if let Some(reader) = idle {
+                return Ok(reader);
+            }
+            if !is_starting {
+                tokio::spawn(Arc::clone(self).start_one());
+                is_starting = true;
+            }
+            let left = patience.saturating_sub(began.elapsed());
+            let arrived = tokio::time::timeout(left, self.arrived.notified()).await;
+            let failed = self.failed.lock().as_ref().filter(|(at, _)| *at >= began).map(|(_, why)| why.clone());
+            match (arrived, failed) {
+                (_, Some(why)) => return Err(why),
+                (Err(_), None) => return Err(format!("no reader has started within {} s", patience.as_secs())),
+                (Ok(()), None) => {}
+            }
+        }
+    }
+
+    async fn start_one(self: Arc<Self>) {
+        match self.start().await {
+            Ok(reader) => self.take_back(reader),
+            Err(why) => {
+                *self.failed.lock() = Some((Instant::now(), why));
+                self.arrived.notify_one();
+            }
+        }
     }
 
     async fn start(&self) -> Result<ReaderProcess, String> {
@@ -120,6 +157,7 @@ impl Pool {
         }
         reader.idle_since = Instant::now();
         self.idle.lock().push(reader);
+        self.arrived.notify_one();
         self.changed.notify_one();
     }
 

@@ -17,8 +17,9 @@ use super::{Command as Program, Readers};
 use crate::store::reader::Changes;
 use crate::store::reader::process::SPOILT;
 
-/// How long a reader may take to start, on a machine with much else to do.
-const START_WITHIN: Duration = Duration::from_secs(20);
+/// How long a reader may take to start. On a machine with much else to do a start takes long, and one that
+/// is given up is followed by another.
+const START_WITHIN: Duration = Duration::from_secs(120);
 
 /// How long it may take to hear of files.
 const HEAR_WITHIN: Duration = Duration::from_secs(20);
