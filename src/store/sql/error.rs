@@ -223,7 +223,6 @@ mod tests {
             ("INTERNAL Error: x\n\nStack Trace:\n\n/lib/x", 400),
             ("Out of Memory Error: failed to allocate", 507),
             ("INTERRUPT Error: Interrupted!", 503),
-            ("Not ready: x", 503),
         ] {
             assert_eq!(SqlError::from_message(message, "").status().as_u16(), status, "{message}");
         }
