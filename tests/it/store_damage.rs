@@ -119,18 +119,20 @@ fn a_file_that_is_damaged_while_the_engine_runs_is_found_by_the_comparison() {
 #[test]
 fn a_damaged_file_in_a_lost_catalog_is_named_and_its_neighbours_are_used() {
     let dir = tempfile::tempdir().unwrap();
-    let paths = sealed(dir.path(), 3);
-    let mut bytes = std::fs::read(&paths[1]).unwrap();
+    let mut paths = sealed(dir.path(), 3);
+    paths.sort_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
+    let damaged = &paths[0];
+    let mut bytes = std::fs::read(damaged).unwrap();
     bytes[100] ^= 1;
-    std::fs::write(&paths[1], bytes).unwrap();
+    std::fs::write(damaged, bytes).unwrap();
     std::fs::remove_file(dir.path().join("store/catalog.sqlite")).unwrap();
     let mut engine = EngineProcess::start(dir.path(), &[]);
-    // The file of the other table of its flush says up to where the log is in them.
+    // Those after it say up to where the log is in them.
     assert_eq!(Sender::connect(&engine, LOG, 3).progress.sealed.0, 3);
     assert_eq!(engine.spans().0, 2 * u64::from(SPANS));
     let warnings = engine.ask(".warnings");
-    assert!(warnings.contains(paths[1].file_name().unwrap().to_str().unwrap()), "{warnings}");
-    assert!(paths[1].exists());
+    assert!(warnings.contains(damaged.file_name().unwrap().to_str().unwrap()), "{warnings}");
+    assert!(damaged.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
