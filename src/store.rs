@@ -67,7 +67,7 @@ pub struct Config {
     pub merge_share: f64,
     /// What is kept and for how long.
     pub retention: retention::Config,
-    /// Threads of DuckDB; as many as there are cores if not given.
+    /// Threads of the DuckDB of each reader; as many as there are cores if not given, 2 at most.
     pub threads: Option<u32>,
     /// How long rows may find no memory before the engine ends over them. No key of the config.
     #[serde(skip)]
