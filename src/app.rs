@@ -99,6 +99,9 @@ pub struct Settings {
 
 /// Runs until it is told to stop.
 pub fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
+    for (key, instead) in &settings.config.gone {
+        tracing::warn!(key, "this key of the config is gone and does nothing: {instead}");
+    }
     let _hold = if roles.collector { Some(data_dir::hold(&settings.data_dir)?) } else { None };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -54,6 +54,9 @@ pub struct Config {
     pub log: telemetry::log::Config,
     /// The Grafana beside us.
     pub grafana: Grafana,
+    /// Keys of earlier versions that the file has, and what there is instead: they do nothing.
+    #[serde(skip)]
+    pub gone: Vec<(String, String)>,
 }
 
 impl Config {
@@ -68,7 +71,8 @@ impl Config {
     /// Reads the text of a file; `file` is for the messages.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Mistakes> {
         let mut document = document::Document::read(text);
-        let config = document.take_config();
+        let mut config = document.take_config();
+        config.gone = document.take_gone();
         for broken in rules::check(&config) {
             document.add_broken_rule(broken);
         }

@@ -43,8 +43,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return data::run(&settings.config.store.dir(&settings.data_dir));
     }
     let Some(file) = args.file.or(args.config) else { anyhow::bail!("no file given") };
-    let checked = Config::load(&file)
-        .and_then(|config| if args.no_files { Ok(Vec::new()) } else { files(&file, &config, args.connect) });
+    let checked = Config::load(&file).and_then(|config| {
+        let of_files = if args.no_files { Vec::new() } else { files(&file, &config, args.connect)? };
+        let gone =
+            |(key, instead): &(String, String)| (key.clone(), format!("warning: gone, it does nothing: {instead}"));
+        Ok(config.gone.iter().map(gone).chain(of_files).collect::<Vec<_>>())
+    });
     match checked {
         Ok(notices) => {
             if let Some(notices) = notices.first().map(|_| Mistakes::at_keys(&file, &notices)) {

@@ -18,6 +18,8 @@ pub struct Document {
     mistakes: Vec<Mistake>,
     /// Keys that are there but are not what they should be.
     unreadable: BTreeSet<String>,
+    /// Keys that there are no more, and what there is instead.
+    gone: Vec<(String, String)>,
 }
 
 impl Document {
@@ -25,8 +27,13 @@ impl Document {
     pub fn read(text: &str) -> Self {
         let starts = line_starts(text);
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut document =
-            Document { good: Table::new(), lines: BTreeMap::new(), mistakes: Vec::new(), unreadable: BTreeSet::new() };
+        let mut document = Document {
+            good: Table::new(),
+            lines: BTreeMap::new(),
+            mistakes: Vec::new(),
+            unreadable: BTreeSet::new(),
+            gone: Vec::new(),
+        };
         let mut unreadable = Vec::new();
         for error in errors {
             let line = error.span().map_or(0, |span| line_of(&starts, span.start));
@@ -52,6 +59,11 @@ impl Document {
                 Config::default()
             }
         }
+    }
+
+    /// Keys of earlier versions that are there, and what there is instead.
+    pub fn take_gone(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.gone)
     }
 
     /// Adds a broken rule, at the line of the key it is about (or the other one if that is not
@@ -104,6 +116,11 @@ impl Walk<'_> {
     }
 
     fn value(&mut self, line: usize, path: &[String], spanned: &Spanned<DeValue<'_>>) {
+        let gone = GONE.iter().find(|(key, _)| *key == path.join("."));
+        if let Some((key, instead)) = gone {
+            self.document.gone.push(((*key).to_owned(), (*instead).to_owned()));
+            return;
+        }
         let value = match Value::deserialize(ValueDeserializer::from(spanned.clone())) {
             Ok(value) => value,
             Err(e) => return self.mistake(line, path, "this", e.message()),
@@ -132,7 +149,8 @@ impl Walk<'_> {
     }
 }
 
-/// Keys of earlier versions, and what there is instead.
+/// Keys of earlier versions, and what there is instead. A file that has them is good: an upgrade must not keep
+/// a store from starting.
 const GONE: &[(&str, &str)] = &[
     ("store.hot_memory", "rows are in files within a second and wait in no memory"),
     ("store.flush_interval", "rows are in files within a second, which store.seal_interval (60s) puts in order"),
@@ -140,9 +158,6 @@ const GONE: &[(&str, &str)] = &[
 
 /// `unknown key`, and the one that was probably meant, here or in another section.
 fn unknown_key(path: &[String], message: &str) -> String {
-    if let Some((_, instead)) = GONE.iter().find(|(key, _)| *key == path.join(".")) {
-        return format!("this key is gone, take it out: {instead}");
-    }
     let Some((key, section)) = path.split_last() else { return message.to_owned() };
     let known: Vec<String> = schema::named_in(message).into_iter().skip(1).collect();
     let near = known

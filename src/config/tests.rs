@@ -114,6 +114,16 @@ fn bad_files_give_their_messages() {
 }
 
 #[test]
+fn keys_that_are_gone_are_told_and_do_no_harm() {
+    let text = "[store]\nhot_memory = \"1GiB\"\nflush_interval = \"1h\"\nseal_interval = \"5s\"\n";
+    let config = Config::parse(Path::new("x.toml"), text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(config.store.seal_interval, std::time::Duration::from_secs(5));
+    let gone: Vec<&str> = config.gone.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(gone, ["store.flush_interval", "store.hot_memory"]);
+    assert!(config.gone[0].1.contains("store.seal_interval"), "{:?}", config.gone);
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let mistakes = Config::load(Path::new("/nowhere/vispyr.toml")).unwrap_err();
     assert_eq!(
