@@ -1,17 +1,17 @@
 //! The store: every signal in DuckDB, answered in SQL.
 //!
-//! The engine is a process of its own, because a single statement can crash DuckDB: the
-//! collector sends it the records of its logs over a unix socket ([`protocol`]), and the store
-//! front forwards it the questions. The collector's log is the engine's write-ahead log: hot rows
-//! live in memory, a flush seals them into Parquet files, and one transaction of the [`catalog`]
-//! makes the files known and moves the log position with them. So a kill at any moment neither
-//! loses nor doubles a row.
+//! The collector sends the engine the records of its logs over a unix socket ([`protocol`]). The
+//! engine writes their rows into small files at once and seals those within a minute; the merger makes
+//! large ones of them. The collector's log is the write-ahead log: one transaction of the [`catalog`] makes
+//! files known and moves the log position with them. So a kill at any moment neither loses nor doubles a
+//! row. Statements run in readers, processes of their own that the front starts, because a single one can
+//! crash DuckDB.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`protocol`] | what collector and engine say to each other |
 //! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
-//! | [`engine`] | the process that holds DuckDB |
+//! | [`engine`] | the process that stores |
 //! | [`merge`] | one sorted file from many |
 //! | [`forget`] | rows are deleted by hand: what is asked and answered |
 //! | [`retention`] | what is kept and for how long |
@@ -20,7 +20,7 @@
 //! | [`views`] | what users see of the tables |
 //! | [`macros`] | ready-made questions over them |
 //! | [`reader`] | the processes that run statements over the files |
-//! | [`front`] | the process before the engine: public port, supervision, watchdog |
+//! | [`front`] | the process before the others: public port, readers, supervision, watchdog |
 //! | [`sql`] | statements of untrusted users: gates, limits, formats, HTTP |
 
 use std::path::{Path, PathBuf};

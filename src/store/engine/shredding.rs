@@ -48,7 +48,7 @@ const NOTHING: &str = "VARCHAR";
 pub struct Shredding(String);
 
 impl Shredding {
-    /// The shredding that suits the rows of a hot table, which has `rows` of them.
+    /// The shredding that suits the rows of a table of decoded rows, which has `rows` of them.
     ///
     /// # Errors
     /// DuckDB's.

@@ -72,7 +72,7 @@ impl Chunk {
         }
     }
 
-    /// About how many bytes the rows take in a hot generation.
+    /// About how many bytes the rows take in memory.
     pub fn hot_bytes(&self) -> usize {
         self.hot_bytes
     }

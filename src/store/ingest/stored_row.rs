@@ -1,4 +1,4 @@
-//! A row as a hot generation has it, in words: what no file takes leaves the store in this form as
+//! A row as it was decoded, in words: what no file takes leaves the store in this form as
 //! a dead letter, and comes back in it.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub struct StoredRow {
 }
 
 impl StoredRow {
-    /// Reads the row that `filter` leaves of a hot table.
+    /// Reads the row that `filter` leaves of a table of decoded rows.
     ///
     /// # Errors
     /// DuckDB's.
@@ -36,7 +36,7 @@ impl StoredRow {
         Ok(StoredRow { table: table.name().to_owned(), columns })
     }
 
-    /// Inserts it into a hot table. Answers the number of rows.
+    /// Inserts it into such a table. Answers the number of rows.
     ///
     /// # Errors
     /// DuckDB's; also for a variant that is none: in the table it would fail every question.
