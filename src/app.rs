@@ -22,7 +22,6 @@ mod listeners;
 mod log_metrics;
 mod merger_process;
 mod open_ports;
-mod parent;
 mod places;
 mod port_metrics;
 mod reader_process;

@@ -20,6 +20,7 @@
 //! | [`views`] | what users see of the tables |
 //! | [`macros`] | ready-made questions over them |
 //! | [`reader`] | the processes that run statements over the files |
+//! | [`process`] | how the processes of the store are started, confined and ended |
 //! | [`front`] | the process before the others: public port, readers, supervision, watchdog |
 //! | [`sql`] | statements of untrusted users: gates, limits, formats, HTTP |
 
@@ -36,6 +37,7 @@ pub mod front;
 pub mod ingest;
 pub mod macros;
 pub mod merge;
+pub mod process;
 pub mod protocol;
 pub mod reader;
 pub mod retention;

@@ -19,47 +19,34 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Settings, parent, supervisor};
-use crate::durable;
+use super::{Settings, supervisor};
 use crate::net::server::{self, Connections, Limits};
 use crate::store;
-use crate::store::engine::confinement::{self, Confined, Folders};
-use crate::store::engine::{self, Engine, EngineError};
+use crate::store::engine::{self, Engine};
+use crate::store::process::confinement::{Confined, Folders};
+use crate::store::process::{self, ProcessError, parent, socket};
 use crate::store::sql::http::{Body, json, plain};
 use crate::telemetry::process::Usage;
 
 /// Runs the engine until it is told to stop or its parent is gone.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    engine::panics::end_the_process();
     let mut settings = settings;
     // Asked for while it can be.
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     settings.config.store.threads.get_or_insert(u32::try_from(processors).unwrap_or(1));
-    confine(&settings)?;
-    parent::end_with_it();
+    let store = settings.config.store.dir(&settings.data_dir);
+    let sockets = settings.config.store.socket_dir(&settings.data_dir);
+    match process::confine(Folders { reads: &[], writes: &[&store], sockets: &[&sockets] })? {
+        Confined::Fully => {}
+        Confined::Partly => tracing::info!("this kernel's Landlock is old: it confines the engine in part"),
+        Confined::Not => tracing::warn!("this kernel has no Landlock: it does not confine the engine to its folder"),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors)
         .enable_all()
         .build()
         .context("cannot start the threads for network work")?;
     runtime.block_on(serve(settings))
-}
-
-/// Before any other thread is there: the kernel confines only those that start afterwards.
-fn confine(settings: &Settings) -> anyhow::Result<()> {
-    let store = settings.config.store.dir(&settings.data_dir);
-    let sockets = settings.config.store.socket_dir(&settings.data_dir);
-    for folder in [&store, &sockets] {
-        durable::create_dir(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    let threads = Usage::own().threads;
-    anyhow::ensure!(threads == 1, "{threads} threads run before the engine is confined");
-    match confinement::confine(Folders { writes: &[&store], sockets: &[&sockets], ..Folders::default() })? {
-        Confined::Fully => tracing::debug!("the kernel confines the engine to its folder"),
-        Confined::Partly => tracing::info!("this kernel's Landlock is old: it confines the engine in part"),
-        Confined::Not => tracing::warn!("this kernel has no Landlock: it does not confine the engine to its folder"),
-    }
-    Ok(())
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
@@ -76,6 +63,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         let connections = Connections::new(Limits::default(), usize::MAX);
         let handler = move |request| answer(request, Arc::clone(&engine));
         tokio::spawn(server::serve("query.sock", listener, connections, shutdown.clone(), handler));
+        parent::tell_ready();
         Ok(())
     };
     let stop = async {
@@ -90,9 +78,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
 }
 
-fn listen(socket: &Path) -> Result<tokio::net::UnixListener, EngineError> {
-    let failed = |source| EngineError::Io { action: "listen on", what: socket.display().to_string(), source };
-    let listener = engine::socket::bind(socket)?;
+fn listen(socket: &Path) -> Result<tokio::net::UnixListener, ProcessError> {
+    let failed = |source| ProcessError::io("listen on", socket, source);
+    let listener = socket::bind(socket)?;
     listener.set_nonblocking(true).map_err(failed)?;
     tokio::net::UnixListener::from_std(listener).map_err(failed)
 }

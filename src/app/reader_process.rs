@@ -3,19 +3,14 @@
 
 use std::num::NonZero;
 
-use super::{Settings, parent};
-use crate::store::engine;
+use super::Settings;
 use crate::store::reader::{Limits, process};
-use crate::telemetry::process::Usage;
 
 /// Threads of a reader's DuckDB: one statement must not take all of a large machine.
 const THREADS: usize = 2;
 
 /// Runs a reader until its parent is gone. It has this number among those of its parent.
 pub fn run(settings: Settings, number: u64) -> anyhow::Result<()> {
-    engine::panics::end_the_process();
-    let threads = Usage::own().threads;
-    anyhow::ensure!(threads == 1, "{threads} threads run before the reader is confined");
     let Settings { config, data_dir, .. } = settings;
     // Asked for while it can be.
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -32,5 +27,5 @@ pub fn run(settings: Settings, number: u64) -> anyhow::Result<()> {
         },
         sql: config.sql,
     };
-    Ok(process::run(&options, parent::end_with_it)?)
+    Ok(process::run(&options)?)
 }

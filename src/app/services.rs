@@ -37,8 +37,7 @@ use crate::net::Ports;
 use crate::net::origin::Hosts;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
-use crate::store::front::{self, Command};
-use crate::store::merge;
+use crate::store::{front, merge};
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
 use crate::web::{self, View};
@@ -237,8 +236,8 @@ impl Services {
         let readers = front::Readers::new(reader, &settings.config.sql, &settings.config.store, &settings.data_dir);
         let run = front::run(config, port, engine, readers, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
-        let Command { program, args } = store_start::command(settings, "merger")?;
-        let merger = merge::process::supervise(program, args, self.store.shutdown.clone());
+        let merger = store_start::command(settings, "merger")?;
+        let merger = merge::process::supervise(merger, self.store.shutdown.clone());
         self.spawn(&self.store, "the supervisor of the merger", merger);
         Ok(())
     }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::Settings;
 use super::store_client::StoreClient;
 use crate::store::engine::store_dir::StoreDir;
-use crate::store::front::Command;
+use crate::store::process::Command;
 
 /// Bytes of a unix socket's path (`sun_path` in unix(7), less the zero at its end).
 const LONGEST_SOCKET: usize = 107;
@@ -47,7 +47,7 @@ pub fn command(settings: &Settings, subcommand: &str) -> anyhow::Result<Command>
     let log = &settings.config.log;
     args.extend(["--log-level".into(), log.level.clone().into()]);
     args.extend(["--log-format".into(), log.format.name().into()]);
-    Ok(Command { program, args })
+    Ok(Command { program, args, env: Vec::new() })
 }
 
 /// Waits until the store answers; whether it did in time.

@@ -4,7 +4,6 @@
 //! | module | what |
 //! |---|---|
 //! | [`store_dir`] | the store's folder: lock, version, what a crash left |
-//! | [`confinement`] | what the kernel keeps the process from |
 //! | [`instance`] | opening DuckDB |
 //! | [`ingest_server`] | the server of `ingest.sock` |
 //! | [`ingest_queue`], [`decode`] | records wait, and become rows, by signal |
@@ -22,9 +21,7 @@
 //! | [`retain`] | what is too old or too much goes |
 //! | [`forget`] | rows are deleted by hand |
 //! | [`resends`] | dead letters that are sent again |
-//! | [`panics`] | a panic in any thread ends the process |
 //! | [`heartbeat`] | whether the writer gets on |
-//! | [`socket`] | who may connect |
 //! | [`process`] | from its start to its end |
 //! | [`failpoint`] | where a test can have it die |
 //!
@@ -63,10 +60,10 @@ use crate::signal::{Signal, now_nanos};
 use crate::store::Config;
 use crate::store::catalog::{Catalog, CatalogError, File};
 use crate::store::merge;
+use crate::store::process::{ProcessError, socket};
 
 pub use self::process::{Options, run};
 
-pub mod confinement;
 pub mod crash_records;
 pub mod decode;
 pub mod exchange;
@@ -78,7 +75,6 @@ pub mod ingest_server;
 pub mod instance;
 pub mod level0;
 pub mod merging;
-pub mod panics;
 pub mod partition;
 pub mod pieces;
 pub mod process;
@@ -92,7 +88,6 @@ pub mod sealed_file;
 pub mod sealed_files;
 pub mod shared;
 pub mod shredding;
-pub mod socket;
 pub mod stats;
 pub mod store_dir;
 pub mod unsealed;
@@ -121,16 +116,9 @@ pub enum EngineError {
     /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// A socket or a thread.
-    #[error("cannot {action} {what}: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        what: String,
-        /// The system's answer.
-        source: std::io::Error,
-    },
+    /// A file, a socket or a thread.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
 }
 
 impl EngineError {
@@ -146,12 +134,6 @@ pub const EXIT_FINAL: u8 = 78;
 
 /// Exit code of an engine that ended over the rows that it was writing: DuckDB is beyond use.
 pub const EXIT_INSERT: u8 = 71;
-
-/// Ends the engine's process at once. C++'s exit handlers would take away what DuckDB's threads still use:
-/// now and then one crashed over that, and a crash was told in the place of `code`.
-pub fn exit(code: i32) -> ! {
-    signal_hook::low_level::exit(code)
-}
 
 /// Set for an engine whose predecessor crashed.
 pub const CRASHED: &str = "VISPYR_ENGINE_CRASHED";
@@ -207,11 +189,8 @@ impl Engine {
         let sealed = store_dir.sealed();
         let unsealed = open_level0(&mut catalog, &sealed)?;
         let files = catalog.files()?;
-        let Found { files, lost } = sealed_files::find(files, &sealed).map_err(|source| EngineError::Io {
-            action: "rename sealed files in",
-            what: sealed.display().to_string(),
-            source,
-        })?;
+        let Found { files, lost } = sealed_files::find(files, &sealed)
+            .map_err(|source| ProcessError::io("rename sealed files in", &sealed, source))?;
         for LostFile { path, reason, .. } in &lost {
             if let Err(error) = catalog.mark_lost(path, Some(reason)) {
                 tracing::warn!(%error, "cannot note a lost file");
@@ -410,7 +389,8 @@ fn open_level0(catalog: &mut Catalog, sealed: &Path) -> Result<Unsealed, EngineE
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {
     let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
-    thread.spawn(work).map_err(|source| EngineError::Io { action: "start thread", what: name.to_owned(), source })
+    let failed = |source| ProcessError::Io { action: "start thread", what: name.to_owned(), source };
+    Ok(thread.spawn(work).map_err(failed)?)
 }
 
 /// Waits before another try at what somebody else has to make possible (memory, a lock, a file

@@ -9,7 +9,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`child`] | starting the engine, again and again, and ending it |
+//! | [`engine_process`] | starting the engine, again and again, and ending it |
 //! | [`heartbeat`] | a sign that the front goes on, for the watchdog |
 //! | [`monitor`] | the engine's memory and health, seen from outside |
 //! | [`proxy`] | the port |
@@ -29,12 +29,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::net::server::Connections;
 use crate::net::{Acceptor, Authenticator};
-use crate::store::engine::socket;
+use crate::store::process::{Command, socket};
 use crate::store::sql;
 
-pub mod child;
 pub mod client;
 pub mod crash_statements;
+pub mod engine_process;
 pub mod file_list;
 pub mod heartbeat;
 pub mod monitor;
@@ -44,7 +44,6 @@ pub mod reader_process;
 pub mod state;
 pub mod statement;
 
-pub use child::Command;
 pub use heartbeat::Heartbeat;
 
 use state::State;
@@ -114,7 +113,7 @@ impl Readers {
     #[cfg(test)]
     pub(crate) fn nowhere() -> Self {
         let nowhere = PathBuf::from("/nowhere");
-        let command = Command { program: nowhere.clone(), args: Vec::new() };
+        let command = Command { program: nowhere.clone(), args: Vec::new(), env: Vec::new() };
         Readers { command, sockets: nowhere.clone(), spill: nowhere, memory: 0 }
     }
 
@@ -156,7 +155,7 @@ pub async fn run(config: Config, port: Port, engine: Command, readers: Readers, 
         tracing::error!("what earlier readers have left could not be removed");
     }
     let state = Arc::new(State::new(config, readers));
-    let mut supervised = tokio::spawn(child::supervise(Arc::clone(&state), engine, shutdown.clone()));
+    let mut supervised = tokio::spawn(engine_process::supervise(Arc::clone(&state), engine, shutdown.clone()));
     let monitored = tokio::spawn(monitor::run(Arc::clone(&state), shutdown.clone()));
     let kept = tokio::spawn(Arc::clone(&state.pool).keep(shutdown.clone()));
     let asked = own.map(|own| tokio::spawn(proxy::serve_own(own, Arc::clone(&state), shutdown.clone())));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use duckdb::Connection;
-use vispyr::store::engine::confinement::{Confined, Folders, confine};
+use vispyr::store::process::confinement::{Confined, Folders, confine};
 
 use super::store::rig::files;
 use crate::harness::{Options, Vispyr};

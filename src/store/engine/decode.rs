@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::ingest_queue::IngestQueue;
-use super::panics;
 use super::writer_queue::{Rows, WriterQueue};
 use crate::signal::Signal;
 use crate::store::ingest::{Decoder, Limits};
+use crate::store::process::panics;
 use crate::wal::{Position, Record};
 
 /// Dictionary rows are given out again after this time, so that what remembers them stays small.

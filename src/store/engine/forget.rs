@@ -18,13 +18,14 @@ use uuid::Uuid;
 
 use super::exchange::Exchange;
 use super::quarantine::Changes;
-use super::{Engine, EngineError, Stop, failpoint, sealed_file, sealed_files, socket, spawn};
+use super::{Engine, EngineError, Stop, failpoint, sealed_file, sealed_files, spawn};
 use crate::durable;
 use crate::signal::now_nanos;
 use crate::store::catalog::{File, NewFile, Positions};
 use crate::store::forget::{Answer, Report, Request, TableReport};
 use crate::store::merge::client::{self, RunError};
 use crate::store::merge::{Filter, Job, MergeError, Merged};
+use crate::store::process::{ProcessError, socket};
 use crate::store::retention::enforce;
 use crate::store::schema::Table;
 
@@ -57,7 +58,7 @@ pub fn serve(engine: &Arc<Engine>, path: &Path) -> Result<(), EngineError> {
     let listener = socket::bind(path)?;
     // Whoever may feed the store may not delete from it.
     let owner = std::fs::set_permissions(path, Permissions::from_mode(0o600));
-    owner.map_err(|source| EngineError::Io { action: "restrict", what: path.display().to_string(), source })?;
+    owner.map_err(|source| ProcessError::io("restrict", path, source))?;
     let engine = Arc::downgrade(engine);
     // It ends with the process: nothing that it holds has to be written.
     spawn("forget", move || answer_all(&engine, &listener)).map(drop)

@@ -19,9 +19,7 @@ use super::writer_queue::WriterQueue;
 use crate::durable::reserve::Reserve;
 use crate::store::Config;
 use crate::store::catalog::Catalog;
-
-/// Exit code of an engine that ends because its DuckDB is beyond use; it is started again.
-pub const EXIT_FATAL: i32 = 70;
+use crate::store::process::{self, EXIT_SPOILT};
 
 /// What the engine's threads have in common.
 #[derive(Debug)]
@@ -63,12 +61,12 @@ pub struct Shared {
 impl Shared {
     /// Ends the process: what the catalog does not have is in the logs, and comes back from there.
     pub fn fatal(&self, why: &str) -> ! {
-        self.end(EXIT_FATAL, why)
+        self.end(EXIT_SPOILT, why)
     }
 
     /// The same with another exit code.
     pub fn end(&self, code: i32, why: &str) -> ! {
         tracing::error!(why, "the engine ends, to be started again");
-        super::exit(code);
+        process::exit(code);
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client;
 use super::state::{Engine, Kill, State};
+use crate::store::process::memory::Memory;
 
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_millis(100);
@@ -46,7 +47,7 @@ async fn memory(state: &State) {
             over_since = None;
             continue;
         };
-        let Some(resident) = resident(pid).filter(|resident| *resident > limit) else {
+        let Some(resident) = Memory::of(pid).map(|memory| memory.resident).filter(|resident| *resident > limit) else {
             over_since = None;
             continue;
         };
@@ -82,13 +83,6 @@ async fn health(state: &State) {
     }
 }
 
-/// Resident memory of a process in bytes.
-pub fn resident(pid: u32) -> Option<u64> {
-    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::{Child, Command};
@@ -102,7 +96,7 @@ mod tests {
     impl Idle {
         fn start() -> Self {
             let idle = Idle(Command::new("sleep").arg("600").spawn().unwrap());
-            let resident = || resident(idle.0.id()).filter(|resident| *resident > 0);
+            let resident = || Memory::of(idle.0.id()).map(|memory| memory.resident).filter(|resident| *resident > 0);
             let (started, mut last) = (Instant::now(), None);
             // It has its memory once it sleeps.
             while last.is_none() || last != resident() || !idle.sleeps() {
@@ -120,7 +114,7 @@ mod tests {
         }
 
         fn resident(&self) -> u64 {
-            resident(self.0.id()).unwrap()
+            Memory::of(self.0.id()).unwrap().resident
         }
     }
 

@@ -1,21 +1,19 @@
 //! One reader, as the front has it: started, told of files, watched, ended.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process, setpriority_process};
-use tokio::process::{Child, ChildStdin, Command};
+use rustix::process::{Pid, Signal, setpriority_process};
 
-use super::client;
-use super::{Command as Program, Readers};
+use super::{Readers, client};
+use crate::store::process::child::{self, Child};
+use crate::store::process::memory::Memory;
+use crate::store::process::{EXIT_SPOILT, Exit};
 use crate::store::reader::Changes;
-use crate::store::reader::process::SPOILT;
 
 /// How long a reader may take to start. On a machine with much else to do a start takes long, and one that
 /// is given up is followed by another.
@@ -37,8 +35,6 @@ pub struct ReaderProcess {
     /// When its last statement ended.
     pub idle_since: Instant,
     child: Child,
-    /// Its standard input. Taken out, as waiting for a child closes what is left in it.
-    _lifeline: Option<ChildStdin>,
     socket: PathBuf,
     spill: PathBuf,
 }
@@ -57,10 +53,7 @@ pub struct Watched {
 impl Watched {
     /// Memory in bytes that is its own alone; nothing once it is gone.
     pub fn memory(&self) -> Option<u64> {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?;
-        let mut pages = statm.split(' ').skip(1).map(|pages| pages.parse::<u64>().ok());
-        let (resident, shared) = (pages.next()??, pages.next()??);
-        Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+        Some(Memory::of(self.pid)?.own)
     }
 
     /// Gives its threads this nice value. False if the system does not let us, or it is gone.
@@ -87,9 +80,7 @@ impl Watched {
     /// nobody else's yet.
     pub fn kill(&self, why: String) {
         self.why.lock().get_or_insert(why);
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        child::signal(self.pid, Signal::KILL);
     }
 }
 
@@ -101,59 +92,23 @@ impl ReaderProcess {
     pub async fn start(readers: &Readers, number: u64) -> Result<Self, String> {
         let socket = readers.sockets.join(format!("reader-{number}.sock"));
         let spill = readers.spill.join(format!("reader-{number}"));
-        let Program { program, args } = &readers.command;
-        let mut child = Command::new(program)
-            .args(args)
-            .args(["--number", &number.to_string()])
-            // It ends when this does, so that it does not outlive us.
-            .stdin(Stdio::piped())
-            // The service manager speaks to this process alone.
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID")
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("a reader cannot be started: {error}"))?;
-        let lifeline = child.stdin.take();
-        let pid = child.id().unwrap_or_default();
-        let started = Instant::now();
-        let ready = async {
-            loop {
-                let answer = client::ask(&socket, client::get("/api/v1/sql"), Duration::from_secs(1)).await;
-                if answer.is_some_and(|answer| answer.status().is_success()) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let failed = tokio::select! {
-            status = child.wait() => Some(format!("a reader cannot start: {}", how(status))),
-            ready = tokio::time::timeout(START_WITHIN, ready) => {
-                ready.is_err().then(|| format!("a reader did not start within {} s", START_WITHIN.as_secs()))
-            }
-        };
+        let command = readers.command.clone().args(["--number", &number.to_string()]);
+        let mut child = Child::start("reader", &command)?;
+        let ready = tokio::time::timeout(START_WITHIN, child.ready()).await;
+        let pid = child.pid();
         let watched = Arc::new(Watched { number, pid, stepped_back: AtomicBool::new(false), why: Mutex::default() });
-        let reader = ReaderProcess {
-            watched,
-            known: None,
-            idle_since: Instant::now(),
-            child,
-            _lifeline: lifeline,
-            socket,
-            spill,
-        };
-        match failed {
-            Some(why) => {
-                reader.end().await;
-                Err(why)
-            }
-            None => {
-                let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let reader = ReaderProcess { watched, known: None, idle_since: Instant::now(), child, socket, spill };
+        let why = match ready {
+            Ok(Ok(took)) => {
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 tracing::debug!(number, pid, took_ms, "reader ready");
-                Ok(reader)
+                return Ok(reader);
             }
-        }
+            Ok(Err(exit)) => format!("a reader cannot start: {exit}"),
+            Err(_) => format!("a reader did not start within {} s", START_WITHIN.as_secs()),
+        };
+        reader.end().await;
+        Err(why)
     }
 
     /// Its socket.
@@ -180,14 +135,7 @@ impl ReaderProcess {
 
     /// Ends it, if it has not ended by itself, and removes what it leaves. Why it ended.
     pub async fn end(mut self) -> String {
-        let by_itself = self.child.try_wait();
-        let status = match by_itself {
-            Ok(Some(status)) => Ok(status),
-            _ => {
-                let _ = self.child.start_kill();
-                self.child.wait().await
-            }
-        };
+        let exit = self.child.kill().await;
         let (socket, spill) = (self.socket.clone(), self.spill.clone());
         let removed = tokio::task::spawn_blocking(move || {
             let _ = std::fs::remove_file(socket);
@@ -195,7 +143,7 @@ impl ReaderProcess {
         });
         let _ = removed.await;
         let why = self.watched.why.lock().take();
-        why.unwrap_or_else(|| how(status))
+        why.unwrap_or_else(|| how(&exit))
     }
 
     /// The same once it has had a moment to end by itself, whose connection has broken.
@@ -205,16 +153,10 @@ impl ReaderProcess {
     }
 }
 
-/// How a process ended.
-fn how(status: std::io::Result<ExitStatus>) -> String {
-    match status.map(|status| (status.signal(), status.code())) {
-        Err(error) => format!("it cannot be waited for: {error}"),
-        Ok((Some(11), _)) => "the reader crashed (segmentation fault)".to_owned(),
-        Ok((Some(6), _)) => "the reader crashed (abort)".to_owned(),
-        Ok((Some(9), _)) => "the reader was killed".to_owned(),
-        Ok((Some(signal @ (4 | 5 | 7 | 8)), _)) => format!("the reader crashed (signal {signal})"),
-        Ok((Some(signal), _)) => format!("the reader was ended by signal {signal}"),
-        Ok((None, Some(SPOILT))) => "the statement spoilt the reader's database instance".to_owned(),
-        Ok((None, code)) => format!("the reader ended with status {}", code.unwrap_or_default()),
+/// How a reader ended.
+fn how(exit: &Exit) -> String {
+    match exit.code() {
+        Some(EXIT_SPOILT) => "the statement spoilt the reader's database instance".to_owned(),
+        _ => exit.to_string(),
     }
 }

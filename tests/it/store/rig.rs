@@ -75,7 +75,7 @@ fn engine_process() {
     if let Ok(limit) = std::env::var(STATEMENT_LIMIT) {
         config.statement_limit = humantime::parse_duration(&limit).unwrap();
     }
-    engine::panics::end_the_process();
+    vispyr::store::process::panics::end_the_process();
     let engine = match Engine::open(&config, &data_dir, std::env::var_os(engine::CRASHED).is_some()) {
         Ok(engine) => engine,
         Err(e) => {

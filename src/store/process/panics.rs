@@ -1,10 +1,10 @@
-//! A panic in any thread ends the engine's process: the thread's work would be missing, and nobody
-//! would notice. The process is started again, and the log brings back what was in memory.
+//! A panic in any thread ends the process: the thread's work would be missing, and nobody would notice. The
+//! process is started again, and what was in memory comes back from the logs.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::shared::EXIT_FATAL;
+use super::{EXIT_SPOILT, exit};
 
 /// Threads of this name report their panics themselves: they run statements, which are answered.
 const STATEMENT_THREAD: &str = "sql";
@@ -21,8 +21,8 @@ pub fn end_the_process() {
         if CAUGHT.get() || std::thread::current().name() == Some(STATEMENT_THREAD) {
             return;
         }
-        tracing::error!(%panic, "a thread of the engine panicked, the engine ends, to be started again");
-        super::exit(EXIT_FATAL);
+        tracing::error!(%panic, "a thread panicked, the process ends, to be started again");
+        exit(EXIT_SPOILT);
     }));
 }
 

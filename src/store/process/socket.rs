@@ -1,4 +1,4 @@
-//! The unix sockets of the engine: who may connect.
+//! The unix sockets of the store: who may connect.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use super::EngineError;
+use super::ProcessError;
 use crate::durable;
 
 /// Listens on a unix socket, in place of one that a crash left. Its owner may connect; and its
@@ -14,9 +14,9 @@ use crate::durable;
 /// for a store and a collector that are different users (`RuntimeDirectoryMode=0750`).
 ///
 /// # Errors
-/// [`EngineError::Io`] names the socket.
-pub fn bind(socket: &Path) -> Result<UnixListener, EngineError> {
-    let failed = |action, source| EngineError::Io { action, what: socket.display().to_string(), source };
+/// [`ProcessError::Io`] names the socket.
+pub fn bind(socket: &Path) -> Result<UnixListener, ProcessError> {
+    let failed = |action, source| ProcessError::io(action, socket, source);
     if let Some(dir) = socket.parent() {
         durable::create_dir(dir).map_err(|e| failed("create the folder of", e))?;
     }
