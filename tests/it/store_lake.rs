@@ -7,7 +7,10 @@ use std::process::Command;
 use rusqlite::{Connection, OpenFlags};
 use vispyr::store::engine::failpoint;
 
-use super::store::rig::{EngineProcess, LOG, Sender, Source, feed};
+use super::store::rig::{EngineProcess, LOG, RETENTION, Sender, Source, feed};
+
+/// So that what was made in 2026 stays.
+const FOR_EVER: (&str, &str) = (RETENTION, "max_age = \"1000y\"");
 
 /// The catalog as another process sees it.
 fn catalog(dir: &Path) -> Connection {
@@ -118,15 +121,12 @@ fn a_kill_before_a_snapshot_is_shown_delays_it_to_the_next_start() {
 #[test]
 fn a_directory_of_before_is_taken_over_without_loss() {
     let dir = tempfile::tempdir().unwrap();
-    let store = dir.path().join("store");
-    std::fs::create_dir(&store).unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/store-catalog-1.tar.gz");
-    assert!(Command::new("tar").arg("-xzf").arg(fixture).arg("-C").arg(&store).status().unwrap().success());
+    unpack("store-catalog-1.tar.gz", dir.path());
     let earlier = number(&catalog(dir.path()), "SELECT count(*) FROM files");
     assert_eq!(earlier, 14);
 
     let source = Source::new(10);
-    let mut engine = EngineProcess::start(dir.path(), &[]);
+    let mut engine = EngineProcess::start(dir.path(), &[FOR_EVER]);
     for round in 0..2 {
         assert_eq!(engine.ask(".warnings"), "");
         assert_eq!(engine.count("SELECT count(*) FROM spans WHERE service_name = 'shop'"), 100);
@@ -141,8 +141,59 @@ fn a_directory_of_before_is_taken_over_without_loss() {
         assert!(feed(&engine, &source, 10));
         assert_eq!(engine.ask(".flush"), "flushed");
         engine.stop();
-        engine = EngineProcess::start(dir.path(), &[]);
+        engine = EngineProcess::start(dir.path(), &[FOR_EVER]);
         assert_eq!(engine.spans().0, 200);
         assert_eq!(Sender::connect(&engine, LOG, 10).progress.sealed.0, 10);
     }
+}
+
+/// The directory was made by a program whose catalog was a DuckLake without levels (catalog version 2), of three
+/// seconds of the demo shop. The numbers are its own answers.
+#[test]
+fn a_directory_without_levels_is_taken_over_without_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack("store-catalog-2.tar.gz", dir.path());
+    let version = "SELECT user_version FROM pragma_user_version";
+    assert_eq!(number(&catalog(dir.path()), version), 2);
+    let source = Source::new(10);
+    for (round, version_then) in [(0, 3), (1, 3)] {
+        let mut engine = EngineProcess::start(dir.path(), &[FOR_EVER]);
+        let db = catalog(dir.path());
+        assert_eq!(number(&db, version), version_then);
+        assert_eq!(engine.ask(".warnings"), "");
+        let shop = "WHERE service_name <> 'test'";
+        for (statement, expected) in [
+            (format!("SELECT count(*) FROM spans {shop}"), 30),
+            (format!("SELECT sum(duration_ns)::BIGINT FROM spans {shop}"), 91_011_914),
+            ("SELECT count(*) FROM logs".to_owned(), 6),
+            ("SELECT sum(length(body))::BIGINT FROM logs".to_owned(), 118),
+            ("SELECT count(*) FROM metric_points".to_owned(), 187),
+            ("SELECT sum(list_sum(bucket_counts))::BIGINT FROM metric_points".to_owned(), 80),
+            ("SELECT count(*) FROM profiles".to_owned(), 9),
+            ("SELECT count(*) FROM exemplars".to_owned(), 10),
+            ("SELECT count(*) FROM series".to_owned(), 95),
+        ] {
+            assert_eq!(engine.count(&statement), expected, "{statement}, start {round}");
+        }
+        assert_eq!(
+            number(&db, "SELECT sum(position) FROM positions WHERE log_id NOT LIKE '%5e'"),
+            21,
+            "logs go on there"
+        );
+        assert_eq!(number(&db, "SELECT count(*) FROM sealed_files WHERE level = 1") - 2 * round, 31);
+        assert_eq!(engine.stats().missing_files, 0);
+        // It takes more.
+        assert_eq!(engine.spans().0, 30 + 100 * round as u64);
+        assert!(feed(&engine, &source, 10 * (round as u64 + 1)));
+        assert_eq!(engine.ask(".flush"), "flushed");
+        engine.stop();
+    }
+}
+
+/// Makes the store of an earlier program.
+fn unpack(fixture: &str, dir: &Path) {
+    let store = dir.join("store");
+    std::fs::create_dir(&store).unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(fixture);
+    assert!(Command::new("tar").arg("-xzf").arg(fixture).arg("-C").arg(&store).status().unwrap().success());
 }
