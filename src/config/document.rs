@@ -8,7 +8,7 @@ use toml::{Spanned, Table, Value};
 
 use super::mistake::Mistake;
 use super::rules::Broken;
-use super::{Config, schema};
+use super::{Config, rules, schema};
 
 /// A parsed file: the keys that are good, where each stands, and what is wrong so far.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Document {
     unreadable: BTreeSet<String>,
     /// Keys that there are no more, and what there is instead.
     gone: Vec<(String, String)>,
+    /// What a key that is gone says about the one that took its place, by the latter's path.
+    inherited: Vec<(Vec<String>, Value)>,
 }
 
 impl Document {
@@ -33,6 +35,7 @@ impl Document {
             mistakes: Vec::new(),
             unreadable: BTreeSet::new(),
             gone: Vec::new(),
+            inherited: Vec::new(),
         };
         let mut unreadable = Vec::new();
         for error in errors {
@@ -46,6 +49,11 @@ impl Document {
         }
         let mut walk = Walk { document: &mut document, starts: &starts, unreadable: &unreadable };
         walk.table(&mut Vec::new(), root.get_ref());
+        for (path, value) in std::mem::take(&mut document.inherited) {
+            if !document.lines.contains_key(&path.join(".")) {
+                schema::put(&mut document.good, &path, value);
+            }
+        }
         document
     }
 
@@ -119,6 +127,9 @@ impl Walk<'_> {
         let gone = GONE.iter().find(|(key, _)| *key == path.join("."));
         if let Some((key, instead)) = gone {
             self.document.gone.push(((*key).to_owned(), (*instead).to_owned()));
+            if *key == FLUSH_INTERVAL {
+                self.seal_interval(spanned);
+            }
             return;
         }
         let value = match Value::deserialize(ValueDeserializer::from(spanned.clone())) {
@@ -128,6 +139,20 @@ impl Walk<'_> {
         match schema::try_alone(path, value.clone()) {
             Ok(()) => schema::put(&mut self.document.good, path, value),
             Err(message) => self.mistake(line, path, value.to_string().trim(), &message),
+        }
+    }
+
+    /// The interval of flushes goes on as that of sealing, if it is shorter than the latter's default: an hour,
+    /// as it was by default, is much too long for files of one second each. One that is no good is none.
+    fn seal_interval(&mut self, spanned: &Spanned<DeValue<'_>>) {
+        let path = ["store", "seal_interval"].map(str::to_owned);
+        let Ok(value) = Value::deserialize(ValueDeserializer::from(spanned.clone())) else { return };
+        let mut alone = Table::new();
+        schema::put(&mut alone, &path, value.clone());
+        let Ok(config) = Config::deserialize(Value::Table(alone)) else { return };
+        let interval = config.store.seal_interval;
+        if interval >= rules::SHORTEST && interval < Config::default().store.seal_interval {
+            self.document.inherited.push((path.to_vec(), value));
         }
     }
 
@@ -149,11 +174,17 @@ impl Walk<'_> {
     }
 }
 
+/// One of those that are gone, whose value is of use.
+const FLUSH_INTERVAL: &str = "store.flush_interval";
+
 /// Keys of earlier versions, and what there is instead. A file that has them is good: an upgrade must not keep
 /// a store from starting.
 const GONE: &[(&str, &str)] = &[
     ("store.hot_memory", "rows are in files within a second and wait in no memory"),
-    ("store.flush_interval", "rows are in files within a second, which store.seal_interval (60s) puts in order"),
+    (
+        FLUSH_INTERVAL,
+        "rows are in files within a second, which store.seal_interval (60s) puts in order; it is taken for that where it is less and that is not set",
+    ),
 ];
 
 /// `unknown key`, and the one that was probably meant, here or in another section.

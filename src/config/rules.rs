@@ -10,6 +10,9 @@ use bytesize::ByteSize;
 
 use super::{Config, credentials};
 
+/// The shortest time that makes sense where something waits for it.
+pub const SHORTEST: Duration = Duration::from_millis(1);
+
 /// A rule that a config breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
@@ -108,7 +111,7 @@ impl Rules {
             ("store.seal_interval", config.store.seal_interval),
             ("sql.time_limit", config.sql.time_limit),
         ] {
-            if time < Duration::from_millis(1) {
+            if time < SHORTEST {
                 self.broken(key, "0 is not possible here, expected a duration of at least 1ms");
             }
         }

@@ -124,6 +124,24 @@ fn keys_that_are_gone_are_told_and_do_no_harm() {
 }
 
 #[test]
+fn the_interval_of_flushes_is_that_of_sealing_where_it_is_shorter() {
+    let sealing = |keys: &str| {
+        let text = format!("[store]\n{keys}\n");
+        let config = Config::parse(Path::new("x.toml"), &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert_eq!(config.gone.len(), 1, "{keys}");
+        config.store.seal_interval.as_secs()
+    };
+    assert_eq!(sealing("flush_interval = \"5s\""), 5);
+    for other in ["seal_interval = \"7s\"\nflush_interval = \"5s\"", "flush_interval = \"5s\"\nseal_interval = \"7s\""]
+    {
+        assert_eq!(sealing(other), 7, "the new key counts");
+    }
+    for useless in ["\"1h\"", "\"0s\"", "\"soon\"", "true"] {
+        assert_eq!(sealing(&format!("flush_interval = {useless}")), 60, "{useless}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let mistakes = Config::load(Path::new("/nowhere/vispyr.toml")).unwrap_err();
     assert_eq!(

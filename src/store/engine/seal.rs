@@ -35,6 +35,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause.
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How often our own log says at most that rows were sealed.
+const TOLD_EVERY: Duration = Duration::from_secs(5 * 60);
+
 /// Level of the files that are made here.
 const LEVEL: u8 = 1;
 
@@ -71,16 +74,27 @@ pub struct Sealer {
     db: Connection,
     /// Cuts pauses short.
     stop: Arc<super::Stop>,
+    told: Told,
+}
+
+/// What was sealed since our log last said it.
+#[derive(Debug, Default)]
+struct Told {
+    at: Option<Instant>,
+    rounds: u64,
+    rows: u64,
+    files: usize,
+    bytes: u64,
 }
 
 impl Sealer {
     /// With a DuckDB of its own.
     pub fn new(shared: Arc<Shared>, db: Connection, stop: Arc<super::Stop>) -> Self {
-        Sealer { shared, db, stop }
+        Sealer { shared, db, stop, told: Told::default() }
     }
 
     /// Seals what comes, until it is told to stop.
-    pub fn run(self) {
+    pub fn run(mut self) {
         let interval = self.shared.config.seal_interval;
         while let Some(mut round) = self.shared.unsealed.next(interval, || self.shared.resends.are_due()) {
             self.shared.resends.sealing();
@@ -119,7 +133,7 @@ impl Sealer {
         }
     }
 
-    fn seal(&self, round: &Round) -> Result<(), SealError> {
+    fn seal(&mut self, round: &Round) -> Result<(), SealError> {
         failpoint::reach("before_seal");
         let started = Instant::now();
         let mut written = Vec::new();
@@ -138,7 +152,23 @@ impl Sealer {
         let seconds = started.elapsed().as_secs_f64();
         tracing::debug!(of = round.files.len(), files = new.len(), rows, bytes, seconds, "sealed");
         self.shared.counters.sealed(started.elapsed());
+        self.tell(rows, new.len(), bytes);
         Ok(())
+    }
+
+    /// A line for the first round, and then one for all of [`TOLD_EVERY`].
+    fn tell(&mut self, rows: u64, files: usize, bytes: u64) {
+        let told = &mut self.told;
+        told.rounds += 1;
+        told.rows += rows;
+        told.files += files;
+        told.bytes += bytes;
+        if told.at.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+            return;
+        }
+        let Told { rounds, rows, files, bytes, .. } = std::mem::take(told);
+        told.at = Some(Instant::now());
+        tracing::info!(rounds, rows, files, bytes, "generation sealed");
     }
 
     /// Writes all files of a round; `written` has them even if one fails.
