@@ -13,6 +13,7 @@
 //! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
 //! | [`engine`] | the process that stores |
 //! | [`merge`] | one sorted file from many |
+//! | [`parquet_file`] | files, written and merged without DuckDB |
 //! | [`forget`] | rows are deleted by hand: what is asked and answered |
 //! | [`retention`] | what is kept and for how long |
 //! | [`schema`] | the stored tables |
@@ -37,6 +38,7 @@ pub mod front;
 pub mod ingest;
 pub mod macros;
 pub mod merge;
+pub mod parquet_file;
 pub mod process;
 pub mod protocol;
 pub mod reader;

@@ -1,13 +1,12 @@
 //! What the catalog knows of the values in a sealed file, column by column: a question need not open
 //! a file whose bounds say that it cannot hold the answer.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use duckdb::Connection;
 use duckdb::types::Value;
 
-use crate::store::engine::instance::{quoted, quoted_path};
+use crate::store::engine::instance::quoted_path;
 use crate::store::engine::partition::date;
 use crate::store::schema::{Field, Table};
 
@@ -30,7 +29,7 @@ pub struct ColumnStatistics {
 
 impl ColumnStatistics {
     /// With a further row group of the same file.
-    fn add(&mut self, field: &Field, group: &ColumnStatistics) {
+    pub fn add(&mut self, field: &Field, group: &ColumnStatistics) {
         let TableBounds { min, max, .. } = TableBounds::of(self).with(field, group);
         let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b);
         *self = ColumnStatistics {
@@ -136,60 +135,6 @@ fn is_comparable(text: &str) -> bool {
     !text.contains('\0')
 }
 
-/// What the footer of a file of `table` tells.
-///
-/// # Errors
-/// DuckDB's.
-pub fn of_footer(db: &Connection, table: Table, file: &Path) -> Result<Vec<ColumnStatistics>, duckdb::Error> {
-    let all = table.fields();
-    let fields: Vec<Field> = all.iter().filter(|field| table.has_bounds(field)).copied().collect();
-    let names = |blobs: bool| {
-        let of_kind = fields.iter().filter(|field| !blobs || field.sql_type == "BLOB");
-        of_kind.map(|field| quoted(field.name)).chain(["''".to_owned()]).collect::<Vec<_>>().join(", ")
-    };
-    let bound =
-        |bound: &str| format!("CASE WHEN path_in_schema IN ({}) THEN hex({bound}::BLOB) ELSE {bound} END", names(true));
-    // One row for each row group.
-    let sql = format!(
-        "SELECT path_in_schema, total_compressed_size, num_values, stats_null_count, {}, {}
-         FROM parquet_metadata({}) WHERE path_in_schema IN ({}) ORDER BY row_group_id",
-        bound("stats_min_value"),
-        bound("stats_max_value"),
-        quoted_path(file),
-        names(false)
-    );
-    let mut statement = db.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    let mut found: Vec<ColumnStatistics> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        let Some(field) = fields.iter().find(|field| field.name == name) else { continue };
-        let count =
-            |n| Ok::<_, duckdb::Error>(row.get::<_, Option<i64>>(n)?.and_then(|count| u64::try_from(count).ok()));
-        let text = |n| Ok::<_, duckdb::Error>(row.get::<_, Option<String>>(n)?.filter(|text| is_comparable(text)));
-        let (bytes, all, nulls) = (count(1)?, count(2)?, count(3)?);
-        let values = all.zip(nulls).and_then(|(all, nulls)| all.checked_sub(nulls));
-        let group = ColumnStatistics { field: field.id, bytes, values, nulls, min: text(4)?, max: text(5)? };
-        match found.iter_mut().find(|column| column.field == field.id) {
-            Some(column) => column.add(field, &group),
-            None => found.push(group),
-        }
-    }
-    let sizes = sizes(db, file)?;
-    let sized = others(table, &all).map(|field| of_size(field, sizes.get(field.name).copied()));
-    Ok(in_order(found.into_iter().chain(sized)))
-}
-
-/// Compressed bytes of each column of a file, with all its parts.
-fn sizes(db: &Connection, file: &Path) -> Result<HashMap<String, u64>, duckdb::Error> {
-    let sql = format!(
-        "SELECT split_part(path_in_schema, ', ', 1), sum(total_compressed_size)::UBIGINT FROM parquet_metadata({}) GROUP BY 1",
-        quoted_path(file)
-    );
-    let mut statement = db.prepare(&sql)?;
-    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-}
-
 /// Of the time column of a file of which no more is known.
 pub fn of_times(table: Table, min_time: Option<i64>, max_time: Option<i64>) -> Vec<ColumnStatistics> {
     let fields = table.fields();
@@ -206,7 +151,9 @@ pub fn timestamp(nanos: i64) -> String {
     let of_day = nanos.rem_euclid(DAY);
     let (seconds, fraction) = (of_day / 1_000_000_000, of_day % 1_000_000_000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{fraction:09}")
+    let text = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{fraction:09}");
+    // As DuckDB has it.
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// What a whole table holds in one column.
@@ -254,6 +201,7 @@ impl TableBounds {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::store::parquet_file::statistics::of_file;
 
     fn stats(values: u64, nulls: u64, bounds: Option<(&str, &str)>) -> ColumnStatistics {
         let (min, max) = bounds.map(|(min, max)| (min.to_owned(), max.to_owned())).unzip();
@@ -318,7 +266,7 @@ mod tests {
             known(11, "0030", "0032"),
         ];
         assert_eq!(bounds, expected);
-        assert_eq!(of_footer(&db, Table::Logs, &path).unwrap(), copied.columns);
+        assert_eq!(of_file(Table::Logs, &path).unwrap(), copied.columns);
     }
 
     #[test]
@@ -329,7 +277,7 @@ mod tests {
         let values = "SELECT (7 - n)::BIGINT AS frame_id, make_timestamp_ns(n) AS time, 'f' AS function, 'f' AS file,
              n AS line, 'm' AS mapping FROM range(10000) AS t(n)";
         let copied = copy(&db, Table::Frames, values, &path, "FORMAT parquet, ROW_GROUP_SIZE 2048").unwrap();
-        let found = of_footer(&db, Table::Frames, &path).unwrap();
+        let found = of_file(Table::Frames, &path).unwrap();
         assert_eq!(found, copied.columns);
         let id = &found[0];
         assert_eq!((id.min.as_deref(), id.max.as_deref(), id.values), (Some("-9992"), Some("7"), Some(10_000)));

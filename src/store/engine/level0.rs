@@ -1,12 +1,15 @@
 //! Level 0: the rows of one batch of records become files at once, one by table and hour.
 //!
-//! The files are not synced and not sorted; [`super::seal`] makes better ones of them within a minute.
-//! Rows go from the columns that were decoded straight into a file. Only rows that DuckDB does not
-//! write so are put into a table first, from which they are written in [`pieces`](super::pieces).
+//! The files are not synced; [`super::seal`] makes better ones of them within a minute.
+//! Rows go from the columns that were decoded straight into a [file](crate::store::parquet_file), in the
+//! order that merges want. Only rows that cannot be written so are put into a table of DuckDB first, from
+//! which they are written in [`pieces`](super::pieces).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use arrow::array::RecordBatch;
+use arrow::compute::take_record_batch;
 use duckdb::Connection;
 
 use super::failpoint;
@@ -19,6 +22,7 @@ use crate::signal::now_nanos;
 use crate::store::catalog::statistics::{self, Copied};
 use crate::store::catalog::{File, NewFile};
 use crate::store::ingest::{Chunk, StoredRow};
+use crate::store::parquet_file::{self, FileError, columns, order};
 use crate::store::protocol::Quarantined;
 use crate::store::schema::Table;
 
@@ -36,6 +40,9 @@ pub enum Level0Error {
     /// DuckDB could not write, or not read.
     #[error("duckdb: {0}")]
     Duckdb(#[from] duckdb::Error),
+    /// A file was not written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file operation failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -133,14 +140,12 @@ impl Level0 {
 
     fn write_chunk(&self, chunk: &Chunk, flush: &Flush, written: &mut Written) -> Result<(), Level0Error> {
         let table = chunk.table();
-        if let Some(relation) = chunk.relation() {
-            let shredding = Shredding::of_batches(table, [relation.batch()]);
-            let name = relation.name();
-            let name = failpoint::spoil(&name, table).unwrap_or(name);
-            let source = Source { relation: &name, table, shredding: &shredding, flush };
+        if let Some(rows) = chunk.columns()
+            && failpoint::spoil("", table).is_none()
+        {
             let before = written.files.len();
-            match self.write_whole(&source, chunk.rows() as u64, written) {
-                Err(Level0Error::Duckdb(error)) if !is_of_others(&error) => {
+            match self.write_columns(table, rows, flush, written) {
+                Err(Level0Error::File(error)) if !error.is_io() => {
                     tracing::warn!(table = table.name(), rows = chunk.rows(), %error, "rows cannot be written as they are");
                     // Those of other hours are written again.
                     written.files.truncate(before);
@@ -151,15 +156,33 @@ impl Level0 {
         self.write_in_pieces(chunk, flush, written)
     }
 
-    fn write_whole(&self, source: &Source<'_>, rows: u64, written: &mut Written) -> Result<(), Level0Error> {
-        let partitions = partition::of(&self.db, source.relation, source.table, now_nanos())?;
+    /// Writes decoded rows without DuckDB, in the order that merges want.
+    fn write_columns(
+        &self,
+        table: Table,
+        rows: &RecordBatch,
+        flush: &Flush,
+        written: &mut Written,
+    ) -> Result<(), Level0Error> {
+        let shredding = Shredding::of_batches(table, [rows]);
         let mut sum = 0;
-        for partition in &partitions {
-            let file = self.write_one(source, partition, &Piece::whole(partition, source.table), written)?;
+        for (partition, numbers) in partition::of_batch(rows, table, now_nanos()) {
+            let mut rows = match numbers {
+                Some(numbers) => take_record_batch(rows, &numbers).map_err(FileError::from)?,
+                None => rows.clone(),
+            };
+            if let Some(numbers) = order::sorted(&order::keys(table, &rows).map_err(FileError::from)?) {
+                rows = take_record_batch(&rows, &numbers).map_err(FileError::from)?;
+            }
+            let rows = columns::stored(table, &shredding, &rows).map_err(FileError::from)?;
+            let metadata = Metadata::new(flush, table.name(), partition.rows, (partition.min_time, partition.max_time));
+            let file = self.write_file(table, &partition, written, |path| {
+                Ok(parquet_file::write::write(path, table, &rows, metadata)?)
+            })?;
             sum += file.file.rows;
             written.files.push(file);
         }
-        check(source.table, rows, sum)
+        check(table, rows.num_rows() as u64, sum)
     }
 
     fn write_in_pieces(&self, chunk: &Chunk, flush: &Flush, written: &mut Written) -> Result<(), Level0Error> {
@@ -228,13 +251,6 @@ impl Level0 {
         written: &mut Written,
     ) -> Result<NewFile, Level0Error> {
         let Source { relation, table, shredding, flush } = *source;
-        let folder = Path::new(table.name()).join(partition.folder());
-        let full = self.sealed.join(&folder);
-        fs::create_dir_all(&full).map_err(|e| io("create", &full, e))?;
-        let id = sealed_file::new_id();
-        let part = full.join(sealed_file::new_name(id));
-        written.paths.push(part.clone());
-        failpoint::reach("before_copy");
         let plain = Shredding::none(table);
         let metadata = Metadata::new(flush, table.name(), piece.rows, (partition.min_time, partition.max_time));
         let options = format!(
@@ -242,9 +258,29 @@ impl Level0 {
             if piece.shape == Shape::Shredded { shredding } else { &plain }.option(),
             metadata.option()
         );
-        let Copied { rows, footer, columns } =
-            statistics::copy(&self.db, table, &piece.select(table, relation), &part, &options)?;
-        check(table, piece.rows, rows)?;
+        let file = self.write_file(table, partition, written, |path| {
+            Ok(statistics::copy(&self.db, table, &piece.select(table, relation), path, &options)?)
+        })?;
+        check(table, piece.rows, file.file.rows)?;
+        Ok(file)
+    }
+
+    /// Has `write` make a file of a partition, and gives it its name.
+    fn write_file(
+        &self,
+        table: Table,
+        partition: &Partition,
+        written: &mut Written,
+        write: impl FnOnce(&Path) -> Result<Copied, Level0Error>,
+    ) -> Result<NewFile, Level0Error> {
+        let folder = Path::new(table.name()).join(partition.folder());
+        let full = self.sealed.join(&folder);
+        fs::create_dir_all(&full).map_err(|e| io("create", &full, e))?;
+        let id = sealed_file::new_id();
+        let part = full.join(sealed_file::new_name(id));
+        written.paths.push(part.clone());
+        failpoint::reach("before_copy");
+        let Copied { rows, footer, columns } = write(&part)?;
         failpoint::reach("after_copy");
         let summed = sealed_file::checksum(&part, || true).map_err(|e| io("read", &part, e))?;
         let (bytes, checksum) = summed.unwrap_or_default();

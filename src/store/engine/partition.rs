@@ -4,6 +4,9 @@
 //! hour ahead. Those go with the hour of their arrival, so that one hostile batch cannot make ten
 //! thousand files.
 
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, RecordBatch, TimestampNanosecondArray, UInt32Array};
 use duckdb::Connection;
 
 use crate::store::schema::Table;
@@ -66,6 +69,32 @@ pub fn of(db: &Connection, relation: &str, table: Table, now: u64) -> Result<Vec
         only.only = true;
     }
     Ok(partitions)
+}
+
+/// The same of decoded rows, with the numbers of its rows; `None` if that is all of them.
+pub fn of_batch(rows: &RecordBatch, table: Table, now: u64) -> Vec<(Partition, Option<UInt32Array>)> {
+    let now = now.cast_signed();
+    let arrival = now.div_euclid(HOUR);
+    let near = (now.saturating_sub(OLDEST), now.saturating_add(AHEAD));
+    let times = rows.column_by_name(table.time_column()).and_then(|column| column.as_primitive_opt());
+    let times: Option<&TimestampNanosecondArray> = times;
+    let mut hours: BTreeMap<i64, (Partition, Vec<u32>)> = BTreeMap::new();
+    for (row, number) in (0..rows.num_rows()).zip(0..) {
+        let time = times.filter(|times| times.is_valid(row)).map(|times| times.value(row));
+        let hour = time.filter(|time| (near.0..near.1).contains(time)).map_or(arrival, |time| time.div_euclid(HOUR));
+        let (partition, numbers) = hours.entry(hour).or_insert_with(|| {
+            let (rows, min_time, max_time) = (0, None, None);
+            (Partition { hour, arrival: hour == arrival, only: false, near, rows, min_time, max_time }, Vec::new())
+        });
+        partition.rows += 1;
+        partition.min_time = partition.min_time.into_iter().chain(time).min();
+        partition.max_time = partition.max_time.max(time);
+        numbers.push(number);
+    }
+    if hours.len() == 1 {
+        return hours.into_values().map(|(partition, _)| (Partition { only: true, ..partition }, None)).collect();
+    }
+    hours.into_values().map(|(partition, numbers)| (partition, Some(numbers.into()))).collect()
 }
 
 impl Partition {

@@ -27,7 +27,8 @@ use super::store_dir::{self, StoreDir};
 use super::{EngineError, StoreDirError};
 use crate::durable;
 use crate::signal::{Signal, now_nanos};
-use crate::store::catalog::{Catalog, CatalogError, File, NewFile, Positions, statistics};
+use crate::store::catalog::{Catalog, CatalogError, File, NewFile, Positions};
+use crate::store::parquet_file;
 use crate::store::schema::Table;
 use crate::wal::Position;
 
@@ -149,7 +150,7 @@ pub fn rebuild(dir: &StoreDir, db: &Connection) -> Result<Report, EngineError> {
         // Its flush was taken, and a crash has kept it from its name.
         let path = path.trim_end_matches(sealed_file::PART);
         let part = sealed_files::part_of(&sealed.join(path));
-        let of_taken = Metadata::read(db, &part)
+        let of_taken = Metadata::read(&part)
             .is_ok_and(|found| found.is_some_and(|metadata| contents.flushes.contains(&metadata.flush)));
         if of_taken {
             sealed_files::publish(&sealed, [path]).map_err(io("rename", &part))?;
@@ -220,7 +221,7 @@ impl Contents {
                     None => self.silent += 1,
                 }
                 let columns = Table::from_name(&file.table).and_then(|table| {
-                    let told = statistics::of_footer(db, table, &sealed.join(path));
+                    let told = parquet_file::statistics::of_file(table, &sealed.join(path));
                     told.inspect_err(|error| tracing::warn!(file = path, %error, "a sealed file tells no bounds")).ok()
                 });
                 let columns = columns.unwrap_or_default();
@@ -309,7 +310,7 @@ fn inspect(db: &Connection, sealed: &Path, path: &str) -> Result<(File, Option<M
     if expected.is_some_and(|expected| expected != checksum) {
         return Err("its checksum is wrong".to_owned());
     }
-    let metadata = Metadata::read(db, &full).map_err(|error| error.to_string())?;
+    let metadata = Metadata::read(&full).map_err(|error| error.to_string())?;
     let (rows, min_time, max_time) = match &metadata {
         Some(metadata) if metadata.table != table.name() => {
             return Err(format!("it holds rows of {}", metadata.table));

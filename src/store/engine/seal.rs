@@ -25,8 +25,9 @@ use super::shared::Shared;
 use super::unsealed::Round;
 use crate::durable;
 use crate::signal::now_nanos;
-use crate::store::catalog::{File, NewFile, statistics};
+use crate::store::catalog::{File, NewFile};
 use crate::store::merge::{self, Job, MergeError, Merged};
+use crate::store::parquet_file;
 use crate::store::schema::Table;
 
 /// First pause after a failed round, doubled each time.
@@ -236,7 +237,7 @@ impl Sealer {
         written.push(part.clone());
         fs::File::open(&part).and_then(|file| file.sync_all()).map_err(|e| io("sync", &part, e))?;
         let file = File { path, level: LEVEL, ..file.clone() };
-        let told = Table::from_name(&file.table).map(|table| statistics::of_footer(&self.db, table, &from));
+        let told = Table::from_name(&file.table).map(|table| parquet_file::statistics::of_file(table, &from));
         let columns = told.and_then(Result::ok).unwrap_or_default();
         Ok(NewFile { file, has_field_ids: true, footer: None, columns, is_damaged: false })
     }

@@ -10,12 +10,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use duckdb::Connection;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::instance::{quoted, quoted_path};
+use super::instance::quoted;
 use crate::signal::Signal;
 use crate::store::catalog::File;
 
@@ -172,23 +173,25 @@ impl Metadata {
 
     /// The option of `COPY` that writes it.
     pub fn option(&self) -> String {
+        let (key, json) = self.key_value();
+        format!("KV_METADATA {{{key}: {}}}", quoted(&json))
+    }
+
+    /// As it stands in a footer.
+    pub fn key_value(&self) -> (String, String) {
         // Strings and numbers are always JSON.
-        let json = serde_json::to_string(self).unwrap_or_default();
-        format!("KV_METADATA {{{KEY}: {}}}", quoted(&json))
+        (KEY.to_owned(), serde_json::to_string(self).unwrap_or_default())
     }
 
     /// Reads it from a file; `None` if the file has none that is understood.
     ///
     /// # Errors
-    /// DuckDB's, if the file is no Parquet file.
-    pub fn read(db: &Connection, path: &Path) -> Result<Option<Metadata>, duckdb::Error> {
-        let sql = format!(
-            "SELECT max(value) FROM parquet_kv_metadata({}) WHERE key = {}::BLOB",
-            quoted_path(path),
-            quoted(KEY)
-        );
-        let value: Option<Vec<u8>> = db.query_row(&sql, [], |row| row.get(0))?;
-        let metadata = value.and_then(|json| serde_json::from_slice::<Metadata>(&json).ok());
+    /// That it is no Parquet file, or cannot be read.
+    pub fn read(path: &Path) -> Result<Option<Metadata>, ParquetError> {
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&fs::File::open(path)?)?;
+        let values = footer.file_metadata().key_value_metadata().into_iter().flatten();
+        let json = values.filter(|entry| entry.key == KEY).find_map(|entry| entry.value.as_deref());
+        let metadata = json.and_then(|json| serde_json::from_str::<Metadata>(json).ok());
         Ok(metadata.filter(|metadata| metadata.version == VERSION))
     }
 }
@@ -245,7 +248,10 @@ pub fn hour_in(path: &str) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use duckdb::Connection;
+
     use super::*;
+    use crate::store::engine::instance::quoted_path;
 
     #[test]
     fn names_tell_the_version_of_the_columns() {
@@ -295,10 +301,10 @@ mod tests {
         };
         copy(&with, &format!(", {}", metadata.option()));
         copy(&without, "");
-        assert_eq!(Metadata::read(&db, &with).unwrap(), Some(metadata));
-        assert_eq!(Metadata::read(&db, &without).unwrap(), None);
+        assert_eq!(Metadata::read(&with).unwrap(), Some(metadata));
+        assert_eq!(Metadata::read(&without).unwrap(), None);
         fs::write(&without, "x").unwrap();
-        Metadata::read(&db, &without).unwrap_err();
+        Metadata::read(&without).unwrap_err();
     }
 
     #[test]

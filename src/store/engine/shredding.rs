@@ -8,14 +8,17 @@
 
 mod footer;
 mod sample;
+mod shape;
 
 use std::path::PathBuf;
 
 use arrow::array::{Array, LargeBinaryArray, RecordBatch};
 use duckdb::Connection;
 use duckdb::types::ValueRef;
+use parquet::errors::ParquetError;
 
 use self::sample::Node;
+pub use self::shape::{Scalar, Shape};
 use super::instance::quoted;
 use crate::store::schema::Table;
 
@@ -43,9 +46,9 @@ const MAX_KEY: usize = 256;
 /// A type that shreds nothing of an object, an array or a column without values.
 const NOTHING: &str = "VARCHAR";
 
-/// How the `VARIANT` columns of a file are shredded: a part of the options of `COPY`.
+/// How the `VARIANT` columns of a file are shredded, by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shredding(String);
+pub struct Shredding(Vec<(&'static str, Option<Shape>)>);
 
 impl Shredding {
     /// The shredding that suits the rows of a table of decoded rows, which has `rows` of them.
@@ -106,13 +109,13 @@ impl Shredding {
     /// The shredding that suits the `rows` rows of sealed files together.
     ///
     /// # Errors
-    /// DuckDB's.
-    pub fn of_files(db: &Connection, table: Table, files: &[PathBuf], rows: u64) -> Result<Self, duckdb::Error> {
+    /// That a file cannot be read.
+    pub fn of_files(table: Table, files: &[PathBuf], rows: u64) -> Result<Self, ParquetError> {
         let names = variants(table);
         if names.is_empty() || rows == 0 {
             return Ok(Self::none(table));
         }
-        Ok(Self::from_nodes(&names, &footer::nodes(db, &names, files)?, rows))
+        Ok(Self::from_nodes(&names, &footer::nodes(&names, files)?, rows))
     }
 
     /// No shredding.
@@ -126,25 +129,26 @@ impl Shredding {
         *self == Self::none(table)
     }
 
-    /// The options of `COPY`, to be appended to others.
-    pub fn option(&self) -> &str {
-        &self.0
+    /// How one column is shredded, if it is.
+    pub fn shape(&self, column: &str) -> Option<&Shape> {
+        self.0.iter().find(|(name, _)| *name == column)?.1.as_ref()
     }
 
-    fn from_nodes(names: &[&str], nodes: &[Node], rows: u64) -> Self {
-        if names.is_empty() {
-            return Shredding(String::new());
+    /// The options of `COPY`, to be appended to others.
+    pub fn option(&self) -> String {
+        if self.0.is_empty() {
+            return String::new();
         }
+        let columns = self.0.iter().map(|(name, shape)| {
+            let of = shape.as_ref().map_or_else(|| NOTHING.to_owned(), Shape::to_string);
+            format!("{name}: {}", quoted(&of))
+        });
+        format!(", SHREDDING {{{}}}", columns.collect::<Vec<_>>().join(", "))
+    }
+
+    fn from_nodes(names: &[&'static str], nodes: &[Node], rows: u64) -> Self {
         let mut choice = Choice::new(nodes, rows.div_ceil(RARE).max(1));
-        let columns: Vec<String> = names
-            .iter()
-            .zip(nodes)
-            .map(|(name, node)| {
-                let of = choice.sql_type(node, 0).unwrap_or_else(|| NOTHING.to_owned());
-                format!("{name}: {}", quoted(&of))
-            })
-            .collect();
-        Shredding(format!(", SHREDDING {{{}}}", columns.join(", ")))
+        Shredding(names.iter().zip(nodes).map(|(name, node)| (*name, choice.shape(node, 0))).collect())
     }
 }
 
@@ -186,24 +190,25 @@ impl Choice {
         takes
     }
 
-    /// The type to shred a value by, as SQL writes it; `None` if it is not to be.
-    fn sql_type(&mut self, node: &Node, depth: u32) -> Option<String> {
+    /// What to shred a value by; `None` if it is not to be.
+    fn shape(&mut self, node: &Node, depth: u32) -> Option<Shape> {
         if depth > MAX_DEPTH {
             return None;
         }
         match node.common()? {
-            sample::Common::Scalar(name, count) => self.takes(count).then(|| name.to_owned()),
-            sample::Common::Array(element) => Some(format!("{}[]", self.sql_type(element, depth + 1)?)),
+            sample::Common::Scalar(scalar, count) => self.takes(count).then_some(Shape::Scalar(scalar)),
+            sample::Common::Array(element) => Some(Shape::Array(Box::new(self.shape(element, depth + 1)?))),
             sample::Common::Object(fields) => {
-                let mut parts = Vec::new();
+                let mut shapes = Vec::new();
                 for (key, field) in fields {
                     if is_shreddable(key)
-                        && let Some(of) = self.sql_type(field, depth + 1)
+                        && let Some(of) = self.shape(field, depth + 1)
                     {
-                        parts.push(format!("\"{}\" {of}", key.replace('"', "\"\"")));
+                        shapes.push((key.to_owned(), of));
                     }
                 }
-                (!parts.is_empty()).then(|| format!("STRUCT({})", parts.join(", ")))
+                shapes.sort_by(|(a, _), (b, _)| a.cmp(b));
+                (!shapes.is_empty()).then_some(Shape::Object(shapes))
             }
         }
     }

@@ -77,11 +77,13 @@ impl Chunk {
         self.hot_bytes
     }
 
-    /// The rows as a relation that SQL can name; `None` of a single row that the store has had before,
-    /// which can only be inserted.
-    pub fn relation(&self) -> Option<Relation<'_>> {
-        let Content::Columns(batch) = &self.content else { return None };
-        Some(Relation { batch, registered: Registered::new(batch.clone()) })
+    /// The rows in columns; `None` of a single row that the store has had before, which can only be
+    /// inserted.
+    pub fn columns(&self) -> Option<&RecordBatch> {
+        match &self.content {
+            Content::Columns(batch) => Some(batch),
+            Content::Row(_) => None,
+        }
     }
 
     /// Inserts the rows into `target`, a table made by [`Table::create`], named as SQL needs it
@@ -95,25 +97,6 @@ impl Chunk {
         let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
         let sql = format!("INSERT INTO {target} ({}) SELECT * FROM {FUNCTION}(?::UBIGINT)", names.join(", "));
         connection.prepare_cached(&sql)?.execute([registered.token])
-    }
-}
-
-/// Rows that SQL can name for as long as this lives.
-#[derive(Debug)]
-pub struct Relation<'a> {
-    batch: &'a RecordBatch,
-    registered: Registered,
-}
-
-impl Relation<'_> {
-    /// The rows.
-    pub fn batch(&self) -> &RecordBatch {
-        self.batch
-    }
-
-    /// What stands behind `FROM`.
-    pub fn name(&self) -> String {
-        format!("{FUNCTION}({}::UBIGINT)", self.registered.token)
     }
 }
 

@@ -1,11 +1,16 @@
 //! What the tests of ingest share: a store in one DuckDB instance, without an engine.
 
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use bytes::Bytes;
 use duckdb::Connection;
+use uuid::Uuid;
 
 use crate::signal::{Batch, Compression, Format, Meta, Signal};
+use crate::store::engine::sealed_file::{Flush, Metadata};
 use crate::store::engine::shredding::Shredding;
 use crate::store::ingest::{DecodeError, Decoder, Limits, Rejected};
+use crate::store::parquet_file::{columns, write};
 use crate::store::schema::Table;
 use crate::store::views;
 use crate::wal::{Position, Record};
@@ -19,6 +24,8 @@ pub(crate) struct TestStore {
     pub(crate) decoder: Decoder,
     /// What was rejected out of the records so far.
     pub(crate) rejected: Vec<Rejected>,
+    /// The rows as they would be sealed.
+    sealable: Vec<(Table, RecordBatch)>,
 }
 
 impl TestStore {
@@ -36,13 +43,16 @@ impl TestStore {
             let view = views::select(table, |table| format!("stored.{}", table.name()));
             db.execute_batch(&format!("CREATE VIEW {} AS {view}", table.name())).expect("view");
         }
-        TestStore { db, decoder: Decoder::new(Limits::default()), rejected: Vec::new() }
+        TestStore { db, decoder: Decoder::new(Limits::default()), rejected: Vec::new(), sealable: Vec::new() }
     }
 
     /// Decodes and inserts one record.
     pub(crate) fn push(&mut self, record: &Record) -> Result<(), DecodeError> {
         let result = self.decoder.push(record);
         for chunk in self.decoder.take() {
+            if let Some(columns) = chunk.columns() {
+                self.sealable.push((chunk.table(), columns.clone()));
+            }
             let rows = chunk.insert(&self.db, &format!("hot.{}", chunk.table().name())).expect("insert");
             assert_eq!(rows, chunk.rows());
         }
@@ -89,16 +99,15 @@ impl TestStore {
     pub(crate) fn seal(&self, table: Table) -> i64 {
         let dir = tempfile::tempdir().expect("folder");
         let file = dir.path().join("sealed.parquet");
-        let hot = format!("hot.{}", table.name());
-        let rows = self.count(&hot).cast_unsigned();
-        let shredding = Shredding::of(&self.db, &hot, table, rows).expect("shredding");
-        let copy = format!(
-            "COPY ({}) TO '{}' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2{})",
-            table.stored_select(&hot),
-            file.display(),
-            shredding.option()
-        );
-        self.db.execute_batch(&copy).expect("copy");
+        let rows: Vec<&RecordBatch> =
+            self.sealable.iter().filter(|(of, _)| *of == table).map(|(_, rows)| rows).collect();
+        let Some(first) = rows.first() else { return 0 };
+        let rows = concat_batches(first.schema_ref(), rows.iter().copied()).expect("the same columns");
+        let shredding = Shredding::of_batches(table, [&rows]);
+        let stored = columns::stored(table, &shredding, &rows).expect("columns");
+        let flush = Flush { id: Uuid::nil(), created: 0, logs: Vec::new() };
+        let metadata = Metadata::new(&flush, table.name(), 0, (None, None));
+        write::write(&file, table, &stored, metadata).expect("file");
         // An object whose keys differ in case only has no VARCHAR, but it has JSON.
         let columns = table.columns().iter().map(|column| match column.is_variant() {
             true => format!("{}::JSON::VARCHAR", column.name),

@@ -14,6 +14,7 @@ use crate::store::engine::instance::quoted_path;
 use crate::store::engine::level0::PARQUET;
 use crate::store::engine::sealed_file::{self, Flush, Metadata};
 use crate::store::engine::shredding::Shredding;
+use crate::store::parquet_file::statistics::of_file;
 use crate::store::schema::{self, Table};
 use crate::store::views;
 
@@ -158,12 +159,12 @@ fn every_table_keeps_its_rows() {
             "{table:?}"
         );
         let file = Path::new(path.trim_matches('\''));
-        assert_eq!(merged.columns, statistics::of_footer(&sealed.db, table, file).unwrap(), "{table:?}");
+        assert_eq!(merged.columns, of_file(table, file).unwrap(), "{table:?}");
         let (bytes, checksum) = sealed_file::checksum(file, || true).unwrap().unwrap();
         assert_eq!((merged.bytes, merged.checksum), (bytes, checksum));
         assert_eq!(merged.min_time, inputs.iter().filter_map(|input| input.min_time).min());
         assert_eq!(merged.max_time, inputs.iter().filter_map(|input| input.max_time).max());
-        let metadata = Metadata::read(&sealed.db, file).unwrap().unwrap();
+        let metadata = Metadata::read(file).unwrap().unwrap();
         assert_eq!((metadata.level, metadata.rows, metadata.flush), (2, 355, Uuid::from_u128(7)));
         let ids: Vec<Uuid> = inputs.iter().filter_map(|input| sealed_file::id_in(&input.path)).collect();
         assert_eq!((ids.len(), &metadata.merged_from), (3, &ids));
@@ -263,7 +264,7 @@ fn what_was_shredded_is_shredded_again() {
         inputs.push(Input { bytes, checksum, ..input });
     }
     let files: Vec<PathBuf> = inputs.iter().map(|input| sealed.dir.path().join(&input.path)).collect();
-    let option = Shredding::of_files(&sealed.db, Table::Logs, &files, 800).unwrap().option().to_owned();
+    let option = Shredding::of_files(Table::Logs, &files, 800).unwrap().option().to_owned();
     for part in [
         "\"route\" VARCHAR",
         "\"n\" BIGINT",
@@ -276,7 +277,7 @@ fn what_was_shredded_is_shredded_again() {
     assert!(!option.contains("rare"), "2 of 800 rows have it: {option}");
     let (path, _) = sealed.merge(Table::Logs, &inputs);
     assert_eq!(sealed.rows(Table::Logs, std::slice::from_ref(&path)), sealed.rows(Table::Logs, &sealed.paths(&inputs)));
-    let again = Shredding::of_files(&sealed.db, Table::Logs, &[path.trim_matches('\'').into()], 800).unwrap();
+    let again = Shredding::of_files(Table::Logs, &[path.trim_matches('\'').into()], 800).unwrap();
     assert_eq!(again.option(), option, "and once more");
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duckdb::Connection;
@@ -18,6 +18,7 @@ use crate::store::engine::level0::PARQUET;
 use crate::store::engine::sealed_file::{self, Flush, LogRange, Metadata};
 use crate::store::engine::shredding::Shredding;
 use crate::store::engine::verify::is_shortage;
+use crate::store::parquet_file::{self, FileError};
 use crate::store::schema::Table;
 
 /// Ranges of one log that a file names. The oldest become one with what is between them: files of one
@@ -61,28 +62,79 @@ fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -
     let table =
         Table::from_name(&job.table).ok_or_else(|| MergeError::Other(format!("there is no table {:?}", job.table)))?;
     check(job, go_on)?;
+    let min_time = job.inputs.iter().filter_map(|input| input.min_time).min();
+    let max_time = job.inputs.iter().filter_map(|input| input.max_time).max();
+    let merged = Merged { min_time, max_time, ..Merged::default() };
+    let (left_out, copied) = match sorted(job, table, path, &merged, go_on)? {
+        Some(copied) => (0, copied),
+        None => match asked(db, job, table, path, &merged)? {
+            (left_out, Ok(copied)) => (left_out, copied),
+            (left_out, Err(kept)) => return Ok(Merged { rows: kept, left_out, ..Merged::default() }),
+        },
+    };
+    let Copied { rows, footer, columns } = copied;
+    failpoint::reach("merger_before_sync");
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|error| io("sync", path, &error))?;
+    let summed = sealed_file::checksum(path, || true).map_err(|error| io("read", path, &error))?;
+    let (bytes, checksum) = summed.unwrap_or_default();
+    Ok(Merged { rows, left_out, bytes, checksum, footer, columns, ..merged })
+}
+
+/// Merges files that are in order; `None` if some are not, or if rows are left out.
+fn sorted(
+    job: &Job,
+    table: Table,
+    path: &Path,
+    merged: &Merged,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Copied>, MergeError> {
+    if job.filter.is_some() {
+        return Ok(None);
+    }
+    create_folder(path)?;
+    let expected = job.inputs.iter().map(|input| input.rows).sum();
+    let metadata = metadata(job, expected, merged)?;
+    failpoint::reach("merger_before_copy");
+    let files = files(job);
+    let shredding = Shredding::of_files(table, &files, expected).map_err(other)?;
+    match parquet_file::merge::merge(table, &files, &shredding, path, metadata, go_on) {
+        Ok((read, copied)) => {
+            rows(job, expected, read)?;
+            Ok(Some(copied))
+        }
+        Err(FileError::Stopped) => Err(given_up()),
+        Err(error) if error.is_full_disk() => Err(MergeError::NoSpace(error.to_string())),
+        Err(error) if error.is_io() => Err(other(error)),
+        // DuckDB does it slower.
+        Err(error) => {
+            tracing::debug!(table = job.table, %error, "files are not merged as they are");
+            Ok(None)
+        }
+    }
+}
+
+/// Has DuckDB merge. Answers how many rows a filter has left out, and what was written; or, if that is
+/// nothing, how many rows are kept.
+fn asked(
+    db: &Connection,
+    job: &Job,
+    table: Table,
+    path: &Path,
+    merged: &Merged,
+) -> Result<(u64, Result<Copied, u64>), MergeError> {
     let filter = job.filter.as_ref().map(|filter| Kept::new(db, job, table, filter)).transpose()?;
     let (found, kept): (u64, u64) =
         db.query_row(&select::counts(job, table, filter.as_ref()), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let expected: u64 = job.inputs.iter().map(|input| input.rows).sum();
     let left_out = if filter.is_some() { expected.saturating_sub(found) } else { 0 };
     if job.filter.as_ref().is_some_and(|filter| filter.dry_run || left_out == 0 || kept == 0) {
-        return Ok(Merged { rows: kept, left_out, ..Merged::default() });
+        return Ok((left_out, Err(kept)));
     }
-    if let Some(folder) = path.parent() {
-        durable::create_dir(folder).map_err(|error| io("create", folder, &error))?;
-    }
-    let rows = |expected, written| {
-        let same = expected == written;
-        same.then_some(()).ok_or_else(|| MergeError::Rows { table: job.table.clone(), expected, written })
-    };
-    rows(expected, found + left_out)?;
-    let min_time = job.inputs.iter().filter_map(|input| input.min_time).min();
-    let max_time = job.inputs.iter().filter_map(|input| input.max_time).max();
-    let metadata = metadata(db, job, kept, (min_time, max_time))?;
+    create_folder(path)?;
+    rows(job, expected, found + left_out)?;
+    let metadata = metadata(job, kept, merged)?;
     failpoint::reach("merger_before_copy");
-    let files: Vec<_> = job.inputs.iter().map(|input| job.sealed.join(&input.path)).collect();
-    let shredding = Shredding::of_files(db, table, &files, found)?;
+    let shredding = Shredding::of_files(table, &files(job), found).map_err(other)?;
     let copy = |shredding: &Shredding| {
         let options = format!("{PARQUET}{}, {}", shredding.option(), metadata.option());
         statistics::copy(db, table, &select::rows(job, table, filter.as_ref()), path, &options)
@@ -95,14 +147,29 @@ fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -
             copy(&Shredding::none(table))
         }
         copied => copied,
-    };
-    let Copied { rows: written, footer, columns } = copied?;
-    rows(kept, written)?;
-    failpoint::reach("merger_before_sync");
-    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|error| io("sync", path, &error))?;
-    let summed = sealed_file::checksum(path, || true).map_err(|error| io("read", path, &error))?;
-    let (bytes, checksum) = summed.unwrap_or_default();
-    Ok(Merged { rows: written, left_out, min_time, max_time, bytes, checksum, footer, columns, cpu: Duration::ZERO })
+    }?;
+    rows(job, kept, copied.rows)?;
+    Ok((left_out, Ok(copied)))
+}
+
+fn files(job: &Job) -> Vec<PathBuf> {
+    job.inputs.iter().map(|input| job.sealed.join(&input.path)).collect()
+}
+
+fn create_folder(path: &Path) -> Result<(), MergeError> {
+    path.parent().map_or(Ok(()), |folder| durable::create_dir(folder).map_err(|error| io("create", folder, &error)))
+}
+
+/// Whether as many rows were there as should be.
+fn rows(job: &Job, expected: u64, written: u64) -> Result<(), MergeError> {
+    match expected == written {
+        true => Ok(()),
+        false => Err(MergeError::Rows { table: job.table.clone(), expected, written }),
+    }
+}
+
+fn other(error: impl std::fmt::Display) -> MergeError {
+    MergeError::Other(error.to_string())
 }
 
 /// Whether all inputs are what was sealed.
@@ -126,15 +193,14 @@ fn check(job: &Job, go_on: &dyn Fn() -> bool) -> Result<(), MergeError> {
 }
 
 /// What the file says about itself: all that its inputs said.
-fn metadata(db: &Connection, job: &Job, rows: u64, times: (Option<i64>, Option<i64>)) -> Result<Metadata, MergeError> {
+fn metadata(job: &Job, rows: u64, merged: &Merged) -> Result<Metadata, MergeError> {
     let mut logs = job.logs.clone();
-    for input in &job.inputs {
-        let path = job.sealed.join(&input.path);
-        logs.extend(Metadata::read(db, &path)?.into_iter().flat_map(|metadata| metadata.logs));
+    for path in files(job) {
+        logs.extend(Metadata::read(&path).map_err(other)?.into_iter().flat_map(|metadata| metadata.logs));
     }
     let flush = Flush { id: job.flush, created: job.created, logs: union(logs) };
     let from = job.inputs.iter().filter_map(|input| sealed_file::id_in(&input.path)).collect();
-    let mut metadata = Metadata::new(&flush, &job.table, rows, times);
+    let mut metadata = Metadata::new(&flush, &job.table, rows, (merged.min_time, merged.max_time));
     (metadata.level, metadata.merged_from) = (job.level, from);
     Ok(metadata)
 }

@@ -5,105 +5,115 @@
 //! The columns of a variant are a tree (Parquet's `VariantShredding.md`): `value` holds what is not
 //! shredded, `typed_value` a scalar, a list, or an object's fields, each of which has both again.
 
-use std::iter::Peekable;
+use std::fs::File;
 use std::path::PathBuf;
 
-use duckdb::Connection;
+use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::schema::types::Type;
 
+use super::Scalar;
 use super::sample::Node;
-use crate::store::engine::instance::quoted_path;
 
 /// Counts what the footers of `files` tell of the columns called `names`.
 ///
 /// # Errors
-/// DuckDB's.
-pub(super) fn nodes(db: &Connection, names: &[&str], files: &[PathBuf]) -> Result<Vec<Node>, duckdb::Error> {
+/// That a file cannot be read.
+pub(super) fn nodes(names: &[&str], files: &[PathBuf]) -> Result<Vec<Node>, ParquetError> {
     let mut nodes: Vec<Node> = names.iter().map(|_| Node::default()).collect();
     for file in files {
-        let file = quoted_path(file);
-        let sql = format!(
-            "SELECT name, coalesce(num_children, 0), repetition_type = 'REPEATED', duckdb_type FROM parquet_schema({file})"
-        );
-        let mut statement = db.prepare(&sql)?;
-        let elements = statement.query_map([], |row| {
-            let (name, children, sql_type) = (row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<String>>(3)?);
-            let is_repeated = row.get::<_, Option<bool>>(2)?.unwrap_or(false);
-            Ok(Element { name, children, is_repeated, sql_type: sql_type.unwrap_or_default() })
-        })?;
-        let elements: Vec<Element> = elements.collect::<Result<_, _>>()?;
-        // The leaves of the schema, in order. What has no statistics counts as nothing.
-        let sql = format!(
-            "SELECT coalesce(sum(num_values - stats_null_count), 0)::BIGINT FROM parquet_metadata({file})
-             GROUP BY column_id ORDER BY column_id"
-        );
-        let mut statement = db.prepare(&sql)?;
-        let values = statement.query_map([], |row| row.get::<_, i64>(0))?;
-        let values: Vec<u64> = values.map(|n| n.map(|n| n.max(0).cast_unsigned())).collect::<Result<_, _>>()?;
-        let mut footer = Footer { elements: elements.into_iter().peekable(), values: values.into_iter() };
-        let columns = footer.elements.next().map_or(0, |root| root.children);
-        for _ in 0..columns {
-            let column = footer.elements.peek().map(|element| element.name.as_str());
-            let wanted = names.iter().position(|name| column == Some(*name));
-            match wanted.and_then(|n| nodes.get_mut(n)) {
-                Some(node) => node.merge(footer.value()),
-                None => footer.skip(),
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(file)?)?;
+        let mut leaves = Leaves::of(&metadata);
+        for column in metadata.file_metadata().schema_descr().root_schema().get_fields() {
+            match names.iter().position(|name| column.name() == *name).and_then(|n| nodes.get_mut(n)) {
+                Some(node) => node.merge(leaves.value(column)),
+                None => leaves.skip(column),
             }
         }
     }
     Ok(nodes)
 }
 
-/// One element of a Parquet schema: a column, or what columns are in.
-#[derive(Debug)]
-struct Element {
-    name: String,
-    children: i64,
-    is_repeated: bool,
-    sql_type: String,
-}
+/// How many values each column has that is no struct, in their order: those that are left.
+struct Leaves(std::vec::IntoIter<u64>);
 
-/// What is left of a footer: elements, children after their parents, and of each column its values.
-struct Footer {
-    elements: Peekable<std::vec::IntoIter<Element>>,
-    values: std::vec::IntoIter<u64>,
-}
+impl Leaves {
+    fn of(metadata: &ParquetMetaData) -> Self {
+        let mut values = vec![0; metadata.file_metadata().schema_descr().num_columns()];
+        for group in metadata.row_groups() {
+            for (sum, column) in values.iter_mut().zip(group.columns()) {
+                // What has no statistics counts as nothing.
+                let nulls = column.statistics().and_then(|statistics| statistics.null_count_opt());
+                let rows = column.num_values().max(0).cast_unsigned();
+                *sum += nulls.and_then(|nulls| rows.checked_sub(nulls)).unwrap_or_default();
+            }
+        }
+        Leaves(values.into_iter())
+    }
 
-impl Footer {
     /// What has a `typed_value`.
-    fn value(&mut self) -> Node {
+    fn value(&mut self, of: &Type) -> Node {
         let mut node = Node::default();
-        let children = self.elements.next().map_or(0, |element| element.children);
-        for _ in 0..children {
-            match self.elements.peek() {
-                Some(element) if element.name == "typed_value" => node = self.typed_value(),
-                _ => self.skip(),
+        if of.is_primitive() {
+            self.skip(of);
+            return node;
+        }
+        for child in of.get_fields() {
+            match child.name() {
+                "typed_value" => node = self.typed_value(child),
+                _ => self.skip(child),
             }
         }
         node
     }
 
-    fn typed_value(&mut self) -> Node {
-        let Some(element) = self.elements.next() else { return Node::default() };
-        if element.children == 0 {
-            return Node::of_scalar(&element.sql_type, self.values.next().unwrap_or_default());
+    fn typed_value(&mut self, of: &Type) -> Node {
+        if of.is_primitive() {
+            let values = self.0.next().unwrap_or_default();
+            // Of another type, there is nothing to shred them by.
+            return scalar(of).map_or_else(Node::default, |scalar| Node::of_scalar(scalar, values));
         }
-        if self.elements.next_if(|child| child.is_repeated).is_some() {
-            return Node::of_elements(self.value());
+        match of.get_fields() {
+            [repeated] if is_repeated(repeated) && !repeated.is_primitive() => match repeated.get_fields() {
+                [element] => Node::of_elements(self.value(element)),
+                _ => {
+                    self.skip(of);
+                    Node::default()
+                }
+            },
+            fields => {
+                Node::of_fields(fields.iter().map(|field| (field.name().to_owned(), self.value(field))).collect())
+            }
         }
-        let fields = (0..element.children).filter_map(|_| {
-            let key = self.elements.peek()?.name.clone();
-            Some((key, self.value()))
-        });
-        Node::of_fields(fields.collect())
     }
 
-    fn skip(&mut self) {
-        let children = self.elements.next().map_or(0, |element| element.children);
-        if children == 0 {
-            self.values.next();
+    fn skip(&mut self, of: &Type) {
+        if of.is_primitive() {
+            self.0.next();
+            return;
         }
-        for _ in 0..children {
-            self.skip();
+        for child in of.get_fields() {
+            self.skip(child);
         }
     }
+}
+
+fn is_repeated(of: &Type) -> bool {
+    of.get_basic_info().has_repetition() && of.get_basic_info().repetition() == Repetition::REPEATED
+}
+
+fn scalar(of: &Type) -> Option<Scalar> {
+    let info = of.get_basic_info();
+    // DuckDB writes the older mark alone.
+    let is_text = info.converted_type() == ConvertedType::UTF8 || info.logical_type_ref() == Some(&LogicalType::String);
+    Some(match (of.get_physical_type(), info.logical_type_ref()) {
+        (PhysicalType::BOOLEAN, _) => Scalar::Boolean,
+        (PhysicalType::INT64, Some(LogicalType::Timestamp(_))) => Scalar::TimestampNs,
+        (PhysicalType::INT64, _) => Scalar::BigInt,
+        (PhysicalType::DOUBLE, _) => Scalar::Double,
+        (PhysicalType::BYTE_ARRAY, _) if is_text => Scalar::Varchar,
+        (PhysicalType::BYTE_ARRAY, None) => Scalar::Blob,
+        _ => return None,
+    })
 }

@@ -5,19 +5,19 @@
 
 use std::collections::BTreeMap;
 
+use super::shape::Scalar;
+use crate::store::parquet_file::encoding::{Keys, number, split};
+
 /// Keys that are counted at once. When there are more, the rarest are forgotten.
 const MAX_KEYS: usize = 20_000;
 
 /// Levels that are looked at.
 const MAX_DEPTH: u32 = 8;
 
-/// Scalars that are told apart: the name that SQL has for each.
-const SCALARS: [&str; 6] = ["BOOLEAN", "BIGINT", "DOUBLE", "BLOB", "VARCHAR", "TIMESTAMP_NS"];
-
 /// The values seen at one place.
 #[derive(Debug, Clone, Default)]
 pub struct Node {
-    scalars: [u64; SCALARS.len()],
+    scalars: [u64; Scalar::ALL.len()],
     objects: u64,
     arrays: u64,
     fields: BTreeMap<String, Node>,
@@ -28,8 +28,8 @@ pub struct Node {
 
 /// What a place has most often.
 pub enum Common<'a> {
-    /// A scalar: its SQL type, and how often.
-    Scalar(&'static str, u64),
+    /// A scalar, and how often.
+    Scalar(Scalar, u64),
     /// An array of these.
     Array(&'a Node),
     /// An object of these fields. Of keys that differ in case only the most frequent one is here:
@@ -40,21 +40,17 @@ pub enum Common<'a> {
 impl Node {
     /// Counts what is in a variant: its metadata, then its value.
     pub fn add(&mut self, variant: &[u8]) {
-        let Some((keys, value)) = metadata(variant) else { return };
+        let Some((metadata, value)) = split(variant) else { return };
+        let Some(keys) = Keys::read(metadata) else { return };
         let added = self.count(&keys, value, 0);
         self.keys += added.unwrap_or_default();
         self.keep_few();
     }
 
     /// So many values of one scalar type.
-    pub fn of_scalar(sql_type: &str, times: u64) -> Self {
+    pub fn of_scalar(scalar: Scalar, times: u64) -> Self {
         let mut node = Node::default();
-        // Of another type, there is nothing to shred them by.
-        if let Some(n) = SCALARS.iter().position(|scalar| *scalar == sql_type)
-            && let Some(count) = node.scalars.get_mut(n)
-        {
-            *count = times;
-        }
+        node.scalars[scalar as usize] = times;
         node
     }
 
@@ -100,12 +96,12 @@ impl Node {
 
     /// What it has most often; `None` if it has nothing.
     pub fn common(&self) -> Option<Common<'_>> {
-        let (name, count) = SCALARS.into_iter().zip(self.scalars).max_by_key(|(_, count)| *count)?;
+        let (scalar, count) = Scalar::ALL.into_iter().zip(self.scalars).max_by_key(|(_, count)| *count)?;
         if count.max(self.objects).max(self.arrays) == 0 {
             return None;
         }
         if count >= self.objects.max(self.arrays) {
-            return Some(Common::Scalar(name, count));
+            return Some(Common::Scalar(scalar, count));
         }
         match &self.element {
             Some(element) if self.arrays > self.objects => Some(Common::Array(element)),
@@ -126,7 +122,7 @@ impl Node {
     }
 
     /// Counts a value. Answers how many keys are new.
-    fn count(&mut self, keys: &[&str], value: &[u8], depth: u32) -> Option<usize> {
+    fn count(&mut self, keys: &Keys<'_>, value: &[u8], depth: u32) -> Option<usize> {
         let (first, rest) = value.split_first()?;
         let header = first >> 2;
         match first & 3 {
@@ -159,7 +155,7 @@ impl Node {
                 let (offsets, values) = rest.split_at_checked((count + 1).checked_mul(offset_width)?)?;
                 let mut added = 0;
                 for (id, offset) in ids.chunks_exact(id_width).zip(offsets.chunks_exact(offset_width)) {
-                    let key = *keys.get(number(id, id_width)?.0)?;
+                    let key = keys.get(number(id, id_width)?.0)?;
                     let value = values.get(number(offset, offset_width)?.0..)?;
                     if !self.fields.contains_key(key) {
                         self.fields.insert(key.to_owned(), Node::default());
@@ -194,22 +190,4 @@ impl Node {
         let below: usize = self.fields.values_mut().map(|node| node.forget(rare)).sum();
         self.fields.len() + below + self.element.as_mut().map_or(0, |element| element.forget(rare))
     }
-}
-
-/// The keys, and the value after them.
-fn metadata(variant: &[u8]) -> Option<(Vec<&str>, &[u8])> {
-    let (first, rest) = variant.split_first()?;
-    let width = usize::from(first >> 6) + 1;
-    let (count, rest) = number(rest, width)?;
-    let (offsets, rest) = rest.split_at_checked((count + 1).checked_mul(width)?)?;
-    let ends: Vec<usize> = offsets.chunks_exact(width).map_while(|at| Some(number(at, width)?.0)).collect();
-    let (keys, value) = rest.split_at_checked(*ends.last()?)?;
-    let keys = ends.windows(2).map(|pair| std::str::from_utf8(keys.get(*pair.first()?..*pair.last()?)?).ok());
-    Some((keys.collect::<Option<_>>()?, value))
-}
-
-/// A little-endian number of `width` bytes, and what follows it.
-fn number(bytes: &[u8], width: usize) -> Option<(usize, &[u8])> {
-    let (number, rest) = bytes.split_at_checked(width)?;
-    Some((number.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest))
 }

@@ -1,0 +1,112 @@
+//! A file is written.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use super::{FileError, statistics};
+use crate::store::catalog::statistics::Copied;
+use crate::store::engine::sealed_file::Metadata;
+use crate::store::schema::Table;
+
+/// Rows of a row group, as DuckDB makes them.
+const ROW_GROUP_ROWS: usize = 122_880;
+
+/// Encoded bytes of a row group: what a writer holds in memory.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// Longer bounds are cut, to something less and something more.
+const BOUND_BYTES: usize = 256;
+
+/// Writes one file.
+pub struct Writer {
+    writer: ArrowWriter<File>,
+    table: Table,
+    rows: u64,
+}
+
+impl Writer {
+    /// Begins a file of `table` with these columns.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(path: &Path, table: Table, schema: SchemaRef) -> Result<Self, FileError> {
+        let file = File::create(path).map_err(|error| FileError::io("create", path, error))?;
+        let options = ArrowWriterOptions::new().with_properties(properties(table)).with_skip_arrow_metadata(true);
+        Ok(Writer { writer: ArrowWriter::try_new_with_options(file, schema, options)?, table, rows: 0 })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn write(&mut self, rows: &RecordBatch) -> Result<(), FileError> {
+        self.writer.write(rows)?;
+        self.rows += rows.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Ends the file, which says `metadata` of itself, with the number of its rows. It is not synced.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn finish(mut self, path: &Path, mut metadata: Metadata) -> Result<Copied, FileError> {
+        metadata.rows = self.rows;
+        let (key, json) = metadata.key_value();
+        self.writer.append_key_value_metadata(KeyValue::new(key, json));
+        let metadata = self.writer.finish()?;
+        let read = |error| FileError::io("read", path, error);
+        let mut file = File::open(path).map_err(read)?;
+        let mut length = [0; 4];
+        file.seek(SeekFrom::End(-8)).and_then(|_| file.read_exact(&mut length)).map_err(read)?;
+        let columns = statistics::of(self.table, &metadata);
+        Ok(Copied { rows: self.rows, footer: Some(u64::from(u32::from_le_bytes(length))), columns })
+    }
+}
+
+fn properties(table: Table) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by(format!("vispyr {}", env!("CARGO_PKG_VERSION")))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        // Nobody who reads them asks for more.
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_statistics_truncate_length(Some(BOUND_BYTES));
+    for column in table.columns() {
+        let encoding = match (column.name, column.sql_type) {
+            // In order, and of each there are some.
+            ("trace_id", _) => Encoding::DELTA_BYTE_ARRAY,
+            ("span_id" | "parent_span_id" | "profile_id", _) => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            (_, "TIMESTAMP_NS") | ("duration_ns", _) => Encoding::DELTA_BINARY_PACKED,
+            // Split into streams of bytes they take a fifth to three fifths more of both, and by a dictionary
+            // half again as many bytes.
+            (_, "DOUBLE") => Encoding::PLAIN,
+            _ => continue,
+        };
+        let path = ColumnPath::new(vec![column.name.to_owned()]);
+        properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
+    }
+    properties.build()
+}
+
+/// Writes rows that are in one piece.
+///
+/// # Errors
+/// See [`Writer`].
+pub fn write(path: &Path, table: Table, rows: &RecordBatch, metadata: Metadata) -> Result<Copied, FileError> {
+    let mut writer = Writer::create(path, table, Arc::clone(rows.schema_ref()))?;
+    writer.write(rows)?;
+    writer.finish(path, metadata)
+}
