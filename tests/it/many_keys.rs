@@ -130,13 +130,13 @@ async fn a_million_different_keys_are_sealed() {
 }
 
 #[test]
-fn rows_that_find_no_memory_together_are_sealed_apart() {
+fn rows_that_duckdb_has_no_memory_for_are_sealed() {
     const ROWS: u64 = 40;
     let dir = tempfile::tempdir().unwrap();
     let mut engine = EngineProcess::start(dir.path(), &[(MEMORY_LIMIT, "40MiB")]);
     let mut sender = Sender::connect(&engine, LOG, ROWS);
     for position in 0..ROWS {
-        // Half a megabyte: DuckDB converts 2,048 rows at once, and has no room for all of these.
+        // Half a megabyte: DuckDB, which converts 2,048 rows at once, has no room for all of these.
         let keys = (0..10_000).map(|n| attribute(&format!("key.{position}.{n}"), "some value or other")).collect();
         let span =
             Span { trace_id: vec![1; 16], start_time_unix_nano: now_nanos(), attributes: keys, ..Span::default() };
@@ -150,7 +150,7 @@ fn rows_that_find_no_memory_together_are_sealed_apart() {
     assert_eq!(engine.ask(".flush"), "flushed");
     let stats = engine.stats();
     let spans = stats.tables.iter().find(|t| t.table == "spans").unwrap();
-    assert!(spans.sealed_rows == ROWS && spans.sealed_files > 1, "{spans:?}");
+    assert_eq!((spans.sealed_rows, spans.sealed_files), (ROWS, 1), "{spans:?}");
     assert_eq!((stats.unsealable_rows, stats.seal_failures), (0, 0));
     assert!(sender.wait(|h| h.sealed == ROWS));
     drop(engine);

@@ -123,7 +123,7 @@ fn pair(source: &StructArray, fields: &[FieldRef], shape: Option<&Shape>) -> Opt
     };
     let typed = source.column_by_name("typed_value");
     let Some((shape, field)) = shape.zip(fields.get(1)) else {
-        return typed.is_none_or(|typed| is_null(typed)).then(|| vec![value]);
+        return typed.is_none_or(is_null).then(|| vec![value]);
     };
     let typed = match typed {
         None if is_null(&value) => null(field),

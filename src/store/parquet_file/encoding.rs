@@ -101,7 +101,7 @@ impl<'a> Value<'a> {
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let (first, rest) = bytes.split_first()?;
         let header = first >> 2;
-        let fixed = || Some(rest.get(..8)?.try_into().ok().map(i64::from_le_bytes)?);
+        let fixed = || rest.get(..8)?.try_into().ok().map(i64::from_le_bytes);
         let long = || {
             let (len, rest) = number(rest, 4)?;
             rest.get(..len)

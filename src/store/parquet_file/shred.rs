@@ -149,7 +149,7 @@ impl Place {
 
     fn finish(mut self) -> Result<Vec<ArrayRef>, ArrowError> {
         let value: ArrayRef = Arc::new(self.value.finish());
-        Ok([Ok(value)].into_iter().chain(self.typed.map(Typed::finish)).collect::<Result<_, _>>()?)
+        [Ok(value)].into_iter().chain(self.typed.map(Typed::finish)).collect()
     }
 }
 
@@ -261,8 +261,11 @@ impl Typed {
     }
 }
 
-/// An object's fields in the order of their keys: key, its number, encoded value.
-fn fields<'a>(keys: &Keys<'a>, parts: &Parts<'a>) -> Option<Vec<(&'a [u8], usize, &'a [u8])>> {
+/// A field of an object: key, its number, encoded value.
+type EncodedField<'a> = (&'a [u8], usize, &'a [u8]);
+
+/// An object's fields in the order of their keys.
+fn fields<'a>(keys: &Keys<'a>, parts: &Parts<'a>) -> Option<Vec<EncodedField<'a>>> {
     let mut fields = Vec::with_capacity(parts.len());
     for n in 0..parts.len() {
         let id = parts.id(n)?;
@@ -275,7 +278,7 @@ fn fields<'a>(keys: &Keys<'a>, parts: &Parts<'a>) -> Option<Vec<(&'a [u8], usize
 /// Gives the fields to their columns, which are in the same order; what has none is left.
 fn push_fields<'a>(
     places: &mut [(String, Place)],
-    fields: &[(&'a [u8], usize, &'a [u8])],
+    fields: &[EncodedField<'a>],
     keys: &Keys<'_>,
 ) -> Vec<(usize, &'a [u8])> {
     let mut rest = Vec::new();

@@ -180,7 +180,7 @@ proptest! {
         written.assert_same(Table::Logs, &list(&files), &stored(Table::Logs));
         let (merged, read, copied) = written.merge(Table::Logs, &files).unwrap();
         prop_assert_eq!((read, copied.rows), (written.count("logs").cast_unsigned(), read));
-        written.assert_same(Table::Logs, &list(&[merged.clone()]), &stored(Table::Logs));
+        written.assert_same(Table::Logs, &list(std::slice::from_ref(&merged)), &stored(Table::Logs));
         // A file that is not in order would be refused.
         let (again, ..) = written.merge(Table::Logs, &[merged]).unwrap();
         written.assert_same(Table::Logs, &list(&[again]), &stored(Table::Logs));
@@ -283,7 +283,7 @@ fn every_table_is_merged_and_what_is_not_in_order_is_refused() {
         if table.is_dictionary() {
             assert!(copied.rows < 20 || table == Table::MetricMetadata, "{table:?}");
         } else {
-            written.assert_same(table, &list(&[merged.clone()]), &all);
+            written.assert_same(table, &list(std::slice::from_ref(&merged)), &all);
         }
         written.merge(table, &[merged.clone(), merged]).unwrap();
 
