@@ -24,6 +24,18 @@ real *args:
 upstreams *args:
     scripts/upstreams {{args}}
 
+# Each dashboard's queries and links, asked of real servers
+dashboards *args:
+    scripts/dashboards {{args}}
+
+# Writes config/grafana/dashboards again, after a change of config/grafana/generator
+generate-dashboards:
+    python3 config/grafana/generator
+
+# Starts the Grafana that is in PATH on our data sources and dashboards
+grafana *args:
+    scripts/grafana {{args}}
+
 # Benchmarks: wire, wal, receive, deliver, store, ask
 bench *names:
     scripts/bench {{names}}

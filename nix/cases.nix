@@ -49,9 +49,8 @@ let
   units = config: lib.attrNames config.systemd.services;
   runs = name: config: lib.elem name (units config);
   exporters = config: lib.attrNames config.services.vispyr.settings.exporters;
-  datasources =
-    config:
-    map (source: source.name) config.services.grafana.provision.datasources.settings.datasources;
+  sources = config: config.services.grafana.provision.datasources.settings.datasources;
+  datasources = config: map (source: source.name) (sources config);
   ports = config: lib.sort lib.lessThan config.networking.firewall.allowedTCPPorts;
   serviceOf = name: config: config.systemd.services.${name}.serviceConfig;
 
@@ -87,7 +86,14 @@ let
             "Prometheus"
             "Tempo"
             "Pyroscope"
+            "Store"
           ];
+        "every link leads to a source that is there" =
+          config:
+          lib.all (uid: lib.elem uid (map (source: source.uid) (sources config))) (
+            lib.concatMap (source: map (c: c.targetUID) (source.correlations or [ ])) (sources config)
+          );
+        "no Alertmanager unless it is wanted" = config: !runs "alertmanager" config;
         "no port is open" = config: ports config == [ ];
         "no secret is in the store" =
           config:
@@ -120,6 +126,13 @@ let
         "no unit" = config: !runs "pyroscope" config;
         "no destination" = config: !lib.elem "pyroscope" (exporters config);
         "no source" = config: !lib.elem "Pyroscope" (datasources config);
+        "Tempo has no link to it" =
+          config:
+          lib.all (
+            source:
+            !(source.jsonData ? tracesToProfiles)
+            && lib.all (c: c.targetUID != "pyroscope") (source.correlations or [ ])
+          ) (sources config);
       };
     };
     without-grafana = {
@@ -308,6 +321,17 @@ let
           config.services.prometheus.retentionTime == "36h"
           && lib.elem "--storage.tsdb.retention.size=10GB" config.services.prometheus.extraFlags;
         "retention reaches Pyroscope" = config: config.services.pyroscope.settings.limits.max_query_lookback == "36h";
+      };
+    };
+    alertmanager = {
+      config = enabled {
+        alerting.alertmanager.enable = true;
+        domain = "telemetry.example";
+        acmeEmail = "a@telemetry.example";
+      };
+      holds = {
+        "it runs" = config: runs "alertmanager" config;
+        "Prometheus sends to it" = config: lib.hasInfix "127.0.0.1:9093" config.services.prometheus.configText;
       };
     };
     users-prometheus = {

@@ -30,84 +30,47 @@ let
   );
   needsPlugins = lib.versionAtLeast grafana.package.version "13.2" && plugins != [ ];
 
-  datasources =
-    lib.optional cfg.prometheus.enable {
-      name = "Prometheus";
-      uid = "prometheus";
-      type = "prometheus";
-      access = "proxy";
-      url = "http://127.0.0.1:${toString config.services.prometheus.port}";
-      isDefault = true;
-      editable = false;
-      jsonData = {
-        httpMethod = "POST";
-        prometheusType = "Prometheus";
-        timeInterval = "15s";
+  # The files of config/grafana/provisioning are JSON but for comments on lines of their own.
+  provisioned =
+    file:
+    builtins.fromJSON (
+      lib.concatLines (
+        lib.filter (line: builtins.match " *#.*" line == null) (
+          lib.splitString "\n" (builtins.readFile (../config/grafana/provisioning + "/${file}"))
+        )
+      )
+    );
+
+  # What this machine has, and where. A link to what it has not is left out.
+  here = {
+    prometheus = lib.optional cfg.prometheus.enable "http://127.0.0.1:${toString config.services.prometheus.port}";
+    tempo = lib.optional cfg.tempo.enable "http://127.0.0.1:3200";
+    pyroscope = lib.optional cfg.pyroscope.enable "http://127.0.0.1:4040";
+    store = lib.optional cfg.store.enable (cfg.settings.postgres.listen or "127.0.0.1:5433");
+  };
+  has = uid: here.${uid} != [ ];
+
+  leadsOn =
+    name: link:
+    if name == "exemplarTraceIdDestinations" then
+      lib.any (destination: has destination.datasourceUid) link
+    else
+      has (link.datasourceUid or "store");
+
+  datasources = lib.concatMap (
+    source:
+    map (
+      url:
+      source
+      // {
+        inherit url;
+        jsonData = lib.filterAttrs leadsOn source.jsonData;
       }
-      // lib.optionalAttrs cfg.tempo.enable {
-        # From a point of a histogram to a trace that was counted in it.
-        exemplarTraceIdDestinations = [
-          {
-            name = "trace_id";
-            datasourceUid = "tempo";
-          }
-        ];
-      };
-    }
-    ++ lib.optional cfg.tempo.enable {
-      name = "Tempo";
-      uid = "tempo";
-      type = "tempo";
-      access = "proxy";
-      url = "http://127.0.0.1:3200";
-      editable = false;
-      jsonData = {
-        nodeGraph.enabled = true;
+      // lib.optionalAttrs (source ? correlations) {
+        correlations = lib.filter (correlation: has correlation.targetUID) source.correlations;
       }
-      // lib.optionalAttrs cfg.prometheus.enable {
-        serviceMap.datasourceUid = "prometheus";
-        # From a span to the rate of its like.
-        tracesToMetrics = {
-          datasourceUid = "prometheus";
-          spanStartTimeShift = "-10m";
-          spanEndTimeShift = "10m";
-          tags = [
-            {
-              key = "service.name";
-              value = "service";
-            }
-          ];
-          queries = [
-            {
-              name = "Requests a second";
-              query = "sum(rate(traces_spanmetrics_calls_total{$$__tags}[5m]))";
-            }
-          ];
-        };
-      }
-      // lib.optionalAttrs cfg.pyroscope.enable {
-        # From a span to what its process did meanwhile.
-        tracesToProfiles = {
-          datasourceUid = "pyroscope";
-          profileTypeId = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
-          tags = [
-            {
-              key = "service.name";
-              value = "service_name";
-            }
-          ];
-        };
-      };
-    }
-    ++ lib.optional cfg.pyroscope.enable {
-      name = "Pyroscope";
-      uid = "pyroscope";
-      type = "grafana-pyroscope-datasource";
-      access = "proxy";
-      url = "http://127.0.0.1:4040";
-      editable = false;
-      jsonData.minStep = "15s";
-    };
+    ) here.${source.uid}
+  ) (provisioned "datasources/vispyr.yaml").datasources;
 in
 {
   config = lib.mkIf (cfg.enable && cfg.grafana.enable) {
@@ -150,16 +113,9 @@ in
         };
         dashboards.settings = {
           apiVersion = 1;
-          providers = [
-            {
-              name = "vispyr";
-              folder = "Vispyr";
-              type = "file";
-              disableDeletion = true;
-              allowUiUpdates = false;
-              options.path = dashboards;
-            }
-          ];
+          providers = map (provider: provider // { options = provider.options // { path = dashboards; }; }) (
+            provisioned "dashboards/vispyr.yaml"
+          ).providers;
         };
       };
     };

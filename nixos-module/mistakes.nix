@@ -49,6 +49,10 @@ in
         services.vispyr.alerting.rules are for Prometheus, and services.vispyr.prometheus.enable is false.
         Enable it, or leave the rules out.
       '')
+      (never (cfg.alerting.alertmanager.enable && !cfg.prometheus.enable) ''
+        services.vispyr.alerting.alertmanager gets its alerts from Prometheus, and services.vispyr.prometheus.enable is false.
+        Enable it, or leave Alertmanager out.
+      '')
       (never (cfg.tempo.s3 != null && !cfg.tempo.enable) ''
         services.vispyr.tempo.s3 says where Tempo keeps its traces, and services.vispyr.tempo.enable is false.
         Enable it, or leave s3 out.

@@ -302,7 +302,10 @@ in
           ];
         }
       ];
-      description = "Groups of alert rules for Prometheus, beside those for Vispyr itself. promtool checks them while the system is built.";
+      description = "Groups of alert rules for Prometheus, beside those for Vispyr, applications and machines. promtool checks them while the system is built.";
+    };
+    alerting.alertmanager.enable = mkEnableOption "" // {
+      description = "Whether Prometheus' Alertmanager runs here and gets the alerts. Where it sends them is said in `services.prometheus.alertmanager.configuration`; until then it only shows them, on 127.0.0.1:9093.";
     };
   };
 }

@@ -12,6 +12,19 @@ let
   upstream = import ./upstream.nix { inherit lib cfg; };
   yaml = pkgs.formats.yaml { };
 
+  # The rules of config/prometheus, whose links lead to the Grafana that people use.
+  rules =
+    name:
+    let
+      path = ../config/prometheus + "/${name}";
+      inHere = "http://127.0.0.1:3000";
+      grafana = cfg.settings.grafana.url or inHere;
+    in
+    if !cfg.grafana.enable || grafana == inHere then
+      path
+    else
+      pkgs.writeText name (lib.replaceStrings [ inHere ] [ grafana ] (builtins.readFile path));
+
   # What other modules say in services.prometheus, without what they leave out.
   said =
     value:
@@ -22,11 +35,28 @@ let
     else
       value;
 
+  # A server beside it: whether it is up, and what its process takes.
+  beside = job_name: port: {
+    inherit job_name;
+    static_configs = [ { targets = [ "127.0.0.1:${toString port}" ]; } ];
+    metric_relabel_configs = [
+      {
+        source_labels = [ "__name__" ];
+        regex = "go_.+|process_.+";
+        action = "keep";
+      }
+    ];
+  };
+
   # nixpkgs' module has no options for storage and otlp, so the whole file is written here.
   settings = {
     global = said prometheus.globalConfig;
     rule_files =
-      [ ../config/prometheus/rules.yml ]
+      map rules [
+        "rules.yml"
+        "application.rules.yml"
+        "host.rules.yml"
+      ]
       ++ lib.optional (cfg.alerting.rules != [ ]) (
         yaml.generate "rules.yml" { groups = cfg.alerting.rules; }
       )
@@ -83,7 +113,10 @@ in
           job_name = "vispyr";
           static_configs = [ { targets = [ "127.0.0.1:12345" ]; } ];
         }
+        (beside "prometheus" prometheus.port)
       ]
+      ++ lib.optional cfg.tempo.enable (beside "tempo" 3200)
+      ++ lib.optional cfg.pyroscope.enable (beside "pyroscope" 4040)
       ++ lib.optional cfg.nodeExporter.enable {
         job_name = "node";
         static_configs = [
@@ -100,6 +133,29 @@ in
     };
 
     systemd.services.prometheus = upstream "prometheus" { };
+    })
+
+    (lib.mkIf (cfg.enable && cfg.prometheus.enable && cfg.alerting.alertmanager.enable) {
+      services.prometheus = {
+        alertmanagers = [
+          {
+            static_configs = [
+              { targets = [ "127.0.0.1:${toString prometheus.alertmanager.port}" ]; }
+            ];
+          }
+        ];
+        alertmanager = {
+          enable = true;
+          listenAddress = lib.mkDefault "127.0.0.1";
+          # One alone: it talks to no other.
+          extraFlags = [ "--cluster.listen-address=" ];
+          configuration = lib.mkDefault {
+            route.receiver = "page";
+            receivers = [ { name = "page"; } ];
+          };
+        };
+      };
+      systemd.services.alertmanager.serviceConfig.MemoryMax = "128M";
     })
 
     # Where somebody asks it: Prometheus here, or the agent's.

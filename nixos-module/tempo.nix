@@ -87,6 +87,18 @@ let
       ring.instance_addr = here;
       # The agent makes metrics of the same names: this tells them apart.
       registry.external_labels.source = "tempo";
+      processor.span_metrics = {
+        # Few by convention, unlike http.target and url.path, which hold what the user typed.
+        dimensions = [ "http.route" ];
+        # The name that the agent's metrics have for it, beside Tempo's own, service.
+        dimension_mappings = [
+          {
+            name = "service_name";
+            source_labels = [ "service.name" ];
+            join = "";
+          }
+        ];
+      };
       storage = {
         path = "${state}/generator";
       }

@@ -95,6 +95,10 @@ fn span(visit: &Visit, activity: &Activity) -> Span {
         _ => Vec::new(),
     };
     let mut attributes = attributes(activity);
+    if activity.is_server() {
+        // What the profiler leaves on the spans that it knows of: where it is, Grafana has a link to the profile.
+        attributes.push(attribute("pyroscope.profile.id", format!("{:016x}", activity.id)));
+    }
     let mut events = Vec::new();
     if let Some(fault) = &activity.fault {
         attributes.push(attribute("error.type", fault.kind.as_str()));

@@ -153,6 +153,7 @@ class Prometheus(Server):
     def config(self):
         return self.shipped("prometheus/prometheus.yml", {
             "127.0.0.1:12345": self.collector,
+            **{f"targets: [127.0.0.1:{port}]": "targets: [127.0.0.1:1]" for port in (9091, 3200, 4040)},
             "out_of_order_time_window: 30m": f"out_of_order_time_window: {self.window}",
         })
 
