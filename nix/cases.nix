@@ -372,6 +372,9 @@ let
           config.services.tempo.settings ? ingester
           && config.services.tempo.settings ? compactor
           && !(config.services.tempo.settings ? live_store);
+        "Tempo 2 makes numbers of spans, too" =
+          config:
+          lib.elem "local-blocks" config.services.tempo.settings.overrides.defaults.metrics_generator.processors;
         "Pyroscope 1 has no metastore" = config: !(config.services.pyroscope.settings ? metastore);
         "retention" =
           config:

@@ -46,7 +46,9 @@ let
     prometheus = lib.optional cfg.prometheus.enable "http://127.0.0.1:${toString config.services.prometheus.port}";
     tempo = lib.optional cfg.tempo.enable "http://127.0.0.1:3200";
     pyroscope = lib.optional cfg.pyroscope.enable "http://127.0.0.1:4040";
-    store = lib.optional cfg.store.enable (cfg.settings.postgres.listen or "127.0.0.1:5433");
+    store = lib.optional (
+      cfg.store.enable && cfg.settings.postgres.enabled or true
+    ) (cfg.settings.postgres.listen or "127.0.0.1:5433");
   };
   has = uid: here.${uid} != [ ];
 

@@ -49,7 +49,21 @@ let
       ring.instance_addr = here;
       compaction.block_retention = age;
     };
+    # What Tempo 3 does by itself: numbers made of spans when they are asked for.
+    metrics_generator = {
+      processor.local_blocks = {
+        filter_server_spans = false;
+        flush_to_storage = true;
+      };
+      traces_storage.path = "${state}/generator-traces";
+    };
+    overrides.defaults.metrics_generator.processors = processors ++ [ "local-blocks" ];
   };
+
+  processors = lib.optionals cfg.prometheus.enable [
+    "span-metrics"
+    "service-graphs"
+  ];
 
   # Tempo's durations have no days.
   age =
@@ -137,10 +151,7 @@ let
         retry_info_enabled = true;
       };
       global.max_bytes_per_trace = 0;
-      metrics_generator.processors = lib.optionals cfg.prometheus.enable [
-        "span-metrics"
-        "service-graphs"
-      ];
+      metrics_generator = { inherit processors; };
     };
     usage_report.reporting_enabled = false;
   };
