@@ -153,7 +153,8 @@ let
       holds = {
         "the unit is not started" = config: !(config.systemd.services.vispyr-store.wantedBy or [ ] != [ ]);
         "the collector knows" = config: !config.services.vispyr.settings.store.enabled;
-        "nobody listens for SQL" = config: !(config.systemd.sockets ? vispyr-sql);
+        "nobody listens for SQL" =
+          config: !(config.systemd.sockets ? vispyr-sql || config.systemd.sockets ? vispyr-postgres);
       };
     };
     without-node-exporter = {

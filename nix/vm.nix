@@ -5,6 +5,7 @@ let
     3000
     4317
     4318
+    5433
     9090
     9999
     12345
@@ -28,6 +29,10 @@ in
       };
       sql = {
         listen = "0.0.0.0:12346";
+        allow_unprotected = true;
+      };
+      postgres = {
+        listen = "0.0.0.0:5433";
         allow_unprotected = true;
       };
     };

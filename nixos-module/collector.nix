@@ -35,7 +35,13 @@ let
     port:
     lib.attrByPath (port.section ++ [ "listen" ]) port.listen cfg.settings;
   isOn = port: lib.attrByPath (port.section ++ [ "enabled" ]) true cfg.settings;
-  opened = lib.filterAttrs (name: port: isOn port && (name != "sql" || cfg.store.enable)) ports;
+  ofStore = [
+    "sql"
+    "postgres"
+  ];
+  opened = lib.filterAttrs (
+    name: port: isOn port && (!lib.elem name ofStore || cfg.store.enable)
+  ) ports;
   portOf = address: lib.toInt (lib.last (lib.splitString ":" address));
   withAddress =
     address: port:

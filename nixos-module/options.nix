@@ -162,7 +162,7 @@ in
       '';
     };
 
-    store.enable = enabled "Keep everything in the store, too, and answer SQL on 127.0.0.1:12346.";
+    store.enable = enabled "Keep everything in the store, too, and answer SQL on 127.0.0.1:12346 and, over PostgreSQL's protocol, on 5433.";
 
     prometheus = {
       enable = enabled "Run Prometheus on 127.0.0.1:9091, for metrics.";

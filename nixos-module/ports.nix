@@ -49,4 +49,10 @@
     listen = "127.0.0.1:12346";
     receiver = false;
   };
+  postgres = {
+    section = [ "postgres" ];
+    socket = "vispyr-postgres";
+    listen = "127.0.0.1:5433";
+    receiver = false;
+  };
 }

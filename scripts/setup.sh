@@ -2,7 +2,7 @@
 # the cache folder unless CARGO_TARGET_DIR says otherwise.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v cargo >/dev/null || {
-  echo "no Rust toolchain found: install one (rustup, or Debian's rustup package), at least Rust 1.88" >&2
+  echo "no Rust toolchain found: install one (rustup, or Debian's rustup package), at least Rust 1.89" >&2
   exit 1
 }
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/vispyr

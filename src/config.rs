@@ -48,6 +48,8 @@ pub struct Config {
     pub store: store::Config,
     /// Asking it.
     pub sql: store::sql::Config,
+    /// The same over PostgreSQL's protocol.
+    pub postgres: store::front::postgres::Config,
     /// The page, metrics and health.
     pub web: web::Config,
     /// Our own log.

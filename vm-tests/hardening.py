@@ -44,7 +44,7 @@ with subtest("only the declared ports listen, on loopback"):
     addresses = {socket[3] for socket in sockets}
     elsewhere = {address for address in addresses if not address.startswith(("127.", "[::1]"))}
     assert not elsewhere, elsewhere
-    missing = {f"127.0.0.1:{port}" for port in (80, 443, 3000, 4317, 4318, 9090, 9999, 12345, 12346)} - addresses
+    missing = {f"127.0.0.1:{port}" for port in (80, 443, 3000, 4317, 4318, 5433, 9090, 9999, 12345, 12346)} - addresses
     assert not missing, f"{missing} do not listen: {addresses}"
 
 with subtest("the state can be read by its owners alone"):

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::run_file;
 use crate::net::PortDescriptor;
 
-/// Addresses by name: `otlp_grpc`, `otlp_http`, `remote_write`, `pyroscope`, `web`, `sql`.
+/// Addresses by name: `otlp_grpc`, `otlp_http`, `remote_write`, `pyroscope`, `web`, `sql`, `postgres`.
 pub type Addresses = BTreeMap<String, SocketAddr>;
 
 /// Where they are written.

@@ -12,13 +12,14 @@ use super::{Roles, Settings};
 use crate::net::PortDescriptor;
 
 /// Listeners in the order in which they are shown, with what they are for.
-pub const PORTS: [(&str, &str); 6] = [
+pub const PORTS: [(&str, &str); 7] = [
     ("otlp_grpc", "OTLP over gRPC: traces, metrics, logs, profiles"),
     ("otlp_http", "OTLP over HTTP, protobuf or JSON"),
     ("remote_write", "Prometheus remote write, at /api/v1/write"),
     ("pyroscope", "Pyroscope profiles"),
     ("web", "health, metrics, links: open it in a browser"),
     ("sql", "SQL over HTTP, at /api/v1/sql"),
+    ("postgres", "SQL over PostgreSQL's protocol: psql, drivers, Grafana"),
 ];
 
 /// Writes it to stdout. Nobody listening there is no reason to stop.

@@ -20,7 +20,8 @@ pub struct OpenPorts {
 impl OpenPorts {
     /// Binds the ports that these roles need and reads their certificates and credentials.
     pub fn open(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
-        let ours = |port: &Port| if port.name == "sql" { roles.store } else { roles.collector };
+        let of_store = ["sql", "postgres"];
+        let ours = |port: &Port| if of_store.contains(&port.name) { roles.store } else { roles.collector };
         let mut configs: Vec<Port> = settings.config.ports().into_iter().filter(ours).collect();
         let wanted =
             |port: &Port| Wanted { name: port.name, key: format!("{}.listen", port.section), address: port.listen };

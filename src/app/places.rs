@@ -8,7 +8,7 @@ use crate::net::server::{Connections, Limits};
 use crate::store::front::proxy;
 use crate::web;
 
-/// Descriptors of a connection to the SQL port: its own, and one to the engine.
+/// Descriptors of a connection to a port for statements: its own, and one to a reader.
 const SQL_COST: u64 = 2;
 
 /// The connections of the ports, within what the open files of this process allow.
@@ -18,8 +18,10 @@ pub struct Places {
     pub receivers: usize,
     /// Those of the page.
     pub web: Arc<Connections>,
-    /// Those of SQL.
+    /// Those of SQL over HTTP.
     pub sql: Arc<Connections>,
+    /// Those of PostgreSQL's protocol.
+    pub postgres: Arc<Connections>,
 }
 
 impl Places {
@@ -27,8 +29,9 @@ impl Places {
     pub fn new(config: &Config) -> Self {
         let open_files = descriptors::raise();
         let wanted = config.admission.max_connections;
-        let groups = [(wanted, 1), (web::MAX_CONNECTIONS, 1), (proxy::MAX_CONNECTIONS, SQL_COST)];
-        let [receivers, web, sql] = descriptors::share(open_files, groups);
+        let statements = (proxy::MAX_CONNECTIONS, SQL_COST);
+        let groups = [(wanted, 1), (web::MAX_CONNECTIONS, 1), statements, statements];
+        let [receivers, web, sql, postgres] = descriptors::share(open_files, groups);
         if receivers < wanted {
             tracing::warn!(
                 open_files,
@@ -42,6 +45,7 @@ impl Places {
             receivers,
             web: Connections::new(limits, web),
             sql: Connections::new(proxy::limits(config.sql.time_limit), sql),
+            postgres: Connections::new(proxy::limits(config.sql.time_limit), postgres),
         }
     }
 }

@@ -228,13 +228,18 @@ impl Services {
 
     fn start_store(&mut self, settings: &Settings, open: &mut OpenPorts, places: &Places) -> anyhow::Result<()> {
         let Some((listener, (acceptor, authenticator))) = open.take("sql") else { return Ok(()) };
-        let port = front::Port { listener, acceptor, authenticator, connections: places.sql.clone() };
+        let http = front::Port { listener, acceptor, authenticator, connections: places.sql.clone() };
+        let postgres = open.take("postgres").map(|(listener, (acceptor, authenticator))| {
+            let connections = places.postgres.clone();
+            front::Port { listener, acceptor, authenticator, connections }
+        });
+        let ports = front::Ports { http, postgres };
         let config = front::Config::new(&settings.config.sql, &settings.config.store, &settings.data_dir);
         self.front = Some(config.heartbeat.clone());
         let engine = store_start::engine_command(settings)?;
         let reader = store_start::command(settings, "reader")?;
         let readers = front::Readers::new(reader, &settings.config.sql, &settings.config.store, &settings.data_dir);
-        let run = front::run(config, port, engine, readers, self.store.shutdown.clone());
+        let run = front::run(config, ports, engine, readers, self.store.shutdown.clone());
         self.spawn(&self.store, "the store front", run);
         let merger = store_start::command(settings, "merger")?;
         let merger = merge::process::supervise(merger, self.store.shutdown.clone());

@@ -45,6 +45,7 @@ impl Config {
             (&mut receivers.remote_write.tls, &mut receivers.remote_write.auth),
             (&mut receivers.pyroscope.tls, &mut receivers.pyroscope.auth),
             (&mut self.sql.tls, &mut self.sql.auth),
+            (&mut self.postgres.tls, &mut self.postgres.auth),
             (&mut self.web.tls, &mut self.web.auth),
         ];
         let of_ports = ports.into_iter().flat_map(|(tls, auth)| {

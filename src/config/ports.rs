@@ -6,10 +6,10 @@ use super::Config;
 use crate::net::{Auth, Port, Tls};
 
 impl Config {
-    /// The ports that are enabled: those of the receivers, `sql` if there is a store, `web`.
+    /// The ports that are enabled: those of the receivers, `sql` and `postgres` if there is a store, `web`.
     pub fn ports(&self) -> Vec<Port> {
         let receivers = &self.receivers;
-        let mut ports = Vec::with_capacity(6);
+        let mut ports = Vec::with_capacity(7);
         let mut add = |yes, names, listen: SocketAddr, allow_unprotected, own: (&Tls, &Auth)| {
             if yes {
                 ports.push(Port::new(names, listen, allow_unprotected, own, (&self.tls, &self.auth)));
@@ -29,6 +29,8 @@ impl Config {
         add(port.enabled, names, port.listen, port.allow_unprotected, (&port.tls, &port.auth));
         let port = &self.sql;
         add(self.store.enabled, ("sql", "sql"), port.listen, port.allow_unprotected, (&port.tls, &port.auth));
+        let (port, is_on) = (&self.postgres, self.store.enabled && self.postgres.enabled);
+        add(is_on, ("postgres", "postgres"), port.listen, port.allow_unprotected, (&port.tls, &port.auth));
         let port = &self.web;
         add(true, ("web", "web"), port.listen, port.allow_unprotected, (&port.tls, &port.auth));
         ports
@@ -36,7 +38,7 @@ impl Config {
 
     /// Every `[tls]` and `[auth]` section with the name of the port's section before it, the top
     /// ones without.
-    pub(super) fn security_sections(&self) -> [(&'static str, &Tls, &Auth); 7] {
+    pub(super) fn security_sections(&self) -> [(&'static str, &Tls, &Auth); 8] {
         let receivers = &self.receivers;
         [
             ("", &self.tls, &self.auth),
@@ -45,6 +47,7 @@ impl Config {
             ("receivers.remote_write.", &receivers.remote_write.tls, &receivers.remote_write.auth),
             ("receivers.pyroscope.", &receivers.pyroscope.tls, &receivers.pyroscope.auth),
             ("sql.", &self.sql.tls, &self.sql.auth),
+            ("postgres.", &self.postgres.tls, &self.postgres.auth),
             ("web.", &self.web.tls, &self.web.auth),
         ]
     }

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 pub mod credentials;
 pub mod secret;
 
-pub use credentials::{Credentials, Denied};
+pub use credentials::{Credentials, Denied, Login};
 pub use secret::Secret;
 
 /// Wrong credentials are logged at most this often: somebody who guesses must not fill the log.
@@ -61,6 +61,30 @@ impl Authenticator {
             None => return Ok(()),
         };
         checked.inspect_err(|denied| self.count(denied))
+    }
+
+    /// What a client that says its name and then a password is asked for; nothing if it needs none.
+    pub fn login(&self, user: &str) -> Option<Login> {
+        self.inner.credentials.read().as_ref().map(|credentials| credentials.login(user))
+    }
+
+    /// Whether this is one of the tokens.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn check_token(&self, token: &[u8]) -> Result<(), Denied> {
+        let checked = match &*self.inner.credentials.read() {
+            Some(credentials) => credentials.check_token(token),
+            None => return Ok(()),
+        };
+        checked.inspect_err(|denied| self.count(denied))
+    }
+
+    /// A client has shown a wrong password, or none.
+    pub fn wrong_password(&self) -> Denied {
+        let denied = Denied::wrong_user();
+        self.count(&denied);
+        denied
     }
 
     /// Requests with wrong credentials, or without any.

@@ -1,4 +1,5 @@
-//! The HTTP server of all ports: the receivers, the page, SQL, and the engine's socket.
+//! The HTTP server of all ports: the receivers, the page, SQL, and the engine's socket; and the connections
+//! of the port that speaks PostgreSQL's protocol ([`accept`]).
 //!
 //! It accepts connections (TCP with or without TLS, or a unix socket), tells HTTP/1 from HTTP/2 by the
 //! first bytes, and serves requests until it is told to stop. A client that stalls loses its
@@ -43,16 +44,15 @@ mod guard;
 pub mod listener;
 mod tracked;
 
-pub use connections::{Connections, Limits};
-pub use listener::Listener;
+pub use activity::Turn;
+pub use connections::{Connections, Limits, Place};
+pub use listener::{Listener, Socket};
 
 use super::Stream;
 use super::tls::AcceptError;
 use activity::Activity;
-use connections::Place;
 use executor::FirstStepAtOnce;
 use guard::Guard;
-use listener::Socket;
 use tracked::Tracked;
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -85,8 +85,8 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// Accepts connections until `shutdown`, then returns once the requests in flight are answered, or
-/// have had their time. `port` is the name for the log.
+/// Serves requests until `shutdown`, then returns once those in flight are answered, or have had their
+/// time. `port` is the name for the log.
 pub async fn serve<H, F, B>(
     port: &'static str,
     listener: impl Into<Listener>,
@@ -99,7 +99,34 @@ pub async fn serve<H, F, B>(
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let listener = listener.into();
+    let end = shutdown.clone();
+    accept(port, listener.into(), connections, end, move |socket, peer, place, limits| {
+        let (shutdown, handler) = (shutdown.clone(), handler.clone());
+        async move {
+            let handler = move |mut request: Request<Incoming>| {
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(Peer(peer));
+                }
+                handler(request)
+            };
+            connection(socket, &place, &limits, &shutdown, handler).await
+        }
+    })
+    .await;
+}
+
+/// Accepts connections until `shutdown`, gives each one that finds a place to `serve`, and waits for those to
+/// end. Why one has ended goes to the log, if `serve` says it.
+pub async fn accept<S, F>(
+    port: &'static str,
+    listener: Listener,
+    connections: Arc<Connections>,
+    shutdown: CancellationToken,
+    serve: S,
+) where
+    S: Fn(Socket, Option<SocketAddr>, Place, Limits) -> F,
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
     let tasks = TaskTracker::new();
     let mut logged: Option<Instant> = None;
     let mut log_now = move || {
@@ -137,15 +164,9 @@ pub async fn serve<H, F, B>(
             }
             continue;
         };
-        let (limits, shutdown, handler) = (connections.limits(), shutdown.clone(), handler.clone());
+        let served = serve(socket, peer, place, connections.limits());
         tasks.spawn(async move {
-            let handler = move |mut request: Request<Incoming>| {
-                if let Some(peer) = peer {
-                    request.extensions_mut().insert(Peer(peer));
-                }
-                handler(request)
-            };
-            if let Err(error) = connection(socket, &place, &limits, &shutdown, handler).await {
+            if let Err(error) = served.await {
                 tracing::debug!(port, ?peer, error, "connection ended");
             }
         });

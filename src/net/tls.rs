@@ -103,6 +103,40 @@ impl Acceptor {
         }
     }
 
+    /// Whether a connection begins with TLS. Waits for its first byte and leaves it there.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn begins_with_tls(stream: &TcpStream) -> io::Result<bool> {
+        let mut start = [0; 1];
+        let seen = stream.peek(&mut start).await?;
+        Ok(protocol_mismatch::is_tls(&start[..seen]))
+    }
+
+    /// The TLS handshake with a client that has asked for it in a protocol of its own, whose name in TLS
+    /// (ALPN) is `protocol`.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_tls(&self, stream: TcpStream, protocol: &[u8]) -> Result<Stream, AcceptError> {
+        let config = self.inner.identity.read().config.clone();
+        let Some(config) = config else {
+            self.failed();
+            return Err(AcceptError::WithTls);
+        };
+        let mut config = ServerConfig::clone(&config);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream).await;
+        let stream = accepted.inspect_err(|_| self.failed()).map_err(AcceptError::Handshake)?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+
+    /// Counts a client without TLS at a port with TLS.
+    pub fn refused_plain(&self) -> AcceptError {
+        self.failed();
+        AcceptError::WithoutTls
+    }
+
     /// Whether the port has TLS now.
     pub fn has_tls(&self) -> bool {
         self.inner.identity.read().config.is_some()

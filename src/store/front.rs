@@ -12,7 +12,8 @@
 //! | [`engine_process`] | starting the engine, again and again, and ending it |
 //! | [`heartbeat`] | a sign that the front goes on, for the watchdog |
 //! | [`monitor`] | the engine's memory and health, seen from outside |
-//! | [`proxy`] | the port |
+//! | [`proxy`] | the port for HTTP |
+//! | [`postgres`] | the port for PostgreSQL's protocol |
 //! | [`statement`] | one statement, from its request to its answer |
 //! | [`pool`], [`reader_process`] | the readers |
 //! | [`file_list`] | the files that they read |
@@ -39,6 +40,7 @@ pub mod file_list;
 pub mod heartbeat;
 pub mod monitor;
 pub mod pool;
+pub mod postgres;
 pub mod proxy;
 pub mod reader_process;
 pub mod state;
@@ -133,7 +135,16 @@ impl Readers {
     }
 }
 
-/// The SQL port.
+/// The ports for statements.
+#[derive(Debug)]
+pub struct Ports {
+    /// SQL over HTTP.
+    pub http: Port,
+    /// PostgreSQL's protocol, if it is wanted.
+    pub postgres: Option<Port>,
+}
+
+/// A port for statements.
 #[derive(Debug)]
 pub struct Port {
     /// Its bound socket.
@@ -148,7 +159,7 @@ pub struct Port {
 
 /// Runs the engine and the readers and serves SQL until `shutdown`; then the engine is told to stop and
 /// waited for. Ends earlier if the engine can never start.
-pub async fn run(config: Config, port: Port, engine: Command, readers: Readers, shutdown: CancellationToken) {
+pub async fn run(config: Config, ports: Ports, engine: Command, readers: Readers, shutdown: CancellationToken) {
     let own = listen(&config.own_socket);
     let cleared = readers.clone();
     if tokio::task::spawn_blocking(move || cleared.clear()).await.is_err() {
@@ -159,8 +170,14 @@ pub async fn run(config: Config, port: Port, engine: Command, readers: Readers, 
     let monitored = tokio::spawn(monitor::run(Arc::clone(&state), shutdown.clone()));
     let kept = tokio::spawn(Arc::clone(&state.pool).keep(shutdown.clone()));
     let asked = own.map(|own| tokio::spawn(proxy::serve_own(own, Arc::clone(&state), shutdown.clone())));
+    let postgres = async {
+        if let Some(port) = ports.postgres {
+            postgres::serve(port, Arc::clone(&state), shutdown.clone()).await;
+        }
+    };
+    let served = async { tokio::join!(proxy::serve(ports.http, Arc::clone(&state), shutdown.clone()), postgres) };
     let ended = tokio::select! {
-        () = proxy::serve(port, Arc::clone(&state), shutdown) => supervised.await,
+        _ = served => supervised.await,
         ended = &mut supervised => ended,
     };
     monitored.abort();

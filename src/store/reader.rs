@@ -13,6 +13,7 @@
 //! | [`predicate`] | whether a file can hold a row that counts |
 //! | [`views`] | the tables over the files that are left |
 //! | [`instance`] | its DuckDB |
+//! | [`pg_catalog`] | another, with the catalog for PostgreSQL's clients |
 //! | [`process`] | its process |
 
 use std::path::{Path, PathBuf};
@@ -22,12 +23,14 @@ use duckdb::Connection;
 use parking_lot::Mutex;
 
 use crate::store::schema::Table;
-use crate::store::sql::service::{Interrupts, Opened, Source, Statement};
+use crate::store::sql::dialect::Session;
+use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, Source, Statement};
 use crate::store::sql::{FilesOpened, SqlError};
 use crate::store::views::create_storage;
 
 pub mod files;
 pub mod instance;
+pub mod pg_catalog;
 pub mod planner;
 pub mod predicate;
 pub mod process;
@@ -37,6 +40,7 @@ pub use files::{Bounds, Changes, FileEntry};
 pub use instance::Limits;
 
 use files::Files;
+use pg_catalog::PgCatalog;
 pub use planner::Planner;
 
 use planner::Needs;
@@ -51,6 +55,7 @@ pub struct Reader(Arc<Inner>);
 
 struct Inner {
     root: Mutex<Connection>,
+    catalog: PgCatalog,
     planner: Planner,
     state: Mutex<State>,
 }
@@ -71,7 +76,7 @@ impl Reader {
         let root = instance::open(sealed, spill, limits)?;
         let state =
             State { sealed: sealed.to_owned(), files: Files::default(), views: Views::default(), warnings: Vec::new() };
-        let inner = Inner { root: Mutex::new(root), planner, state: Mutex::new(state) };
+        let inner = Inner { root: Mutex::new(root), catalog: PgCatalog::default(), planner, state: Mutex::new(state) };
         Ok(Reader(Arc::new(inner)))
     }
 
@@ -139,6 +144,15 @@ impl Source for Reader {
             needs = if tries < TRIES { now } else { Needs::All };
         }
         Err(SqlError::Unavailable("the statement could not be planned".to_owned()))
+    }
+
+    fn open_catalog(&self, session: &Session, interrupts: &Interrupts) -> Result<Opened, SqlError> {
+        let duckdb_error = |error: duckdb::Error| SqlError::from_duckdb(&error, "");
+        let root = self.0.root.lock().try_clone().map_err(duckdb_error)?;
+        let connection = self.0.catalog.connect(&root, session).map_err(duckdb_error)?;
+        interrupts.add(connection.interrupt_handle());
+        connection.execute_batch(READ_ONLY).map_err(duckdb_error)?;
+        Ok(Opened { connection, warnings: Vec::new(), files: None })
     }
 
     fn connect(&self) -> Result<Connection, duckdb::Error> {

@@ -26,6 +26,8 @@ use crate::net;
 
 pub mod calls;
 pub mod columns;
+pub mod describe;
+pub mod dialect;
 pub mod error;
 pub mod execute;
 pub mod format;

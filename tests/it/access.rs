@@ -369,7 +369,7 @@ async fn a_passed_socket_beyond_loopback_is_refused_too() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("vispyr.toml");
     let sections = ["receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope"];
-    let all = sections.iter().chain(&["web", "sql"]);
+    let all = sections.iter().chain(&["web", "sql", "postgres"]);
     write(&file, &all.map(|section| format!("[{section}]\nlisten = \"127.0.0.1:0\"\n")).collect::<String>());
     let passed = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     rustix::io::fcntl_setfd(&passed, rustix::io::FdFlags::empty()).unwrap();

@@ -159,8 +159,11 @@ fn files_that_are_no_good_are_named_with_their_keys() {
     let ours = Authority::new(folder, "ours");
     let (one, other) = (ours.server("one"), ours.server("other"));
     let ports = ["receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope"];
-    let ports: String =
-        ports.iter().chain(&["web", "sql"]).map(|port| format!("[{port}]\nlisten = \"127.0.0.1:0\"\n")).collect();
+    let ports: String = ports
+        .iter()
+        .chain(&["web", "sql", "postgres"])
+        .map(|port| format!("[{port}]\nlisten = \"127.0.0.1:0\"\n"))
+        .collect();
     let text = folder.join("text.pem");
     write(&text, "hush hush\n");
     let missing = folder.join("missing");

@@ -25,7 +25,7 @@ fn stdout(output: &Output) -> String {
 fn anywhere(folder: &Path) -> String {
     let ports = ["receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope"];
     let mut text = String::new();
-    for section in ports.iter().chain(&["web", "sql"]) {
+    for section in ports.iter().chain(&["web", "sql", "postgres"]) {
         text.push_str(&format!("[{section}]\nlisten = \"127.0.0.1:0\"\n"));
     }
     let file = folder.join("vispyr.toml");

@@ -88,7 +88,7 @@ impl Vispyr {
         self.folder.path().join("data")
     }
 
-    /// The address of `otlp_grpc`, `otlp_http`, `remote_write`, `pyroscope`, `web` or `sql`.
+    /// The address of `otlp_grpc`, `otlp_http`, `remote_write`, `pyroscope`, `web`, `sql` or `postgres`.
     pub fn address(&self, name: &str) -> SocketAddr {
         *self.addresses.get(name).unwrap_or_else(|| panic!("no address {name:?} in {:?}", self.addresses))
     }
@@ -230,7 +230,7 @@ impl Vispyr {
         let mut config: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         for (name, address) in &self.addresses {
             let section = match name.as_str() {
-                "web" | "sql" => format!("[{name}]"),
+                "web" | "sql" | "postgres" => format!("[{name}]"),
                 _ => format!("[receivers.{name}]"),
             };
             let pinned = format!("{section}\nlisten = \"{address}\"\n");
@@ -308,6 +308,8 @@ listen = "127.0.0.1:0"
 [web]
 listen = "127.0.0.1:0"
 [sql]
+listen = "127.0.0.1:0"
+[postgres]
 listen = "127.0.0.1:0"
 "#;
 

@@ -137,7 +137,7 @@ async fn starts_answers_and_stops() {
         assert!(answer.text().contains(contains), "{path}: {}", answer.text());
     }
     let log = vispyr.log();
-    for name in ["otlp_grpc", "otlp_http", "remote_write", "pyroscope", "web", "sql"] {
+    for name in ["otlp_grpc", "otlp_http", "remote_write", "pyroscope", "web", "sql", "postgres"] {
         assert!(log.contains(&vispyr.address(name).to_string()), "the start message has {name}: {log}");
     }
     assert!(log.contains("Try next"), "{log}");

@@ -26,6 +26,7 @@ mod log_folder;
 mod many_keys;
 mod memory;
 mod merging;
+mod postgres;
 mod profile_frames;
 mod pruning;
 mod push_json;

@@ -14,7 +14,7 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "vispyr"
-LISTENERS = ("receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope", "web", "sql")
+LISTENERS = ("receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope", "web", "sql", "postgres")
 
 
 class Unavailable(Exception):

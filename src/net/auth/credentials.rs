@@ -36,7 +36,41 @@ enum Why {
     User,
 }
 
+/// What a client that says its name first is asked for.
+#[derive(Debug)]
+pub enum Login {
+    /// A token.
+    Token,
+    /// The password of a user, which is here; nothing for a user that there is not, who must not be told so.
+    Password(Option<Secret>),
+}
+
+/// The user by whose name a token is given where there are users, too.
+pub const TOKEN_USER: &str = "token";
+
 impl Credentials {
+    /// What a client of this name is asked for. Of several passwords of one user it is the first.
+    pub fn login(&self, user: &str) -> Login {
+        if self.users.is_empty() || (user == TOKEN_USER && !self.tokens.is_empty()) {
+            return Login::Token;
+        }
+        let of_user = |pair: &Secret| -> Option<Secret> {
+            let password = pair.expose().strip_prefix(user.as_bytes())?.strip_prefix(b":")?;
+            Some(Secret::new(password))
+        };
+        // A name with a colon would take a part of the password for its own.
+        Login::Password(if user.contains(':') { None } else { self.users.iter().find_map(of_user) })
+    }
+
+    /// Whether this is one of the tokens.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn check_token(&self, token: &[u8]) -> Result<(), Denied> {
+        let (bearer, basic) = (!self.tokens.is_empty(), !self.users.is_empty());
+        Secret::is_any(&self.tokens, token).then_some(()).ok_or(Denied { why: Why::Token, bearer, basic })
+    }
+
     /// Checks the credentials of a request.
     ///
     /// # Errors
@@ -88,6 +122,11 @@ fn sensitive(value: &[u8]) -> Option<HeaderValue> {
 }
 
 impl Denied {
+    /// A wrong user or password.
+    pub(in crate::net) fn wrong_user() -> Self {
+        Denied { why: Why::User, bearer: false, basic: true }
+    }
+
     /// Adds what a client is to be asked for (RFC 9110, section 11.6.1).
     pub fn challenge(&self, headers: &mut HeaderMap) {
         let name = header::WWW_AUTHENTICATE;
@@ -159,6 +198,26 @@ mod tests {
         assert_eq!(check(tokens, &[], Some(padded)), Err(Why::Unknown));
         assert_eq!(check(&[], users, Some("Bearer old")), Err(Why::Unknown));
         assert_eq!(check(&[], users, Some("Bearer ")), Err(Why::Unknown));
+    }
+
+    #[test]
+    fn who_says_the_name_first_is_asked_for_what_belongs_to_it() {
+        let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(*text)).collect();
+        let both = Credentials { tokens: secrets(&["t1"]), users: secrets(&["shop:a:b", "shop:old"]) };
+        let password = |user: &str| match both.login(user) {
+            Login::Token => panic!("{user}"),
+            Login::Password(password) => password.map(|password| password.expose().to_vec()),
+        };
+        assert_eq!(password("shop"), Some(b"a:b".to_vec()));
+        for nobody in ["shop:a", "sho", "", "shopper"] {
+            assert_eq!(password(nobody), None, "{nobody}");
+        }
+        assert!(matches!(both.login(TOKEN_USER), Login::Token));
+        let users = Credentials { tokens: vec![], users: secrets(&["token:x"]) };
+        assert!(matches!(users.login(TOKEN_USER), Login::Password(Some(_))));
+        let tokens = Credentials { tokens: secrets(&["t1"]), users: vec![] };
+        assert!(matches!(tokens.login("anybody"), Login::Token));
+        assert_eq!((tokens.check_token(b"t1"), tokens.check_token(b"t2").is_err()), (Ok(()), true));
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Activity {
 
 /// A request in flight, from its head to the end of its reply.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub struct Turn {
     number: u64,
     activity: Arc<Activity>,
 }

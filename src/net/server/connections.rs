@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use super::activity::Activity;
+use super::activity::{Activity, Turn};
 
 /// Connections that gave way and may still be closing, beside those that are open.
 const CLOSING: usize = 16;
@@ -152,7 +152,7 @@ impl Connections {
 
 /// The place of a connection, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     connections: Arc<Connections>,
     id: u64,
     activity: Arc<Activity>,
@@ -161,6 +161,16 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
+    }
+
+    /// A request begins; it ends when the turn is dropped. Meanwhile the connection keeps its place.
+    pub fn begin(&self) -> Turn {
+        Activity::begin(&self.activity)
+    }
+
+    /// Waits until the connection is asked to end, for a new one.
+    pub async fn gives_way(&self) {
+        self.activity.gives_way().await;
     }
 }
 

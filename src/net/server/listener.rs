@@ -41,8 +41,11 @@ impl Listener {
 }
 
 /// A connection whose TLS is still to be agreed on.
-pub(super) enum Socket {
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP, and what its port does about TLS.
     Tcp(TcpStream, Acceptor),
+    /// A unix socket.
     Unix(UnixStream),
 }
 

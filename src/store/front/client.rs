@@ -45,13 +45,11 @@ pub fn request(method: Method, path: &'static str, body: Bytes) -> Request<Full<
     request
 }
 
-/// The request that forwards a statement.
+/// The request that forwards a statement with these headers.
 pub fn statement(headers: &HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
     let mut request = request(Method::POST, "/api/v1/sql", body);
-    for name in [header::ACCEPT, header::CONTENT_TYPE] {
-        for value in headers.get_all(&name) {
-            request.headers_mut().append(&name, value.clone());
-        }
+    for (name, value) in headers {
+        request.headers_mut().append(name, value.clone());
     }
     request
 }

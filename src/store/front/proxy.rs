@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -124,5 +124,12 @@ async fn sql(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
             return json(StatusCode::REQUEST_TIMEOUT, &json!({"error": "the statement did not come within 10 s"}));
         }
     };
-    statement::run(state, &parts.headers, body).await
+    // What else there is, is between us and our readers.
+    let mut headers = HeaderMap::new();
+    for name in [header::ACCEPT, header::CONTENT_TYPE] {
+        for value in parts.headers.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
+    }
+    statement::run(state, &headers, body).await
 }

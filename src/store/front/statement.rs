@@ -35,7 +35,11 @@ const TRIES: usize = 3;
 /// An answer up to this is read whole, so that its reader is free whatever the client does.
 const SMALL: u64 = 2 << 20;
 
-/// Runs the statement of a request.
+/// The word for what came of a statement that failed ([`SqlError::outcome`]), in the extensions of its response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome(pub String);
+
+/// Runs the statement of a request. Its headers go on to the reader as they are.
 pub async fn run(state: &Arc<State>, headers: &HeaderMap, body: Bytes) -> Response<Body> {
     let started = Instant::now();
     // Only to know the text; what is wrong with it, the reader says.
@@ -125,6 +129,7 @@ impl Statement {
         let (mut parts, body) = response.into_parts();
         let outcome = parts.headers.remove(OUTCOME).and_then(|outcome| outcome.to_str().ok().map(str::to_owned));
         let outcome = outcome.unwrap_or_else(|| "ok".to_owned());
+        parts.extensions.insert(Outcome(outcome.clone()));
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length <= SMALL) {
             let Ok(whole) = body.collect().await else { return self.ended(lease.end_of_reader().await) };
@@ -158,6 +163,7 @@ impl Statement {
         self.state.metrics.lock().add(error.outcome(), self.started.elapsed());
         let mut response = error_response(error, &self.text);
         response.headers_mut().remove(OUTCOME);
+        response.extensions_mut().insert(Outcome(error.outcome().to_owned()));
         response
     }
 

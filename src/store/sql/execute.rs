@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use duckdb::{Connection, params_from_iter};
 
 use super::columns::{self, Column};
+use super::dialect::{Asked, Dialect};
 use super::error::SqlError;
 use super::format::{Kind, Summary, Writer};
 use super::parse::Parser;
@@ -29,14 +30,14 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Gates 1 to 3. Returns the text that is to be run.
+    /// Gates 1 to 3. Returns the text that is to be run, and what it is to be asked of.
     ///
     /// # Errors
     /// The refusal.
-    pub fn validate(&self, query: &Query) -> Result<String, SqlError> {
+    pub fn validate(&self, dialect: &Dialect, query: &Query) -> Result<(String, Asked), SqlError> {
         text::admit(query.sql.as_bytes(), self.max_statement)?;
         let bare = || query.sql.trim_end().trim_end_matches(';').to_owned();
-        self.parser.map_or_else(|| Ok(bare()), |parser| parser.validate(&query.sql))
+        self.parser.map_or_else(|| Ok((bare(), Asked::Data)), |parser| parser.validate_in(dialect, &query.sql))
     }
 
     /// Runs `sql`, what [`Self::validate`] gave for the query, on what was opened for it. `send` gets the
@@ -102,7 +103,7 @@ fn announced(statement: &duckdb::Statement<'_>) -> Vec<Column> {
 
 /// The columns by a `DESCRIBE` of the statement, which binds it and no more. An explanation cannot be
 /// described, and has always the same; DuckDB writes no query that begins with the word.
-fn described(connection: &Connection, sql: &str, query: &Query) -> Result<Vec<Column>, duckdb::Error> {
+pub(super) fn described(connection: &Connection, sql: &str, query: &Query) -> Result<Vec<Column>, duckdb::Error> {
     if sql.starts_with("EXPLAIN ") {
         return Ok(["explain_key", "explain_value"]
             .map(|name| Column::described(name.into(), "VARCHAR".into()))

@@ -20,10 +20,11 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::dialect::Dialect;
 use super::error::SqlError;
 use super::format::{Kind, Summary};
 use super::request::{Query, accepted};
-use super::service::{Piece, Service, Start};
+use super::service::{Piece, Service, Start, Wanted};
 use crate::net::server::{self, Connections, Limits};
 
 /// The body of every answer.
@@ -41,6 +42,12 @@ pub const FILES: HeaderName = HeaderName::from_static("x-vispyr-files");
 pub const WARNING: HeaderName = HeaderName::from_static("x-vispyr-warning");
 /// Response header: the instance is spoilt, the reader ends.
 pub const FATAL: HeaderName = HeaderName::from_static("x-vispyr-fatal");
+
+/// Request header, from the store front: the statement is in PostgreSQL's dialect. Its value is JSON
+/// ([`super::dialect::Session`]).
+pub const DIALECT: HeaderName = HeaderName::from_static("x-vispyr-dialect");
+/// Request header, from the store front: the statement is not to be run but described.
+pub const DESCRIBE: HeaderName = HeaderName::from_static("x-vispyr-describe");
 
 /// Response header, for the store front: the word for what came of a statement that failed.
 pub const OUTCOME: HeaderName = HeaderName::from_static("x-vispyr-outcome");
@@ -117,7 +124,9 @@ async fn sql(request: Request<Incoming>, service: &Service, host: &Arc<dyn Host>
     };
     let text = query.sql.clone();
     let kind = accepted(&parts.headers);
-    let mut pieces = service.start(query, kind);
+    let wanted = if parts.headers.contains_key(DESCRIBE) { Wanted::Description } else { Wanted::Rows(kind) };
+    let dialect = Dialect::read(parts.headers.get(DIALECT).map(HeaderValue::as_bytes));
+    let mut pieces = service.start_in(dialect, query, wanted);
     let mut held: Vec<Bytes> = Vec::new();
     let mut size = 0;
     let mut start = HeaderMap::new();

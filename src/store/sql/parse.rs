@@ -11,6 +11,7 @@ use duckdb::{Config, Connection};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
+use super::dialect::{Asked, Dialect};
 use super::error::SqlError;
 use super::rewrite::{self, node::select_of, node::star};
 use super::{text, validate};
@@ -52,25 +53,40 @@ impl Parser {
     /// # Errors
     /// [`SqlError::Refused`] or, where DuckDB cannot parse it, [`SqlError::Failed`] with its message.
     pub fn validate(&self, statement: &str) -> Result<String, SqlError> {
+        self.validate_in(&Dialect::Duckdb, statement).map(|(text, _)| text)
+    }
+
+    /// The same for a text in a dialect; and what it is to be asked of.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_in(&self, dialect: &Dialect, statement: &str) -> Result<(String, Asked), SqlError> {
         let Parsed { mut tree, explain } = self.parse(statement)?;
-        match tree["statements"].as_array_mut().map(Vec::as_mut_slice) {
+        let asked = match tree["statements"].as_array_mut().map(Vec::as_mut_slice) {
             Some([one]) => {
+                let asked = dialect.rewrite(one);
                 rewrite::methods::rewrite(one);
-                validate::validate(one)?;
-                rewrite::rewrite(one, &|expression| self.print(expression))?;
+                match asked {
+                    Asked::Data => {
+                        validate::validate(one)?;
+                        rewrite::rewrite(one, &|expression| self.print(expression))?;
+                    }
+                    Asked::Catalog => validate::validate_catalog(one)?,
+                }
+                asked
             }
             Some([]) | None => return Err(SqlError::refused("there is no statement", None)),
             Some(many) => {
                 let why = format!("{} statements, only one is allowed", many.len());
                 return Err(SqlError::refused(why, None));
             }
-        }
+        };
         let text = self.deserialize(&tree)?;
         // DuckDB's printer is not trusted either: what it wrote reads as the tree that it was given.
         if !self.tree(&text).is_ok_and(|read| same(&tree["statements"], &read["statements"])) {
             return Err(SqlError::refused("the statement has a form that DuckDB cannot write down again", None));
         }
-        Ok(if explain { format!("EXPLAIN {text}") } else { text })
+        Ok((if explain { format!("EXPLAIN {text}") } else { text }, asked))
     }
 
     /// A statement's text with these values in the place of its parameters.
@@ -108,7 +124,8 @@ impl Parser {
         Err(mistake.unwrap_or(refusal))
     }
 
-    fn tree(&self, statement: &str) -> Result<Value, SqlError> {
+    /// The tree of a text, as `json_serialize_sql` gives it.
+    pub(super) fn tree(&self, statement: &str) -> Result<Value, SqlError> {
         let json = self.serialize(statement)?;
         if nesting(&json) > MAX_TREE_DEPTH {
             return Err(SqlError::refused("the statement is nested too deeply", None));
@@ -131,6 +148,13 @@ impl Parser {
     }
 
     /// The text of a tree.
+    ///
+    /// # Errors
+    /// If DuckDB cannot write it down.
+    pub(super) fn text(&self, tree: &Value) -> Result<String, SqlError> {
+        self.deserialize(tree)
+    }
+
     fn deserialize(&self, tree: &Value) -> Result<String, SqlError> {
         self.ask("SELECT json_deserialize_sql(?::JSON)", &tree.to_string(), "")
     }

@@ -11,6 +11,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::describe;
+use super::dialect::{Asked, Dialect, Session};
 use super::error::SqlError;
 use super::execute::Run;
 use super::format::{Kind, Summary};
@@ -32,6 +34,14 @@ pub trait Source: Send + Sync + 'static {
     /// Why the statement cannot run.
     fn open(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Result<Opened, SqlError>;
 
+    /// The same to the catalog for PostgreSQL's clients, as a connection of them sees it.
+    ///
+    /// # Errors
+    /// If there is none, or DuckDB's.
+    fn open_catalog(&self, _session: &Session, _interrupts: &Interrupts) -> Result<Opened, SqlError> {
+        Err(SqlError::Unavailable("there is no catalog here".to_owned()))
+    }
+
     /// A connection to the same instance.
     ///
     /// # Errors
@@ -43,6 +53,15 @@ pub trait Source: Send + Sync + 'static {
     fn leave_out(&self, _error: &SqlError) -> bool {
         false
     }
+}
+
+/// What is wanted of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Its rows, in a format.
+    Rows(Kind),
+    /// What it takes and gives, as JSON ([`describe::Description`]).
+    Description,
 }
 
 /// A statement that has passed the gates.
@@ -197,10 +216,15 @@ impl Service {
 
     /// Starts a statement. Dropping the receiver interrupts it.
     pub fn start(&self, query: Query, kind: Kind) -> mpsc::Receiver<Piece> {
+        self.start_in(Dialect::Duckdb, query, Wanted::Rows(kind))
+    }
+
+    /// The same for a statement in a dialect, of which something is wanted.
+    pub fn start_in(&self, dialect: Dialect, query: Query, wanted: Wanted) -> mpsc::Receiver<Piece> {
         let (pieces, receiver) = mpsc::channel(4);
         let service = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = service.turn(query, kind, pieces.clone()).await {
+            if let Err(error) = service.turn(dialect, query, wanted, pieces.clone()).await {
                 // Nobody listens any more if this fails.
                 let _ = pieces.send(Piece::Error(error)).await;
             }
@@ -227,7 +251,13 @@ impl Service {
     }
 
     /// Waits for its turn, then watches over the thread that runs the statement.
-    async fn turn(&self, query: Query, kind: Kind, pieces: mpsc::Sender<Piece>) -> Result<(), SqlError> {
+    async fn turn(
+        &self,
+        dialect: Dialect,
+        query: Query,
+        wanted: Wanted,
+        pieces: mpsc::Sender<Piece>,
+    ) -> Result<(), SqlError> {
         let started = Instant::now();
         let limit = self.inner.config.time_limit;
         let turn = tokio::select! {
@@ -241,8 +271,9 @@ impl Service {
         let interrupts = Interrupts::default();
         let job = Job {
             service: self.clone(),
+            dialect,
             query,
-            kind,
+            wanted,
             started,
             stop: stop.clone(),
             interrupts: interrupts.clone(),
@@ -292,8 +323,9 @@ impl Service {
 /// What the thread of one statement has.
 struct Job {
     service: Service,
+    dialect: Dialect,
     query: Query,
-    kind: Kind,
+    wanted: Wanted,
     started: Instant,
     stop: Stop,
     interrupts: Interrupts,
@@ -316,14 +348,26 @@ impl Job {
             max_rows: inner.config.max_rows,
             started: self.started,
         };
-        let sql = run.validate(&self.query)?;
+        let (sql, asked) = run.validate(&self.dialect, &self.query)?;
+        let catalog = match (&self.dialect, asked) {
+            (Dialect::Postgres(session), Asked::Catalog) => Some(session),
+            _ => None,
+        };
+        let kind = match self.wanted {
+            Wanted::Rows(kind) => kind,
+            Wanted::Description => return self.describe(&run, &sql, catalog),
+        };
         let statement = Statement { sql: &sql, query: &self.query, parser: inner.parser.as_ref() };
         loop {
             let mut sent = false;
-            let outcome = inner.source.open(&statement, &self.interrupts).and_then(|opened| {
+            let opened = match catalog {
+                None => inner.source.open(&statement, &self.interrupts),
+                Some(session) => inner.source.open_catalog(session, &self.interrupts),
+            };
+            let outcome = opened.and_then(|opened| {
                 let start = Start { warnings: opened.warnings.clone(), files: opened.files };
                 let mut start = Some(Piece::Start(start));
-                run.execute(&opened, &sql, &self.query, self.kind, &mut |data| {
+                run.execute(&opened, &sql, &self.query, kind, &mut |data| {
                     sent = true;
                     start.take().map_or(Ok(()), |start| self.send(start))?;
                     self.send(Piece::Data(Bytes::from(data)))
@@ -337,6 +381,25 @@ impl Job {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// What the statement takes and gives. Which files there are is of no consequence for that.
+    fn describe(&self, run: &Run<'_>, sql: &str, catalog: Option<&Session>) -> Result<Summary, SqlError> {
+        let source = &self.service.inner.source;
+        let connection = match catalog {
+            Some(session) => source.open_catalog(session, &self.interrupts)?.connection,
+            None => {
+                let connection = source.connect().map_err(|error| SqlError::from_duckdb(&error, sql))?;
+                self.interrupts.add(connection.interrupt_handle());
+                connection
+            }
+        };
+        let description = describe::describe(&connection, run.parser, sql, &self.query)?;
+        let json = serde_json::to_vec(&description).unwrap_or_default();
+        self.send(Piece::Start(Start::default()))?;
+        self.send(Piece::Data(Bytes::from(json)))?;
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Summary { rows: 0, truncated: false, elapsed_ms })
     }
 
     /// Hands a piece on, as soon as the client has read enough of those before.

@@ -249,7 +249,7 @@ pub(super) fn write_double(out: &mut String, n: f64) {
 }
 
 /// Writes `n` with `scale` of its digits behind the point.
-pub(super) fn write_decimal(out: &mut String, n: i128, scale: i8) {
+pub fn write_decimal(out: &mut String, n: i128, scale: i8) {
     let scale = usize::try_from(scale).unwrap_or(0);
     let digits = format!("{:0>width$}", n.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
@@ -284,7 +284,7 @@ pub(super) fn write_time(out: &mut String, value: i64, digits: u32) {
 }
 
 /// Days since 1970-01-01 as a date of the proleptic Gregorian calendar, as ISO 8601 has it.
-pub(super) fn write_date(out: &mut String, days: i64) {
+pub fn write_date(out: &mut impl Write, days: i64) {
     // Years start in March, so that the leap day comes last.
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

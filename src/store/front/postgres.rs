@@ -1,0 +1,120 @@
+//! The port that speaks PostgreSQL's protocol (version 3.0), for psql, drivers and BI programs.
+//!
+//! Statements run as over HTTP ([`super::statement`]): the same gates, turns, limits, readers. Their rows come
+//! as Arrow and leave as PostgreSQL's. Nothing can be changed here: of what is not a query, the port knows
+//! what clients send beside queries (`SET`, `BEGIN`, `COPY ... TO STDOUT`).
+//!
+//! `pgwire` gives the messages and SCRAM. Its own server does not fit here: it gathers an answer as a whole
+//! before it sends the first row of a portal, takes messages of a gigabyte, and panics in some that are cut
+//! short. So the connection is ours.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`frame`] | messages as they come, checked |
+//! | [`wire`] | a connection as a stream of messages |
+//! | [`startup`] | TLS, the first message, requests to cancel |
+//! | [`login`] | passwords: SCRAM-SHA-256, or a token |
+//! | [`cancel`] | who may cancel which statement |
+//! | [`session`] | a connection after its login |
+//! | [`extended`] | prepared statements and portals |
+//! | [`lexer`] | statements in one text, and their words |
+//! | [`command`] | what is not a query |
+//! | [`settings`] | `SET` and `SHOW` |
+//! | [`answer`] | the rows of a statement as they come from its reader |
+//! | [`types`] | PostgreSQL's types for DuckDB's |
+//! | [`rows`] | rows as PostgreSQL writes them |
+//! | [`interval`] | intervals |
+//! | [`parameters`] | values of parameters |
+//! | [`copy`] | `COPY ... TO STDOUT` |
+//! | [`error`] | errors with their codes |
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::Port;
+use super::state::State;
+use crate::net;
+use crate::net::server::{self, Listener, Socket};
+
+pub mod answer;
+pub mod cancel;
+pub mod command;
+pub mod copy;
+pub mod error;
+pub mod extended;
+pub mod frame;
+pub mod interval;
+pub mod lexer;
+pub mod login;
+pub mod parameters;
+pub mod rows;
+pub mod session;
+pub mod settings;
+pub mod startup;
+pub mod types;
+pub mod wire;
+
+/// `[postgres]`: SQL over PostgreSQL's protocol. Its limits are those of `[sql]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether the port is opened, where there is a store.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its own TLS, instead of `[tls]`.
+    pub tls: net::Tls,
+    /// Its own credentials, instead of `[auth]`.
+    pub auth: net::Auth,
+    /// Lets other machines in although nothing protects the port.
+    pub allow_unprotected: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            enabled: true,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5433)),
+            tls: net::Tls::default(),
+            auth: net::Auth::default(),
+            allow_unprotected: false,
+        }
+    }
+}
+
+/// What connections share.
+pub struct Shared {
+    /// The front.
+    pub state: Arc<State>,
+    /// Who may cancel which statement.
+    pub cancel: cancel::Registry,
+    /// The logins.
+    pub logins: login::Logins,
+}
+
+/// Serves the port until `shutdown`.
+pub async fn serve(port: Port, state: Arc<State>, shutdown: CancellationToken) {
+    let Port { listener, acceptor, authenticator, connections } = port;
+    let shared =
+        Arc::new(Shared { state, cancel: cancel::Registry::default(), logins: login::Logins::new(authenticator) });
+    let end = shutdown.clone();
+    server::accept("postgres", Listener::Tcp(listener, acceptor), connections, end, move |socket, _, place, limits| {
+        let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
+        async move {
+            match socket {
+                Socket::Tcp(stream, acceptor) => {
+                    let begun = startup::begin(stream, &acceptor, &shared, &place, &limits, &shutdown).await?;
+                    match begun {
+                        Some(session) => session.run(&place, &shutdown).await,
+                        None => Ok(()),
+                    }
+                }
+                Socket::Unix(_) => Ok(()),
+            }
+        }
+    })
+    .await;
+}
