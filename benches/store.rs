@@ -103,7 +103,7 @@ fn report(item: &str, goal_rate: f64, goal_bytes: f64, records: &[Record]) {
             table: table.name().to_owned(),
             inputs: of_table.iter().map(|file| (*file).into()).collect(),
             output: format!("{}/merged.parquet.part", table.name()).into(),
-            level: 1,
+            level: 2,
             flush: Uuid::new_v4(),
             created: START,
             logs: Vec::new(),

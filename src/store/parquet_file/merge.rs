@@ -42,7 +42,7 @@ pub fn merge(
     go_on: &dyn Fn() -> bool,
 ) -> Result<(u64, Copied), FileError> {
     let schema = views(&columns::schema(table, shredding));
-    let mut writer = Writer::create(path, table, SchemaRef::clone(&schema))?;
+    let mut writer = Writer::create(path, table, SchemaRef::clone(&schema), metadata.level)?;
     let ahead = (AHEAD / inputs.len().max(1)).clamp(256, BATCH);
     let mut rows = Rows { table, schema, shredding, batches: Vec::new() };
     let mut inputs = inputs.iter().map(|path| Input::open(path, ahead)).collect::<Result<Vec<_>, _>>()?;

@@ -17,7 +17,7 @@ pub type Key = (u64, u128, u64, u64);
 /// The keys of all rows. Columns may be of any of Arrow's types of text and bytes.
 ///
 /// - Spans: five minutes, trace, time.
-/// - Points: metric and series, each as a number that it is hashed to; time.
+/// - Points: metric, series as the number that it is hashed to, time.
 /// - Logs: service, time.
 /// - Samples of profiles: type, stack.
 /// - Dictionaries: what a row stands for, of which the first row is the one that [counts](is_same).
@@ -44,16 +44,16 @@ pub fn keys(table: Table, rows: &RecordBatch) -> Result<Vec<Key>, ArrowError> {
             let metrics = Bytes::of(column("metric")?)?;
             let series = column("series_id")?.as_primitive_opt::<Int64Type>();
             let series = series.ok_or_else(|| ArrowError::SchemaError("series_id is no number".to_owned()))?;
-            let mut last: (&[u8], u64) = (&[], xxh3_64(&[]));
+            let mut last: (&[u8], u128, u64) = (&[], 0, xxh3_64(&[]));
             let mut keys = Vec::with_capacity(n);
             for row in 0..n {
                 let metric = metrics.value(row);
                 if metric != last.0 {
-                    last = (metric, xxh3_64(metric));
+                    last = (metric, prefix(metric), xxh3_64(metric));
                 }
-                // A series that is a hash already.
-                let hash = last.1 & !0xffff_ffff | (series.value(row).cast_unsigned() & 0xffff_ffff);
-                keys.push((hash, 0, ordered(times.value(row)), 0));
+                // A series is a hash already.
+                let hash = last.2 & !0xffff_ffff | (series.value(row).cast_unsigned() & 0xffff_ffff);
+                keys.push((0, last.1, hash, ordered(times.value(row))));
             }
             keys
         }
