@@ -64,7 +64,8 @@ pub struct Config {
     /// the logs keep their records.
     #[serde(with = "humantime_serde")]
     pub seal_interval: Duration,
-    /// Memory of the merger's DuckDB. What does not fit goes to disk meanwhile.
+    /// Memory of the merger's DuckDB, which deletes rows by hand and merges files of earlier versions. What
+    /// does not fit goes to disk meanwhile.
     pub merge_memory: ByteSize,
     /// Share of one core that merging takes at most, over time. Seconds of rows become minutes
     /// however long that takes.

@@ -161,6 +161,8 @@ async fn together(vispyr: &Vispyr, millions: u64) {
 /// How long the answer takes to be the same after the engine, and after everything was killed.
 async fn come_back(vispyr: &mut Vispyr, folder: &std::path::Path, expected: &[(&str, u64)]) {
     let (table, least) = expected[0];
+    // What was just sent is visible then.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let before = vispyr.count(table).await;
     assert!(before >= least);
     let started = Instant::now();
