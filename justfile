@@ -20,6 +20,10 @@ lint:
 real *args:
     scripts/real {{args}}
 
+# Kills at random under load, with readers at their memory limit: 20, or as many as are wanted (--kills 500)
+campaign *args:
+    scripts/campaign {{args}}
+
 # Real servers (Prometheus, Tempo, Pyroscope, OpenTelemetry Collector) are fed and asked
 upstreams *args:
     scripts/upstreams {{args}}
