@@ -185,6 +185,12 @@ impl Batch {
     }
 }
 
+/// Nanoseconds by a clock that nobody sets and that all processes of this machine have, now.
+pub fn monotonic_nanos() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
 /// Nanoseconds since the Unix epoch, now. 0 if the clock stands before it.
 pub fn now_nanos() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -14,8 +14,8 @@
 //! it is stored once, like every record, however often it is sent. The engine remembers such a log until
 //! the dead letter is deleted and can never come again ([`Frame::Released`]).
 //!
-//! Now and then the collector tells how far its logs reach ([`Frame::Reach`]), so that the engine knows of records
-//! that were acknowledged and have not come yet.
+//! Ten times a second the collector tells how far its logs reach and when ([`Frame::Reach`]), so that the engine knows
+//! of records that were acknowledged and have not come yet.
 //!
 //! All positions here are cursors: everything before them is done.
 
@@ -30,7 +30,7 @@ mod quarantined;
 pub use quarantined::{Part, Quarantined};
 
 /// Version of this protocol: both ends must speak the same, as both come from one binary.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Payload bytes of one signal that the collector may have sent without having been told that
 /// they are visible. One larger record may always go alone.
@@ -51,6 +51,15 @@ pub struct LogState {
     pub oldest: Position,
     /// Position that the next record will get.
     pub next: Position,
+}
+
+/// How far the logs reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// When that was, by [`crate::signal::monotonic_nanos`]: both ends are on one machine.
+    pub at: u64,
+    /// The positions that the next records will get, in the order of [`Signal::ALL`].
+    pub next: [Position; 4],
 }
 
 /// How far the engine has come with one log.
@@ -78,8 +87,8 @@ pub enum Frame {
     Refused(String),
     /// Collector: a record of the log.
     Record(Record),
-    /// Collector: the positions that the next records will get, in the order of [`Signal::ALL`].
-    Reach([Position; 4]),
+    /// Collector: how far its logs reach.
+    Reach(Reach),
     /// Engine: every record of this signal before the position is visible to queries.
     Visible(Signal, Position),
     /// Engine: every record of this signal before the position is in a sealed file that the
@@ -217,9 +226,10 @@ impl Frame {
                 b.put_u8(RELEASED);
                 b.put_u128(id.as_u128());
             }
-            Frame::Reach(positions) => {
+            Frame::Reach(reach) => {
                 b.put_u8(REACH);
-                for position in positions {
+                b.put_u64_le(reach.at);
+                for position in reach.next {
                     b.put_u64_le(position.0);
                 }
             }
@@ -267,11 +277,11 @@ impl Frame {
             KEPT => Frame::Kept(Uuid::from_u128(b.try_get_u128()?)),
             RELEASED => Frame::Released(Uuid::from_u128(b.try_get_u128()?)),
             REACH => {
-                let mut positions = [Position::default(); 4];
-                for position in &mut positions {
+                let mut reach = Reach { at: b.try_get_u64_le()?, ..Reach::default() };
+                for position in &mut reach.next {
                     *position = Position(b.try_get_u64_le()?);
                 }
-                Frame::Reach(positions)
+                Frame::Reach(reach)
             }
             RESEND => Frame::Resend(Resend { id: Uuid::from_u128(b.try_get_u128()?), batch: take_batch(b)? }),
             RESENT => {

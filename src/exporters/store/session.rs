@@ -16,8 +16,8 @@ use super::ledger::Ledger;
 use super::quarantine::Notes;
 use super::resend::{Resends, Taken};
 use super::window::Window;
-use crate::signal::Signal;
-use crate::store::protocol::{self, Frame, LENGTH_BYTES, LogState, Progress, ProtocolError};
+use crate::signal::{Signal, monotonic_nanos};
+use crate::store::protocol::{self, Frame, LENGTH_BYTES, LogState, Progress, ProtocolError, Reach};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::Health;
 use crate::wal::{Logs, Reader, WalError};
@@ -29,7 +29,7 @@ const READ: usize = 1 << 20;
 const GREETING: Duration = Duration::from_secs(30);
 
 /// How often the engine is told how far the logs reach.
-const REACH: Duration = Duration::from_millis(250);
+const REACH: Duration = Duration::from_millis(100);
 
 /// Why a connection ended. It is made again.
 #[derive(Debug, thiserror::Error)]
@@ -171,17 +171,16 @@ async fn send(
     }
 }
 
-/// Tells how far the logs reach, when that changes.
+/// Tells how far the logs reach, and when: also where that is as far as before.
 async fn tell_reach(
     logs: &Logs,
     to: &tokio::sync::Mutex<OwnedWriteHalf>,
 ) -> Result<std::convert::Infallible, SessionError> {
-    let mut told = None;
     loop {
-        let reach = Signal::ALL.map(|signal| logs.of(signal).stats().next);
-        if told.replace(reach) != Some(reach) {
-            to.lock().await.write_all(&Frame::Reach(reach).encode()).await?;
-        }
+        // The time first, so that it is not too late.
+        let at = monotonic_nanos();
+        let next = Signal::ALL.map(|signal| logs.of(signal).stats().next);
+        to.lock().await.write_all(&Frame::Reach(Reach { at, next }).encode()).await?;
         tokio::time::sleep(REACH).await;
     }
 }

@@ -114,6 +114,7 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream) -> Result<(), ProtocolError>
         Some(_) => return Err(ProtocolError::Value("opening")),
         None => return Ok(()),
     };
+    let _session = shared.progress.session();
     let cursors = shared.progress.attach(&logs);
     for (signal, (log, (visible, _))) in Signal::ALL.into_iter().zip(logs.iter().zip(cursors)) {
         if visible > Position::default() && visible < log.oldest {
@@ -159,7 +160,7 @@ fn receive(shared: &Shared, from: &mut impl std::io::Read, logs: &[LogState; 4])
                 let signal = record.batch.signal as usize;
                 shared.ingest_queues[signal].push(logs[signal].id, record);
             }
-            Frame::Reach(positions) => shared.progress.reach(logs, positions),
+            Frame::Reach(reach) => shared.progress.reach(logs, reach),
             Frame::Kept(id) => shared.quarantine.kept(id),
             Frame::Released(id) => shared.resends.released(id),
             Frame::Resend(letter) => {

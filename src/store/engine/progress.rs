@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
-use crate::signal::Signal;
+use crate::signal::{Signal, monotonic_nanos};
 use crate::store::catalog::Positions;
-use crate::store::protocol::LogState;
+use crate::store::protocol::{LogState, Reach};
 use crate::wal::Position;
 
 /// A query waits no longer than this for what was acknowledged before it, and a start no longer for
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was acknowledged so long ago every answer has.
 const LAG: Duration = Duration::from_secs(1);
+
+const LAG_NANOS: u64 = LAG.as_nanos() as u64;
 
 /// Cursors of all logs that were ever seen.
 #[derive(Debug)]
@@ -32,34 +34,64 @@ struct State {
     version: u64,
     visible: Positions,
     sealed: Positions,
-    /// How far the logs were known to reach, and when: the oldest first, at most one of which is older
-    /// than [`LAG`].
-    reaches: VecDeque<(Instant, Positions)>,
+    /// How far the logs reached, and when that was, by [`monotonic_nanos`]: the oldest first, none of which is
+    /// older than [`LAG`] but the last.
+    reaches: VecDeque<(u64, Positions)>,
+    /// Connections of the collector.
+    sessions: usize,
+    /// When the last one ended.
+    alone_since: Option<Instant>,
 }
 
 impl State {
-    fn reach(&mut self, at: Instant, reach: Positions) {
+    fn reach(&mut self, at: u64, reach: Positions) {
         self.reaches.push_back((at, reach));
-        while self.reaches.get(1).is_some_and(|(at, _)| at.elapsed() >= LAG) {
+        let now = monotonic_nanos();
+        while self.reaches.len() > 1 && self.reaches.front().is_some_and(|(at, _)| at + LAG_NANOS < now) {
             self.reaches.pop_front();
         }
     }
 
-    /// Records that are not visible of those that the logs had [`LAG`] before `asked`; `None` if no log has
-    /// connected.
-    fn left(&self, asked: Instant) -> Option<u64> {
-        let known = |(at, _): &&(Instant, Positions)| *at + LAG <= asked;
-        let (_, reach) = self.reaches.iter().take_while(known).last().or(self.reaches.front())?;
+    /// How far the logs reached [`LAG`] before `asked`, or a little later; `None` if that is not known.
+    fn reach_before(&self, asked: u64) -> Option<&Positions> {
+        self.reaches.iter().find(|(at, _)| at + LAG_NANOS >= asked).map(|(_, reach)| reach)
+    }
+
+    /// Records up to there that are not visible.
+    fn left(&self, reach: &Positions) -> u64 {
         let seen = |log| self.visible.get(log).map_or(0, |position| position.0);
-        Some(reach.iter().map(|(log, end)| end.0.saturating_sub(seen(log))).sum())
+        reach.iter().map(|(log, end)| end.0.saturating_sub(seen(log))).sum()
     }
 }
 
-/// A question came while rows that were acknowledged are not visible yet.
+/// Rows that were acknowledged may not be visible yet.
 #[derive(Debug, thiserror::Error)]
-#[error("the store is behind with what was acknowledged: {left} records to go")]
-pub struct Behind {
-    left: u64,
+pub enum NotWhole {
+    /// They have not all come, or have not been stored.
+    #[error("the store is behind with what was acknowledged: {left} records to go")]
+    Behind {
+        /// Records.
+        left: u64,
+    },
+    /// It is connected.
+    #[error("the collector does not say how far its logs reach")]
+    Silent,
+    /// It may have acknowledged some before it was gone.
+    #[error("no collector is connected")]
+    Alone,
+}
+
+/// A connection of the collector, until it is dropped.
+#[derive(Debug)]
+pub struct Session<'a>(&'a LogProgress);
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.sessions -= 1;
+        state.alone_since = Some(Instant::now());
+        self.0.changed.notify_all();
+    }
 }
 
 impl LogProgress {
@@ -67,6 +99,12 @@ impl LogProgress {
     pub fn new(visible: Positions, sealed: Positions) -> Self {
         let state = State { visible, sealed, ..State::default() };
         LogProgress { started: Instant::now(), state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// A collector is connected.
+    pub fn session(&self) -> Session<'_> {
+        self.state.lock().sessions += 1;
+        Session(self)
     }
 
     /// The logs connect, in the order of [`Signal::ALL`]. Answers up to where each is visible and
@@ -88,38 +126,44 @@ impl LogProgress {
             }
             (visible, sealed)
         });
-        // Acknowledged some time ago, most of it.
-        let before = Instant::now().checked_sub(LAG).unwrap_or_else(Instant::now);
         state.reaches.clear();
-        state.reach(before, reach);
+        state.reach(monotonic_nanos(), reach);
         self.changed.notify_all();
         cursors
     }
 
-    /// The logs reach so far now, in the order of [`Signal::ALL`].
-    pub fn reach(&self, logs: &[LogState; 4], next: [Position; 4]) {
-        let reach = Signal::ALL.into_iter().zip(logs.iter().zip(next));
-        let reach = reach.map(|(signal, (log, next))| ((log.id, signal), next)).collect();
-        self.state.lock().reach(Instant::now(), reach);
+    /// The logs reached so far at a time by [`monotonic_nanos`], in the order of [`Signal::ALL`].
+    pub fn reach(&self, logs: &[LogState; 4], reach: Reach) {
+        let positions = Signal::ALL.into_iter().zip(logs.iter().zip(reach.next));
+        let positions = positions.map(|(signal, (log, next))| ((log.id, signal), next)).collect();
+        self.state.lock().reach(reach.at.min(monotonic_nanos()), positions);
+        self.changed.notify_all();
     }
 
-    /// Waits until queries see everything that was acknowledged [`LAG`] ago. Right after the start it waits for
-    /// the logs to connect; a store whose collector stays away answers from its files.
+    /// Waits until queries see everything that was acknowledged [`LAG`] ago. What was acknowledged by then only the
+    /// collector knows: where it is away, it is waited for.
     ///
     /// # Errors
     /// After [`PATIENCE`]: a short answer must not look like a whole one.
-    pub fn wait_until_whole(&self) -> Result<(), Behind> {
-        let asked = Instant::now();
+    pub fn wait_until_whole(&self) -> Result<(), NotWhole> {
+        let (asked, asked_at) = (Instant::now(), monotonic_nanos());
         let mut state = self.state.lock();
+        // Once known it stays, as later ones are further and further.
+        let mut reach = None;
         loop {
-            let until = match state.left(asked) {
-                Some(0) => return Ok(()),
-                Some(left) if asked.elapsed() >= PATIENCE => return Err(Behind { left }),
-                Some(_) => asked + PATIENCE,
-                None => (asked + PATIENCE).min(self.started + PATIENCE),
+            reach = reach.or_else(|| state.reach_before(asked_at).cloned());
+            let (since, why) = match &reach {
+                Some(reach) => match state.left(reach) {
+                    0 => return Ok(()),
+                    left => (asked, NotWhole::Behind { left }),
+                },
+                None if state.sessions > 0 => (asked, NotWhole::Silent),
+                None => (asked.min(state.alone_since.unwrap_or(self.started)), NotWhole::Alone),
             };
+            let until = since + PATIENCE;
             if Instant::now() >= until {
-                return Ok(());
+                let is_new = matches!(why, NotWhole::Alone) && state.visible.is_empty() && state.sealed.is_empty();
+                return if is_new { Ok(()) } else { Err(why) };
             }
             self.changed.wait_until(&mut state, until);
         }
@@ -185,40 +229,82 @@ mod tests {
         [log(1, next), log(2, 0), log(3, 0), log(4, 0)]
     }
 
+    /// How far the logs reached so long ago.
+    fn reach(next: u64, ago: Duration) -> Reach {
+        let at = monotonic_nanos() - u64::try_from(ago.as_nanos()).unwrap();
+        Reach { at, next: [next, 0, 0, 0].map(Position) }
+    }
+
+    fn see(progress: &LogProgress, position: u64) {
+        progress.visible(Uuid::from_u128(1), Signal::Traces, Position(position));
+    }
+
     #[test]
     fn a_question_waits_for_the_logs_and_fails_rather_than_answer_short() {
         let progress = LogProgress::new(Positions::new(), Positions::new());
+        let _session = progress.session();
         std::thread::scope(|scope| {
             let asked = scope.spawn(|| progress.wait_until_whole());
             progress.attach(&logs(7));
             let error = asked.join().unwrap().unwrap_err();
             assert!(error.to_string().contains("7 records to go"), "{error}");
+            progress.attach(&logs(7));
             let asked = scope.spawn(|| progress.wait_until_whole());
-            progress.visible(Uuid::from_u128(1), Signal::Traces, Position(6));
-            progress.visible(Uuid::from_u128(1), Signal::Traces, Position(7));
+            see(&progress, 6);
+            see(&progress, 7);
             asked.join().unwrap().unwrap();
         });
-        // What comes later is waited for once it is some time old.
+    }
+
+    #[test]
+    fn what_is_younger_than_the_lag_is_not_waited_for() {
+        let progress = LogProgress::new(Positions::new(), Positions::new());
+        let _session = progress.session();
+        progress.attach(&logs(7));
+        see(&progress, 7);
+        progress.reach(&logs(9), reach(9, LAG / 2));
         let before = Instant::now();
-        let next = [9, 0, 0, 0].map(Position);
-        progress.reach(&logs(9), next);
         progress.wait_until_whole().unwrap();
         assert!(before.elapsed() < LAG);
-        progress.state.lock().reaches[1].0 -= LAG;
-        let error = progress.wait_until_whole().unwrap_err();
-        assert!(error.to_string().contains("2 records to go"), "{error}");
-        progress.visible(Uuid::from_u128(1), Signal::Traces, Position(9));
+    }
+
+    #[test]
+    fn a_question_needs_to_know_what_was_acknowledged_up_to_the_lag_before_it() {
+        let progress = LogProgress::new(Positions::new(), Positions::new());
+        let _session = progress.session();
+        progress.attach(&logs(7));
+        see(&progress, 7);
+        progress.state.lock().reaches.clear();
+        // Between this and the lag before the question others may have been acknowledged.
+        progress.reach(&logs(7), reach(7, LAG + Duration::from_millis(50)));
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| progress.wait_until_whole());
+            progress.reach(&logs(8), reach(8, LAG / 2));
+            let error = asked.join().unwrap().unwrap_err();
+            assert!(error.to_string().contains("1 records to go"), "{error}");
+        });
+        see(&progress, 8);
+        progress.reach(&logs(8), reach(8, Duration::ZERO));
         progress.wait_until_whole().unwrap();
     }
 
     #[test]
-    fn a_store_without_a_collector_answers_in_the_end() {
+    fn a_store_whose_collector_stays_away_says_so_unless_it_has_never_had_one() {
         let progress = LogProgress::new(Positions::new(), Positions::new());
         let before = Instant::now();
         progress.wait_until_whole().unwrap();
-        assert!(before.elapsed() >= PATIENCE);
-        let before = Instant::now();
+        assert!(before.elapsed() >= PATIENCE, "it may come");
+        let session = progress.session();
+        progress.attach(&logs(7));
+        see(&progress, 7);
         progress.wait_until_whole().unwrap();
-        assert!(before.elapsed() < PATIENCE);
+        drop(session);
+        progress.state.lock().reaches[0].0 -= 2 * LAG_NANOS;
+        let before = Instant::now();
+        assert!(matches!(progress.wait_until_whole(), Err(NotWhole::Alone)));
+        assert!(before.elapsed() >= PATIENCE - LAG, "it may come again");
+        let before = Instant::now();
+        assert!(matches!(progress.wait_until_whole(), Err(NotWhole::Alone)));
+        assert!(before.elapsed() < PATIENCE, "it stays away");
     }
 }
