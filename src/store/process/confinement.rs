@@ -94,8 +94,11 @@ pub fn confine(folders: Folders<'_>) -> Result<Confined, ConfinementError> {
     }
     for path in RESOURCES.map(Path::new) {
         let access = if path.is_dir() { read } else { AccessFs::ReadFile.into() };
-        if let Ok(rule) = beneath(path, access) {
-            rules = rules.add_rule(rule)?;
+        if let Ok(file) = PathFd::new(path) {
+            rules = rules.add_rule(PathBeneath::new(&file, access))?;
+            // It stays open: a rule is of an inode, and /proc makes another one for the same name once the kernel
+            // has let go of a file that nobody has open.
+            std::mem::forget(file);
         }
     }
     let RestrictionStatus { ruleset, .. } = rules.restrict_self()?;
