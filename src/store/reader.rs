@@ -22,6 +22,7 @@ use std::sync::Arc;
 use duckdb::Connection;
 use parking_lot::Mutex;
 
+use crate::store::engine::failpoint;
 use crate::store::schema::Table;
 use crate::store::sql::dialect::Session;
 use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, Source, Statement};
@@ -130,6 +131,7 @@ impl Source for Reader {
         let connection = self.0.root.lock().try_clone().map_err(duckdb_error)?;
         interrupts.add(connection.interrupt_handle());
         let mut needs = self.0.planner.needs(statement, interrupts);
+        failpoint::reach("reader_planned");
         for tries in 0.. {
             let files = self.show(&needs).map_err(duckdb_error)?;
             connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
@@ -138,6 +140,7 @@ impl Source for Reader {
             let now = if needs.prunes() { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
             if self.holds(&now) {
                 let warnings = self.0.state.lock().warnings.clone();
+                failpoint::reach("reader_opened");
                 return Ok(Opened { connection, warnings, files: Some(files) });
             }
             connection.execute_batch("ROLLBACK").map_err(duckdb_error)?;

@@ -242,6 +242,11 @@ impl Vispyr {
         self.wait_started().await;
     }
 
+    /// Other variables for the next start.
+    pub fn set_env(&mut self, env: Vec<(String, String)>) {
+        self.options.env = env;
+    }
+
     /// Lays other settings over the config, for the next start.
     pub fn reconfigure(&self, over: &str) {
         let path = self.folder.path().join("vispyr.toml");

@@ -89,7 +89,7 @@ impl Load {
 }
 
 /// Every acknowledged request is in the store whole, nothing is there twice, nothing is invented.
-async fn assert_kept(vispyr: &Vispyr, acknowledged: &HashSet<u64>, sent: u64) {
+pub async fn assert_kept(vispyr: &Vispyr, acknowledged: &HashSet<u64>, sent: u64) {
     // The log is dense: once the store has all of its records, it has everything.
     vispyr.wait("the store has what the log has", || async { drained(vispyr).await.then_some(()) }).await;
     let rows = vispyr.sql("SELECT span_id FROM spans LIMIT 90000").await;

@@ -15,31 +15,31 @@ use vispyr::store::schema::Table;
 use super::harness::PROGRAM;
 use super::store::rig::{DEADLINE, EngineProcess, Source, feed, files};
 
-const SPANS: u32 = 50;
+pub const SPANS: u32 = 50;
 
 /// As many small files as are merged at once.
-const FILES: u64 = 8;
+pub const FILES: u64 = 8;
 
 const HOUR: u64 = 3_600_000_000_000;
 
 /// Spans of an hour that is over.
-fn source() -> Source {
+pub fn source() -> Source {
     let source = Source::new(SPANS);
     Source { start: source.start - 2 * HOUR, ..source }
 }
 
 /// The merger in a process of its own, without anybody who starts it again.
-struct Merger(Child);
+pub struct Merger(Child);
 
 impl Merger {
-    fn start(data_dir: &Path, env: &[(&str, &str)]) -> Self {
+    pub fn start(data_dir: &Path, env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(PROGRAM);
         command.arg("merger").arg("--data-dir").arg(data_dir).envs(env.iter().copied());
         command.env_remove("VISPYR_CONFIG").env_remove("RUNTIME_DIRECTORY").stdin(Stdio::piped());
         Merger(command.spawn().unwrap())
     }
 
-    fn wait_for_end(&mut self) {
+    pub fn wait_for_end(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         while self.0.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "the merger goes on");
@@ -56,7 +56,7 @@ impl Drop for Merger {
 }
 
 /// Makes a store of so many small files of spans.
-fn sealed(dir: &Path, count: u64) -> EngineProcess {
+pub fn sealed(dir: &Path, count: u64) -> EngineProcess {
     let mut engine = EngineProcess::start(dir, &[]);
     for next in 1..=count {
         assert!(feed(&engine, &source(), next));
@@ -65,17 +65,17 @@ fn sealed(dir: &Path, count: u64) -> EngineProcess {
     engine
 }
 
-fn is_exact(engine: &mut EngineProcess, records: u64) {
+pub fn is_exact(engine: &mut EngineProcess, records: u64) {
     let all = records * u64::from(SPANS);
     assert_eq!(engine.spans(), (all, all));
 }
 
-fn span_files(stats: &Stats) -> u64 {
+pub fn span_files(stats: &Stats) -> u64 {
     stats.tables.iter().find(|table| table.table == "spans").unwrap().sealed_files
 }
 
 /// Waits for it, while all rows are there each time one asks.
-fn until(what: &str, engine: &mut EngineProcess, records: u64, condition: impl Fn(&Stats) -> bool) {
+pub fn until(what: &str, engine: &mut EngineProcess, records: u64, condition: impl Fn(&Stats) -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition(&engine.stats()) {
         is_exact(engine, records);

@@ -49,6 +49,12 @@ pub const MERGE_STEPS: &[&str] = &["merge_begin", "merge_written", "merge_rename
 /// Every step of the merger with one job, in their order.
 pub const MERGER_STEPS: &[&str] = &["merger_before_copy", "merger_before_sync", "merger_before_answer"];
 
+/// Every step of a reader with one statement, in their order.
+pub const READER_STEPS: &[&str] = &["reader_planned", "reader_opened", "reader_streams"];
+
+/// Every step of the store front with one statement, in their order.
+pub const FRONT_STEPS: &[&str] = &["front_waits", "front_leased", "front_streams"];
+
 /// Ends the process with SIGKILL if this step was asked for; panics if it was with `panic ` before
 /// it, and stops the thread for good with `hang `.
 pub fn reach(step: &str) {

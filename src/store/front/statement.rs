@@ -22,6 +22,7 @@ use super::reader_process::Watched;
 use super::state::State;
 use crate::store::catalog::Catalog;
 use crate::store::catalog::storage::Storage;
+use crate::store::engine::failpoint;
 use crate::store::sql::SqlError;
 use crate::store::sql::http::{Body, FATAL, OUTCOME, error_response, json};
 use crate::store::sql::request::Query;
@@ -50,7 +51,10 @@ pub async fn run(state: &Arc<State>, headers: &HeaderMap, body: Bytes) -> Respon
     }
     let statement = Statement { state: Arc::clone(state), text, key, started };
     match statement.lease().await {
-        Ok(lease) => statement.forward(lease, headers, body).await,
+        Ok(lease) => {
+            failpoint::reach("front_leased");
+            statement.forward(lease, headers, body).await
+        }
         Err(error) => statement.failed(&error),
     }
 }
@@ -66,6 +70,7 @@ impl Statement {
     /// A reader that knows the files.
     async fn lease(&self) -> Result<Lease, SqlError> {
         let mut missing = None;
+        failpoint::reach("front_waits");
         if let Err(why) = self.state.wait_until_whole(WHOLE_WITHIN).await {
             missing = Some(format!("rows of the last moments may be missing: {why}"));
         }
@@ -241,7 +246,10 @@ impl http_body::Body for Forwarded {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
         match frame {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Ok(frame)) => {
+                failpoint::reach("front_streams");
+                Poll::Ready(Some(Ok(frame)))
+            }
             None => {
                 if let Some((lease, statement)) = this.over.lock().take() {
                     lease.release();

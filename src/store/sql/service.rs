@@ -18,6 +18,7 @@ use super::execute::Run;
 use super::format::{Kind, Summary};
 use super::parse::Parser;
 use super::request::Query;
+use crate::store::engine::failpoint;
 
 /// Stack of a thread that runs a statement: deep expressions recurse, and 2 MiB are too few.
 const STACK: usize = 64 << 20;
@@ -370,7 +371,9 @@ impl Job {
                 run.execute(&opened, &sql, &self.query, kind, &mut |data| {
                     sent = true;
                     start.take().map_or(Ok(()), |start| self.send(start))?;
-                    self.send(Piece::Data(Bytes::from(data)))
+                    self.send(Piece::Data(Bytes::from(data)))?;
+                    failpoint::reach("reader_streams");
+                    Ok(())
                 })
             });
             match outcome {
