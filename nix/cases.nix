@@ -322,6 +322,7 @@ let
           config.services.prometheus.retentionTime == "36h"
           && lib.elem "--storage.tsdb.retention.size=10GB" config.services.prometheus.extraFlags;
         "retention reaches Pyroscope" = config: config.services.pyroscope.settings.limits.max_query_lookback == "36h";
+        "retention reaches the store" = config: config.services.vispyr.settings.store.retention.max_age == "36h";
       };
     };
     alertmanager = {

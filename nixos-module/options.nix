@@ -138,7 +138,7 @@ in
         };
         default = "30d";
         example = "90d";
-        description = "How long Prometheus, Tempo and Pyroscope keep what they have.";
+        description = "How long the store, Prometheus, Tempo and Pyroscope keep what they have.";
       };
       size = mkOption {
         type = types.nullOr size;
@@ -146,7 +146,7 @@ in
         example = "50GiB";
         description = ''
           What Prometheus may take on disk; its oldest data goes first. Tempo and Pyroscope know no
-          such limit. Not set: age alone counts.
+          such limit, the store has `store.retention.max_size`. Not set: age alone counts.
         '';
       };
     };

@@ -14,6 +14,7 @@ in
         # for the front.
         services.vispyr.settings = {
           store.memory_limit = lib.mkDefault (mib (memory.of "store" / 2));
+          store.retention.max_age = lib.mkDefault cfg.retention.age;
           sql.memory_limit = lib.mkDefault (mib (memory.of "store" / 4));
         };
         systemd.services.vispyr-store = {
