@@ -20,7 +20,7 @@ lint:
 real *args:
     scripts/real {{args}}
 
-# Kills at random under load, with readers at their memory limit: 20, or as many as are wanted (--kills 500)
+# Kills at random under load, readers at their memory limit: 20, or --kills 500; or `ready`, `pause`: figures
 campaign *args:
     scripts/campaign {{args}}
 
