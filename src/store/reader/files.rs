@@ -91,7 +91,7 @@ impl Value {
 }
 
 /// A time with all nine digits of its second, so that the order of the text is that of the time.
-fn whole_time(text: &str) -> Option<String> {
+pub(super) fn whole_time(text: &str) -> Option<String> {
     const FORM: &[u8] = b"0000-00-00 00:00:00.000000000";
     let of_form = |(byte, form): (u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
     let seconds = "0000-00-00 00:00:00".len();

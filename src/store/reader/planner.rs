@@ -19,8 +19,9 @@ use duckdb::{Config, Connection};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use super::files::Value;
+use super::files::{Value, whole_time};
 use super::predicate::{Comparison, Predicate};
+use crate::store::catalog::statistics::timestamp;
 use crate::store::schema::Table;
 use crate::store::sql::SqlError;
 use crate::store::sql::service::{Interrupts, Statement};
@@ -373,7 +374,8 @@ fn value(sql_type: &str, constant: &Json) -> Option<Value> {
     match sql_type {
         "BIGINT" | "INTEGER" | "UINTEGER" => value.as_i64().map(Value::Number),
         "VARCHAR" => value.as_str().map(|text| Value::Text(text.to_owned())),
-        "TIMESTAMP_NS" => value.as_i64().map(|nanos| Value::Text(crate::store::catalog::statistics::timestamp(nanos))),
+        // All of its digits, as bounds have them: `.5` would be before a bound of `.500000000`.
+        "TIMESTAMP_NS" => value.as_i64().and_then(|nanos| whole_time(&timestamp(nanos))).map(Value::Text),
         "BLOB" => value.as_str().and_then(hex_of_blob).map(Value::Text),
         _ => None,
     }
@@ -443,6 +445,15 @@ mod tests {
                 };
                 format!("{} {sign} {value}{}", table.columns()[*column].name, if *by_hex { " by hex" } else { "" })
             }
+        }
+    }
+
+    #[test]
+    fn a_time_equals_a_bound_that_is_the_same() {
+        for nanos in [1_795_921_038_464_634_350, 1_795_921_038_500_000_000, 1_795_921_038_000_000_000_i64] {
+            let bound = whole_time(&timestamp(nanos)).map(Value::Text);
+            let constant = serde_json::json!({"is_null": false, "type": {"id": "TIMESTAMP_NS"}, "value": nanos});
+            assert_eq!(value("TIMESTAMP_NS", &constant), bound, "{nanos}");
         }
     }
 
