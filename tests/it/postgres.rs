@@ -64,7 +64,7 @@ async fn every_type_is_the_same_in_text_and_in_binary() {
         ("TIME '10:00:00.5'", Type::TIME, "10:00:00.5"),
         ("INTERVAL '14 months 3 days 4 hours'", Type::INTERVAL, "1 year 2 mons 3 days 04:00:00"),
         ("'12345678-1234-1234-1234-123456789abc'::UUID", Type::UUID, "12345678-1234-1234-1234-123456789abc"),
-        ("{'a': [1, NULL]}::VARIANT", Type::JSONB, "{\"a\":[1,null]}"),
+        ("{'a': [1, NULL]}", Type::JSONB, "{\"a\":[1,null]}"),
         ("{'a': 'x'}", Type::JSONB, "{\"a\":\"x\"}"),
         ("[1.5, NULL]::DOUBLE[]", Type::FLOAT8_ARRAY, "{1.5,NULL}"),
         ("['a b', '']", Type::TEXT_ARRAY, "{\"a b\",\"\"}"),

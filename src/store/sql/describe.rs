@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::columns::Column;
+use super::dialect::Dialect;
 use super::error::SqlError;
 use super::execute::described;
 use super::parse::Parser;
@@ -23,7 +24,8 @@ pub struct Description {
     pub parameters: Vec<Option<String>>,
 }
 
-/// Describes `sql`, which has passed the gates for `query`. Values of parameters are of no consequence.
+/// Describes `sql`, which has passed the gates for `query` in its dialect. Values of parameters are of no
+/// consequence.
 ///
 /// # Errors
 /// DuckDB's, about what is wrong with the statement.
@@ -31,14 +33,17 @@ pub fn describe(
     connection: &Connection,
     parser: Option<&Parser>,
     sql: &str,
-    query: &Query,
+    (dialect, query): (&Dialect, &Query),
 ) -> Result<Description, SqlError> {
     let duckdb_error = |error: duckdb::Error| SqlError::from_duckdb(&error, sql).within(sql, &query.sql);
     let columns = described(connection, sql, query).map_err(duckdb_error)?;
     let mut parameters = vec![None; query.params.len()];
     if let (Some(parser), false) = (parser, query.params.is_empty())
-        && let Ok(tree) = parser.tree(sql.strip_prefix("EXPLAIN ").unwrap_or(sql))
+        && let Ok(mut tree) = parser.tree(&query.sql)
     {
+        // As it was before the gates: what stands beside a parameter there may be a number made of a time. It has
+        // passed them as a whole.
+        dialect.rewrite(&mut tree["statements"][0]);
         let described = Beside { connection, parser };
         described.walk(&tree, None, &mut parameters);
     }

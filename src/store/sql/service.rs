@@ -397,7 +397,7 @@ impl Job {
                 connection
             }
         };
-        let description = describe::describe(&connection, run.parser, sql, &self.query)?;
+        let description = describe::describe(&connection, run.parser, sql, (&self.dialect, &self.query))?;
         let json = serde_json::to_vec(&description).unwrap_or_default();
         self.send(Piece::Start(Start::default()))?;
         self.send(Piece::Data(Bytes::from(json)))?;

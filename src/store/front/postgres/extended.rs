@@ -268,6 +268,15 @@ impl Session {
                 self.portals.insert(cursor, fetched);
                 return done;
             }
+            Command::Declare(name, query) => {
+                self.run_command(Command::Declare(name.clone(), query))?;
+                // Its parameters were those of the statement that declares it.
+                if let Some(cursor) = self.portals.get_mut(&name) {
+                    cursor.values.clone_from(&portal.values);
+                    cursor.types.clone_from(&portal.types);
+                }
+                return Ok(());
+            }
             command => return self.run_command(command),
         }
         self.start(portal).await?;
