@@ -118,10 +118,7 @@ class Asker:
         return sum(any(cell is not None for cell in row) for row in rows)
 
     def rows(self, statement: str) -> list[list]:
-        """By PostgreSQL's simple protocol, results as text, as Grafana asks for a dashboard. A program without
-        that port is asked over HTTP."""
-        if "postgres" not in self.site.vispyr.addresses:
-            return self.site.vispyr.sql(statement)
+        """By PostgreSQL's simple protocol, results as text, as Grafana asks for a dashboard."""
         host, _, port = self.site.vispyr.addresses["postgres"].rpartition(":")
         psql = ["psql", "-X", "-q", "--csv", "-t", "-P", f"null={NULL}", "-v", "ON_ERROR_STOP=1", "-c", statement]
         source = data_sources()["store"]
