@@ -173,7 +173,7 @@ mod tests {
             ("SELECT version(), x FROM spans", Asked::Data, "SELECT \"version\"(), x FROM spans"),
             ("SELECT 1", Asked::Data, "SELECT 1"),
             ("SELECT relname FROM pg_class", Asked::Catalog, "SELECT relname FROM pgc.pg_class"),
-            ("SELECT version()", Asked::Catalog, "SELECT version() AS \"version\""),
+            ("SELECT version()", Asked::Catalog, "SELECT \"version\"() AS \"version\""),
             ("SELECT current_user", Asked::Catalog, "SELECT current_user_() AS \"current_user\""),
             (
                 "SELECT 'spans'::regclass::oid, atttypid::regtype::text FROM pg_catalog.pg_attribute",
