@@ -17,7 +17,7 @@
           };
         };
         # For so long after that a dropped file stays.
-        sql.time_limit = "10s";
+        sql.time_limit = "25s";
       };
     };
     services.prometheus.globalConfig = {

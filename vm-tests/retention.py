@@ -62,7 +62,7 @@ with subtest("a disk with too little room has the oldest rows go early, and no s
         f"cp -a {folder} /root/store; mount -t tmpfs -o size=200m,mode=700 tmpfs {folder}; cp -a /root/store/. {folder}/",
         f"chown --reference=/root/store {folder}",
     )
-    machine.succeed(f"head -c $(( {free()} - 9 * {MIB} )) /dev/zero > {folder}/ballast")
+    machine.succeed(f"head -c $(( {free()} - 7 * {MIB} )) /dev/zero > {folder}/ballast")
     machine.succeed(f"systemctl start {STORE}")
     ready(machine)
     before = {signal: one(machine, f"SELECT epoch_ns(min({time})) FROM {table}") for signal, (table, time) in TIMES.items()}
@@ -78,8 +78,8 @@ with subtest("a disk with too little room has the oldest rows go early, and no s
     for signal in early["signals"]:
         table, time_column = TIMES[signal]
         oldest = one(machine, f"SELECT epoch_ns(min({time_column})) FROM {table}")
-        assert oldest > before[signal], f"{signal}: {oldest} is as old as before, {early}"
-    until("room on the disk", free, lambda room: room >= 8 * MIB)
+        assert oldest is None or oldest > before[signal], f"{signal}: {oldest} is as old as before, {early}"
+    until("room on the disk", free, lambda room: room >= 8 * MIB, seconds=120)
 
 with subtest("it is said everywhere"):
     assert "were dropped before their time: the disk was full" in machine.succeed("vispyr status")
