@@ -16,7 +16,7 @@ use parquet::schema::types::ColumnPath;
 use super::{FileError, statistics};
 use crate::store::catalog::statistics::Copied;
 use crate::store::engine::sealed_file::Metadata;
-use crate::store::schema::Table;
+use crate::store::schema::{Column, Table};
 
 /// Rows of a row group, as DuckDB makes them.
 const ROW_GROUP_ROWS: usize = 122_880;
@@ -77,10 +77,24 @@ impl Writer {
     }
 }
 
-/// How files of a level are compressed. Those of a second and a minute are soon read again, many at once: zstd
-/// takes 130 KiB for each column of each, together half a gigabyte.
+/// How most columns of a file are compressed. Files of a second and a minute are soon read again, many at once:
+/// zstd takes 130 KiB for each column of each, together half a gigabyte.
 fn compression(level: u8) -> Compression {
-    if level < 2 { Compression::SNAPPY } else { Compression::ZSTD(ZstdLevel::default()) }
+    if level < 2 { Compression::SNAPPY } else { zstd() }
+}
+
+fn zstd() -> Compression {
+    Compression::ZSTD(ZstdLevel::default())
+}
+
+/// The column that takes long texts, if one of a table's does.
+fn long_text(column: &Column) -> Option<ColumnPath> {
+    let path = |parts: &[&str]| ColumnPath::new(parts.iter().map(|part| (*part).to_owned()).collect());
+    match column.name {
+        "body" => Some(path(&["body"])),
+        name if column.is_variant() => Some(path(&[name, "value"])),
+        _ => None,
+    }
 }
 
 fn properties(table: Table, level: u8) -> WriterProperties {
@@ -95,6 +109,9 @@ fn properties(table: Table, level: u8) -> WriterProperties {
         .set_offset_index_disabled(true)
         .set_statistics_truncate_length(Some(BOUND_BYTES));
     for column in table.columns() {
+        if let Some(path) = long_text(column) {
+            properties = properties.set_column_compression(path, zstd());
+        }
         // Its bounds tell nothing of an id that looks like chance. Ids that are bytes have none: DuckDB 1.5 finds
         // none of them again.
         if column.name == "series_id" && !table.is_dictionary() {
