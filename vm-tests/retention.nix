@@ -1,4 +1,4 @@
-# What the store keeps is bounded by age, by size and by its disk, and ingest never pays for it.
+# What the store keeps is bounded by age and by size, and ingest never pays for it.
 { self }:
 {
   name = "retention";
@@ -10,7 +10,6 @@
         store = {
           seal_interval = "2s";
           retention = {
-            min_free_disk = "8MiB";
             snapshots = "1s";
             logs.max_age = "1m";
             traces.max_size = "1MiB";
@@ -19,10 +18,6 @@
         # For so long after that a dropped file stays.
         sql.time_limit = "25s";
       };
-    };
-    services.prometheus.globalConfig = {
-      scrape_interval = "2s";
-      evaluation_interval = "2s";
     };
   };
   testScript = import ./common/script.nix ./retention.py;
