@@ -178,7 +178,8 @@ mod tests {
             (
                 "SELECT 'spans'::regclass::oid, atttypid::regtype::text FROM pg_catalog.pg_attribute",
                 Asked::Catalog,
-                "SELECT regclass_oid_('spans') AS regclass, regtype_name_(atttypid) AS atttypid FROM pgc.pg_attribute",
+                "SELECT CAST(regclass_oid_('spans') AS BIGINT) AS regclass, CAST(regtype_name_(atttypid) AS text) AS atttypid \
+                 FROM pgc.pg_attribute",
             ),
         ] {
             match parser.validate_in(&dialect, statement) {
