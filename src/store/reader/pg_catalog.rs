@@ -74,7 +74,7 @@ impl PgCatalog {
         let connection = root.try_clone()?;
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         connection.execute_batch(&format!(
-            "SET search_path = 'pgc,main'; SET VARIABLE session_user = {}; SET VARIABLE session_database = {}; \
+            "SET search_path = 'pgc,main'; SET integer_division = true; SET VARIABLE session_user = {}; SET VARIABLE session_database = {}; \
              SET VARIABLE session_number = {}",
             quoted(&session.user),
             quoted(&session.database),

@@ -195,6 +195,7 @@ fn after(node: &mut Value) {
             match text(node, "function_name") {
                 // Here it matches a part, there the whole.
                 "~" => rename(node, "regexp_matches"),
+                "json_build_object" => rename(node, "json_object"),
                 "unnest" => {
                     if let Some(argument) = node["arguments"].pointer_mut("/0/expression")
                         && let Some(list) = list_text(argument)

@@ -308,6 +308,7 @@ CREATE MACRO pgc.pg_get_function_sqlbody(the_id) AS NULL::VARCHAR;
 CREATE MACRO pgc.pg_table_is_visible(the_id) AS true;
 CREATE MACRO pgc.pg_type_is_visible(the_id) AS true;
 CREATE MACRO pgc.pg_function_is_visible(the_id) AS true;
+CREATE MACRO pgc.pg_collation_is_visible(the_id) AS true;
 CREATE MACRO pgc.pg_relation_is_publishable(the_id) AS false;
 CREATE MACRO pgc.pg_is_other_temp_schema(the_id) AS false;
 CREATE MACRO pgc.pg_my_temp_schema() AS 0::BIGINT;
