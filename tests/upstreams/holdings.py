@@ -157,9 +157,9 @@ def tempo_search(tempo, query, begin, end, headers=None):
 
 
 def prometheus_samples(prometheus, begin, end):
-    """Samples by metric, without what is no one's data: target_info and Prometheus' own scrapes."""
+    """Samples by metric, without what is no one's data: target_info and what Prometheus scrapes itself."""
     milliseconds = int((end - begin) * 1000)
-    selector = f'{{__name__=~".+",__name__!="target_info",job!="vispyr",source!="tempo"}}[{milliseconds}ms]'
+    selector = f'{{__name__=~".+",__name__!="target_info",job!~"vispyr|prometheus|tempo|pyroscope",source!="tempo"}}[{milliseconds}ms]'
     found = {}
     for series in prometheus.query(selector, end):
         name = series["metric"]["__name__"]
