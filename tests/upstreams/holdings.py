@@ -159,7 +159,7 @@ def tempo_search(tempo, query, begin, end, headers=None):
 def prometheus_samples(prometheus, begin, end):
     """Samples by metric, without what is no one's data: target_info and what Prometheus scrapes itself."""
     milliseconds = int((end - begin) * 1000)
-    selector = f'{{__name__=~".+",__name__!="target_info",job!~"vispyr|prometheus|tempo|pyroscope",source!="tempo"}}[{milliseconds}ms]'
+    selector = f'{{__name__=~".+",__name__!="target_info",job!="vispyr",instance!="127.0.0.1:1",source!="tempo"}}[{milliseconds}ms]'
     found = {}
     for series in prometheus.query(selector, end):
         name = series["metric"]["__name__"]
