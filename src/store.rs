@@ -58,7 +58,8 @@ pub struct Config {
     /// Folder of the sockets between collector, store front and engine; `run` in the data
     /// directory if not given.
     pub socket_dir: Option<PathBuf>,
-    /// Memory of DuckDB while it writes or merges.
+    /// Memory of the writer's DuckDB, which takes only rows that are not written as they come, and, with a
+    /// margin, of the whole process, which is started again above that.
     pub memory_limit: ByteSize,
     /// Rows are sealed when they have been visible for so long: put in order, and on disk for good. Until then
     /// the logs keep their records.

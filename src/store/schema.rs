@@ -192,15 +192,6 @@ impl Table {
         format!("date_trunc('hour', coalesce({time}, {fallback}::TIMESTAMP_NS))::TIMESTAMP_NS")
     }
 
-    /// `ORDER BY` list for sealing, where an order pays in bytes or in pruning.
-    pub fn sort_key(self) -> Option<&'static str> {
-        match self {
-            Table::MetricPoints | Table::MetricDistributions => Some("metric, series_id, time"),
-            Table::ProfileSamples => Some("profile_type, stack_id"),
-            _ => None,
-        }
-    }
-
     /// `CREATE TABLE` for decoded rows under `name`, which is used as it is (quote and qualify
     /// it as needed).
     pub fn create(self, name: &str) -> String {

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 
 use crate::store::ingest::any::{AnyValue, elements, key_value, write_json};
 use crate::store::ingest::proto::ProtoError;
+use crate::store::parquet_file::encoding::width;
 
 /// What an empty key is called.
 pub(crate) const EMPTY_KEY: &str = "(empty)";
@@ -291,16 +292,6 @@ impl Encoder {
         self.keys.extend_from_slice(key);
         self.key_ends.push(self.keys.len());
         self.key_ends.len() - 1
-    }
-}
-
-/// Bytes that `value` takes.
-fn width(value: usize) -> usize {
-    match value {
-        0..0x100 => 1,
-        0x100..0x1_0000 => 2,
-        0x1_0000..0x100_0000 => 3,
-        _ => 4,
     }
 }
 

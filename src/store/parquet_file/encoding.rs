@@ -201,8 +201,8 @@ pub fn object(parts: &[(usize, &[u8])], out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that `value` takes.
-fn width(value: usize) -> usize {
+/// Bytes that `value` takes: 1 to 4.
+pub(crate) fn width(value: usize) -> usize {
     match value {
         0..0x100 => 1,
         0x100..0x1_0000 => 2,
