@@ -184,6 +184,7 @@ mod harm {
 
     /// How an answer in chunks ends.
     const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+    /// Reads past the end of a vector: mostly a fault of memory, at times an internal error that DuckDB notices.
     const CRASHES: &str = "SELECT DISTINCT row([range]::INTEGER[1]) FROM range(3)";
     const IGNORES_ITS_INTERRUPT: &str = "SELECT levenshtein(repeat('a', 400000), repeat('b', 400000))";
     const TAKES_MEMORY_STEP_BY_STEP: &str =

@@ -156,7 +156,7 @@ impl ReaderProcess {
 /// How a reader ended.
 fn how(exit: &Exit) -> String {
     match exit.code() {
-        Some(EXIT_SPOILT) => "the statement spoilt the reader's database instance".to_owned(),
+        Some(EXIT_SPOILT) => "the reader crashed (internal error)".to_owned(),
         _ => exit.to_string(),
     }
 }
