@@ -12,6 +12,7 @@
 //! | [`protocol`] | what collector and engine say to each other |
 //! | [`catalog`] | which sealed files there are and up to which position the logs are in them |
 //! | [`engine`] | the process that stores |
+//! | [`instance`] | opening DuckDB |
 //! | [`merge`] | one sorted file from many |
 //! | [`parquet_file`] | files, written and merged without DuckDB |
 //! | [`forget`] | rows are deleted by hand: what is asked and answered |
@@ -36,6 +37,7 @@ pub mod engine;
 pub mod forget;
 pub mod front;
 pub mod ingest;
+pub mod instance;
 pub mod macros;
 pub mod merge;
 pub mod parquet_file;

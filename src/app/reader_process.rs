@@ -4,7 +4,8 @@
 use std::num::NonZero;
 
 use super::Settings;
-use crate::store::reader::{Limits, process};
+use crate::store::instance::Limits;
+use crate::store::reader::process;
 
 /// Threads of a reader's DuckDB: one statement must not take all of a large machine.
 const THREADS: usize = 2;

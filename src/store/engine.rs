@@ -4,7 +4,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`store_dir`] | the store's folder: lock, version, what a crash left |
-//! | [`instance`] | opening DuckDB |
+//! | [`start`] | the store is opened, its threads begin |
+//! | [`instance`] | its DuckDB |
 //! | [`ingest_server`] | the server of `ingest.sock` |
 //! | [`ingest_queue`], [`decode`] | records wait, and become rows, by signal |
 //! | [`writer_queue`], [`writer`] | one thread writes them into files |
@@ -34,35 +35,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use duckdb::Connection;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
-use self::forget::Forgetting;
-use self::heartbeat::Heartbeat;
-use self::instance::InstanceError;
-use self::level0::Level0;
-use self::merging::Merging;
-use self::progress::LogProgress;
-use self::quarantine::Quarantine;
-use self::resends::Resends;
-use self::retain::Retainer;
-use self::seal::Sealer;
-use self::sealed_files::{Found, LostFile};
 use self::shared::Shared;
-use self::stats::{Counters, Stats};
+use self::stats::Stats;
 use self::store_dir::{StoreDir, StoreDirError};
-use self::unsealed::Unsealed;
-use self::verify::{Marks, NotCompared, Verification, Verifier};
-use self::writer::Writer;
-use self::writer_queue::WriterQueue;
-use crate::durable::reserve::Reserve;
-use crate::signal::{Signal, now_nanos};
-use crate::store::Config;
-use crate::store::catalog::{Catalog, CatalogError, File};
-use crate::store::merge;
+use self::verify::{NotCompared, Verifier};
+use crate::store::catalog::CatalogError;
+use crate::store::instance::InstanceError;
 use crate::store::process::{ProcessError, socket};
 
 pub use self::process::{Options, run};
+pub use self::stop::Stop;
 
 pub mod crash_records;
 pub mod decode;
@@ -88,15 +72,14 @@ pub mod sealed_file;
 pub mod sealed_files;
 pub mod shared;
 pub mod shredding;
+mod start;
 pub mod stats;
+mod stop;
 pub mod store_dir;
 pub mod unsealed;
 pub mod verify;
 pub mod writer;
 pub mod writer_queue;
-
-/// Space that is kept back on the disk, in bytes: enough for some batches and a round of sealing.
-const RESERVE: u64 = 16 << 20;
 
 /// Stack of the threads that call DuckDB: it recurses over expressions and nested values.
 const STACK: usize = 16 << 20;
@@ -138,35 +121,6 @@ pub const EXIT_INSERT: u8 = 71;
 /// Set for an engine whose predecessor crashed.
 pub const CRASHED: &str = "VISPYR_ENGINE_CRASHED";
 
-/// A switch that threads wait at.
-#[derive(Debug, Default)]
-pub struct Stop {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stop {
-    /// Ends every wait, now and later.
-    pub fn stop(&self) {
-        *self.stopped.lock() = true;
-        self.changed.notify_all();
-    }
-
-    /// Whether it was stopped.
-    pub fn is_stopped(&self) -> bool {
-        *self.stopped.lock()
-    }
-
-    /// Waits for `patience`, or less if stopped. Answers whether it was stopped.
-    pub fn wait(&self, patience: Duration) -> bool {
-        let mut stopped = self.stopped.lock();
-        if !*stopped {
-            self.changed.wait_for(&mut stopped, patience);
-        }
-        *stopped
-    }
-}
-
 /// A running engine.
 #[derive(Debug)]
 pub struct Engine {
@@ -177,90 +131,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the store in the folder that `config` names, given the data directory. Blocks. It
-    /// matters whether the last process `crashed` or ended otherwise: see [`crash_records`].
-    pub fn open(config: &Config, data_dir: &Path, crashed: bool) -> Result<Arc<Self>, EngineError> {
-        let store_dir = StoreDir::open(&config.dir(data_dir))?;
-        let reserve = Reserve::new(store_dir.reserve(), RESERVE);
-        reserve.give_up_if_full();
-        let writing = instance::open_writer(config, &store_dir)?;
-        let duckdb = instance::version(&writing)?;
-        let mut catalog = rebuild::open_catalog(&store_dir, &writing)?;
-        let sealed = store_dir.sealed();
-        let unsealed = open_level0(&mut catalog, &sealed)?;
-        let files = catalog.files()?;
-        let Found { files, lost } = sealed_files::find(files, &sealed)
-            .map_err(|source| ProcessError::io("rename sealed files in", &sealed, source))?;
-        for LostFile { path, reason, .. } in &lost {
-            if let Err(error) = catalog.mark_lost(path, Some(reason)) {
-                tracing::warn!(%error, "cannot note a lost file");
-            }
-        }
-        // A crash may have come before it.
-        if let Err(error) = catalog.show(now_nanos()) {
-            tracing::warn!(%error, "the newest sealed files are not shown yet");
-        }
-        let known = catalog.paths()?;
-        let swept = store_dir.sweep(&known.iter().map(String::as_str).collect())?;
-        let marks = Marks::load(store_dir.dir());
-        let is_pending = |file: &&File| file.level > 0 && !marks.has(&sealed, file);
-        let pending: Vec<File> = files.iter().filter(is_pending).cloned().collect();
-        tracing::info!(dir = %sealed.display(), duckdb, files = files.len(), lost = lost.len(), ?swept, "store open");
-        let shared = Arc::new(Shared {
-            config: config.clone(),
-            sealed_dir: sealed.clone(),
-            counters: Counters::new(duckdb, lost_files(&catalog)?),
-            verification: Verification::new(&pending),
-            unsealed,
-            ingest_queues: Default::default(),
-            writer_queue: Arc::new(WriterQueue::default()),
-            progress: LogProgress::new(catalog.taken()?, catalog.positions()?),
-            reserve,
-            heartbeat: Heartbeat::default(),
-            quarantine: Quarantine::new(catalog.quarantined()?, &store_dir.earlier_quarantine()),
-            resends: Resends::default(),
-            forgetting: Forgetting::default(),
-            merge_socket: config.merge_socket(data_dir),
-            crash_records: crash_records::CrashRecords::open(store_dir.dir(), crashed),
-            catalog: Mutex::new(catalog),
-        });
-        let sealing = merge::open(config.memory_limit.as_u64(), &store_dir.tmp())?;
-        let engine =
-            Engine { shared, threads: Mutex::default(), stop: Arc::new(Stop::default()), _store_dir: store_dir };
-        engine.shared.reserve.take();
-        engine.start(writing, sealing, pending, marks)?;
-        Ok(Arc::new(engine))
-    }
-
-    fn start(
-        &self,
-        writing: Connection,
-        sealing: Connection,
-        pending: Vec<File>,
-        marks: Marks,
-    ) -> Result<(), EngineError> {
-        let level0 = Level0::new(writing, self.shared.sealed_dir.clone());
-        let writer = Writer::new(self.shared.clone(), level0, self.stop.clone());
-        let sealer = Sealer::new(self.shared.clone(), sealing, self.stop.clone());
-        let merging = Merging::new(self.shared.clone(), self.stop.clone());
-        let verifier = Verifier::new(self.shared.clone(), self.stop.clone());
-        let retainer = Retainer::new(self.shared.clone(), self.stop.clone());
-        let mut threads = vec![
-            spawn("write", move || writer.run())?,
-            spawn("seal", move || sealer.run())?,
-            spawn("merge", move || merging.run())?,
-            spawn("verify", move || verifier.run(pending, &marks))?,
-            spawn("retain", move || retainer.run())?,
-        ];
-        for signal in Signal::ALL {
-            let shared = self.shared.clone();
-            let work = move || decode::run(signal, &shared.ingest_queues[signal as usize], &shared.writer_queue);
-            threads.push(spawn(&format!("decode-{signal}"), work)?);
-        }
-        self.threads.lock().append(&mut threads);
-        Ok(())
-    }
-
     /// Serves the ingest protocol on a unix socket.
     pub fn serve(&self, socket: &Path) -> Result<ingest_server::Server, EngineError> {
         ingest_server::Server::start(socket::bind(socket)?, self.shared.clone())
@@ -355,36 +225,6 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// What the catalog knows to be lost.
-fn lost_files(catalog: &Catalog) -> Result<Vec<LostFile>, CatalogError> {
-    let lost = catalog.lost()?.into_iter();
-    Ok(lost.map(|(file, reason)| LostFile { table: file.table, path: file.path, rows: file.rows, reason }).collect())
-}
-
-/// Level 0 as an earlier process has left it. When the machine has started again since, or any file
-/// is not as it was, all of it goes: the logs bring its rows again.
-fn open_level0(catalog: &mut Catalog, sealed: &Path) -> Result<Unsealed, EngineError> {
-    let files: Vec<File> = catalog.files()?.into_iter().filter(|file| file.level == 0).collect();
-    let is_whole =
-        |file: &File| std::fs::metadata(sealed.join(&file.path)).is_ok_and(|found| found.len() == file.bytes);
-    let boot = verify::boot();
-    let same_boot = !boot.is_empty() && catalog.boot()?.as_deref() == Some(boot.as_str());
-    if same_boot && files.iter().all(is_whole) {
-        let (taken, sealed) = (catalog.taken()?, catalog.positions()?);
-        let ahead = taken.into_iter().filter(|(log, upto)| sealed.get(log) < Some(upto)).collect();
-        return Ok(Unsealed::new(files, ahead));
-    }
-    if !files.is_empty() {
-        tracing::info!(
-            files = files.len(),
-            same_boot,
-            "files that were not on disk yet go, the logs bring their rows again"
-        );
-    }
-    catalog.drop_level0(&boot)?;
-    Ok(Unsealed::default())
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {

@@ -204,7 +204,7 @@ impl Decoder {
             (Format::StoreRow, _) => {
                 let stored = StoredRow::decode(&payload);
                 let (row, table) = stored.map_err(&malformed)?;
-                self.stored.push(Chunk::of_row(table, row, payload.len()));
+                self.stored.push(Chunk::of_row(table, row));
                 Ok(1)
             }
         };

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::store::catalog::{ColumnStatistics, File, NewFile};
-use crate::store::engine::instance::is_out_of_memory;
 use crate::store::engine::sealed_file::LogRange;
+use crate::store::instance::{self, Limits, is_out_of_memory};
 
 pub use self::filter::Filter;
 pub use self::write::write;
@@ -171,15 +171,7 @@ impl From<duckdb::Error> for MergeError {
 /// # Errors
 /// DuckDB's.
 pub fn open(memory: u64, spill: &Path) -> Result<Connection, duckdb::Error> {
-    let settings = duckdb::Config::default()
-        .with("memory_limit", format!("{memory}B"))?
-        .with("threads", "1")?
-        .with("temp_directory", spill.to_string_lossy())?
-        .with("preserve_insertion_order", "false")?
-        .with("autoinstall_known_extensions", "false")?
-        .with("autoload_known_extensions", "false")?
-        .with("allow_community_extensions", "false")?;
-    Connection::open_in_memory_with_flags(settings)
+    instance::open(Limits { memory, threads: 1 }, spill)
 }
 
 #[cfg(test)]

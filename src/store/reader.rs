@@ -23,6 +23,7 @@ use duckdb::Connection;
 use parking_lot::Mutex;
 
 use crate::store::engine::failpoint;
+use crate::store::instance::Limits;
 use crate::store::schema::Table;
 use crate::store::sql::dialect::Session;
 use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, Source, Statement};
@@ -38,7 +39,6 @@ pub mod process;
 pub mod views;
 
 pub use files::{Bounds, Changes, FileEntry};
-pub use instance::Limits;
 
 use files::Files;
 use pg_catalog::PgCatalog;
@@ -73,7 +73,7 @@ impl Reader {
     ///
     /// # Errors
     /// DuckDB's.
-    pub fn open(sealed: &Path, spill: &Path, limits: &Limits, planner: Planner) -> Result<Self, duckdb::Error> {
+    pub fn open(sealed: &Path, spill: &Path, limits: Limits, planner: Planner) -> Result<Self, duckdb::Error> {
         let root = instance::open(sealed, spill, limits)?;
         let state =
             State { sealed: sealed.to_owned(), files: Files::default(), views: Views::default(), warnings: Vec::new() };

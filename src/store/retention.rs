@@ -17,6 +17,7 @@ use bytesize::ByteSize;
 
 use crate::signal::Signal;
 
+mod dropped;
 pub mod enforce;
 pub mod kept;
 pub mod lease;

@@ -80,7 +80,7 @@ impl Column {
     }
 
     /// Its type in decoded rows.
-    pub fn hot_type(&self) -> &'static str {
+    pub fn decoded_type(&self) -> &'static str {
         if self.is_variant() { "BLOB" } else { self.sql_type }
     }
 }
@@ -185,24 +185,17 @@ impl Table {
         }
     }
 
-    /// SQL that gives the start of the hour a stored row belongs to, a `TIMESTAMP_NS`. `fallback`
-    /// (SQL too, a timestamp) is for rows without a time.
-    pub fn hour(self, fallback: &str) -> String {
-        let time = self.time_column();
-        format!("date_trunc('hour', coalesce({time}, {fallback}::TIMESTAMP_NS))::TIMESTAMP_NS")
-    }
-
     /// `CREATE TABLE` for decoded rows under `name`, which is used as it is (quote and qualify
     /// it as needed).
     pub fn create(self, name: &str) -> String {
         let columns: Vec<String> =
-            self.columns().iter().map(|column| format!("{} {}", column.name, column.hot_type())).collect();
+            self.columns().iter().map(|column| format!("{} {}", column.name, column.decoded_type())).collect();
         format!("CREATE TABLE {name} ({})", columns.join(", "))
     }
 
     /// `SELECT` of decoded rows in the form of files: to be copied to Parquet, or to be
     /// put under `UNION ALL` with sealed files.
-    pub fn stored_select(self, hot: &str) -> String {
+    pub fn stored_select(self, relation: &str) -> String {
         let columns: Vec<String> = self
             .columns()
             .iter()
@@ -211,11 +204,11 @@ impl Table {
                 false => column.name.to_owned(),
             })
             .collect();
-        format!("SELECT {} FROM {hot}", columns.join(", "))
+        format!("SELECT {} FROM {relation}", columns.join(", "))
     }
 
     /// The same without the content of `VARIANT` columns, which are NULL.
-    pub fn select_without_variants(self, hot: &str) -> String {
+    pub fn select_without_variants(self, relation: &str) -> String {
         let columns: Vec<String> = self
             .columns()
             .iter()
@@ -224,7 +217,7 @@ impl Table {
                 false => column.name.to_owned(),
             })
             .collect();
-        format!("SELECT {} FROM {hot}", columns.join(", "))
+        format!("SELECT {} FROM {relation}", columns.join(", "))
     }
 
     /// The columns' names, for a `SELECT` or `INSERT` list.
@@ -278,8 +271,6 @@ mod tests {
             let union =
                 format!("{} UNION ALL SELECT * FROM {}", table.stored_select(table.name()), table.empty_relation());
             db.execute_batch(&union).expect("the empty relation has the same columns");
-            db.execute_batch(&format!("SELECT {} FROM {}", table.hour("now()::TIMESTAMP"), table.name()))
-                .expect("the hour");
         }
     }
 }

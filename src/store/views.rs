@@ -7,7 +7,7 @@
 //! look an id up compare the stored bytes: `stored.spans WHERE trace_id = unhex(id)`.
 
 use crate::store::catalog::storage::Storage;
-use crate::store::engine::instance::quoted;
+use crate::store::instance::quoted;
 use crate::store::schema::Table;
 
 /// Makes the users' views, over the tables in the schema `stored`.

@@ -9,9 +9,10 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use vispyr::store::catalog::statistics;
+use vispyr::store::instance::Limits;
 use vispyr::store::reader::files::Files;
 use vispyr::store::reader::views::{Shown, Views};
-use vispyr::store::reader::{Changes, FileEntry, Limits, Planner, Reader, instance};
+use vispyr::store::reader::{Changes, FileEntry, Planner, Reader, instance};
 use vispyr::store::schema::Table;
 use vispyr::store::sql::format::Kind;
 use vispyr::store::sql::request::Query;
@@ -108,7 +109,7 @@ fn store(sealed: &Path, seed: u64) -> Vec<FileEntry> {
 }
 
 fn reader(dir: &Path, files: Vec<FileEntry>) -> Service {
-    let reader = Reader::open(&dir.join("sealed"), &dir.join("spill"), &LIMITS, Planner::default()).unwrap();
+    let reader = Reader::open(&dir.join("sealed"), &dir.join("spill"), LIMITS, Planner::default()).unwrap();
     reader.change(Changes { added: files, ..Changes::default() });
     Service::new(reader, Config::default()).unwrap()
 }
@@ -116,7 +117,7 @@ fn reader(dir: &Path, files: Vec<FileEntry>) -> Service {
 /// The same without a look at what a statement asks: every view is over all files of its table.
 fn over_all(dir: &Path, entries: Vec<FileEntry>) -> Service {
     let sealed = dir.join("sealed");
-    let db = instance::open(&sealed, &dir.join("spill"), &LIMITS).unwrap();
+    let db = instance::open(&sealed, &dir.join("spill"), LIMITS).unwrap();
     let mut files = Files::default();
     files.change(Changes { added: entries, ..Changes::default() });
     let mut views = Views::default();

@@ -1,6 +1,7 @@
 //! Which files may be merged.
 
-use super::{Catalog, CatalogError, FILE, FILES, File};
+use super::files::{FILE, FILES};
+use super::{Catalog, CatalogError, File};
 use crate::store::merge::plan::Candidate;
 
 impl Catalog {

@@ -11,7 +11,8 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::ducklake::snapshot_time;
-use super::{Catalog, CatalogError, FILE, FILES, File};
+use super::files::{FILE, FILES};
+use super::{Catalog, CatalogError, File};
 use crate::store::retention::plan::Aged;
 
 /// A file that no snapshot has, on its way off the disk.

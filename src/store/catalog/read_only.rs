@@ -1,30 +1,38 @@
 //! The catalog as another process reads it, whether the store runs or not.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Catalog, CatalogError, PATIENCE, VERSION};
+use super::{Catalog, CatalogError, VERSION};
+
+/// How long a reader waits for SQLite to let it in.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Catalog {
-    /// Opens the catalog at `path` for reading alone.
+    /// Opens the catalog at `path` for reading alone, whether the store runs or not.
     ///
     /// # Errors
     /// SQLite's, also if there is none; and if it is of another version than this program's.
     pub fn open_read_only(path: &Path) -> Result<Self, CatalogError> {
-        let sqlite = |source| CatalogError::Sqlite { path: path.to_owned(), source };
-        let (db, found) = connect(path, "")
-            .or_else(|error| {
-                // Where nothing may be written and nobody writes, SQLite reads without what it shares.
-                let wal = Path::new(&format!("{}-wal", path.display())).exists();
-                if wal { Err(error) } else { connect(path, "?immutable=1") }
-            })
-            .map_err(sqlite)?;
-        match found {
-            VERSION => Ok(Catalog { path: path.to_owned(), db, is_shared: true }),
-            found if found > VERSION => Err(CatalogError::Newer { path: path.to_owned(), found }),
-            found => Err(CatalogError::Older { path: path.to_owned(), found }),
-        }
+        Self::open_beside_writer(path).or_else(|error| {
+            // Where nothing may be written and nobody writes, SQLite reads without what it shares.
+            let is_at_rest = !Path::new(&format!("{}-wal", path.display())).exists();
+            if matches!(error, CatalogError::Sqlite { .. }) && is_at_rest {
+                open(path, "?immutable=1")
+            } else {
+                Err(error)
+            }
+        })
+    }
+
+    /// The same for one that may be written at any time from now on.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_beside_writer(path: &Path) -> Result<Self, CatalogError> {
+        open(path, "")
     }
 
     /// Looks whether SQLite finds it whole.
@@ -38,16 +46,25 @@ impl Catalog {
     }
 }
 
-fn connect(path: &Path, parameters: &str) -> rusqlite::Result<(Connection, i64)> {
+fn open(path: &Path, parameters: &str) -> Result<Catalog, CatalogError> {
     let text = path.to_string_lossy();
     let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(format!("file:{escaped}{parameters}"), flags)?;
-    db.busy_timeout(PATIENCE)?;
-    // The first question needs what is shared with others.
-    db.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
-    let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok((db, version))
+    let connect = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(format!("file:{escaped}{parameters}"), flags)?;
+        db.busy_timeout(PATIENCE)?;
+        // The first question needs what is shared with others.
+        db.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+        let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok((db, version))
+    };
+    let path = path.to_owned();
+    match connect() {
+        Err(source) => Err(CatalogError::Sqlite { path, source }),
+        Ok((db, VERSION)) => Ok(Catalog { path, db, is_shared: true }),
+        Ok((_, found)) if found > VERSION => Err(CatalogError::Newer { path, found }),
+        Ok((_, found)) => Err(CatalogError::Older { path, found }),
+    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,16 @@
-//! The catalog as other processes of the store read it: the files of its newest snapshot, and what has
-//! changed since the last look. They never write it, and hold back nobody who does.
+//! The files of the newest snapshot for other processes of the store, and what has changed since the last look.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::{CatalogError, ColumnStatistics};
+use super::{Catalog, CatalogError, ColumnStatistics};
 use crate::store::engine::sealed_files::LostFile;
 use crate::store::reader::FileEntry;
 use crate::store::schema::Table;
-
-/// How long a look waits for SQLite to let it in.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The files that the snapshot `?1` has, of `ducklake_data_file AS f`.
 const CURRENT: &str = "f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1)";
@@ -42,7 +37,7 @@ pub struct CatalogReader {
 
 #[derive(Debug)]
 struct Open {
-    db: Connection,
+    catalog: Catalog,
     /// The file itself: a catalog that was made again is another one.
     inode: u64,
     seen: Option<Seen>,
@@ -70,60 +65,51 @@ impl CatalogReader {
     /// # Errors
     /// SQLite's. The next look tells everything then.
     pub fn look(&mut self) -> Result<Option<Difference>, CatalogError> {
-        let path = self.path.clone();
-        let sqlite = |source| CatalogError::Sqlite { path: path.clone(), source };
         let inode = fs::metadata(&self.path).map(|file| file.ino()).unwrap_or_default();
         let mut open = match self.open.take().filter(|open| open.inode == inode) {
             Some(open) => open,
-            None => Open { db: connect(&self.path).map_err(sqlite)?, inode, seen: None },
+            None => Open { catalog: Catalog::open_beside_writer(&self.path)?, inode, seen: None },
         };
         // Put back only when it went well.
-        let difference = open.look().map_err(sqlite)?;
+        let Open { catalog, seen, .. } = &mut open;
+        let difference = catalog.ask(|db| look(db, seen))?;
         self.open = Some(open);
         Ok(difference)
     }
 }
 
-fn connect(path: &Path) -> Result<Connection> {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    db.busy_timeout(PATIENCE)?;
-    Ok(db)
-}
-
-impl Open {
-    fn look(&mut self) -> Result<Option<Difference>> {
-        // One view of the file for all that follows.
-        let db = self.db.unchecked_transaction()?;
-        db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))?;
-        let version: i64 = db.pragma_query_value(None, "data_version", |row| row.get(0))?;
-        if self.seen.as_ref().is_some_and(|seen| seen.version == version) {
-            return Ok(None);
-        }
-        let snapshot: i64 =
-            db.query_row("SELECT coalesce(max(snapshot_id), 0) FROM ducklake_snapshot", [], |row| row.get(0))?;
-        let lost = lost(&db, snapshot)?;
-        let (count, sum) = db.query_row(
-            &format!("SELECT count(*), coalesce(sum(data_file_id), 0) FROM ducklake_data_file AS f WHERE {CURRENT}"),
-            [snapshot],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let now = Seen { version, snapshot, count, sum, lost: lost.keys().copied().collect() };
-        let since = self.seen.as_ref().filter(|seen| seen.lost == now.lost && seen.snapshot <= snapshot);
-        let changes = match since {
-            Some(seen) => changes_since(&db, seen, &now)?,
-            None => None,
-        };
-        let difference = match changes {
-            Some((added, gone)) => Difference { reset: false, added, gone, lost: lost.into_values().collect() },
-            None => {
-                let added = files(&db, -1, &now)?;
-                Difference { reset: true, added, gone: Vec::new(), lost: lost.into_values().collect() }
-            }
-        };
-        drop(db);
-        self.seen = Some(now);
-        Ok(Some(difference))
+fn look(db: &Connection, last: &mut Option<Seen>) -> Result<Option<Difference>> {
+    // One view of the file for all that follows.
+    let db = db.unchecked_transaction()?;
+    db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))?;
+    let version: i64 = db.pragma_query_value(None, "data_version", |row| row.get(0))?;
+    if last.as_ref().is_some_and(|seen| seen.version == version) {
+        return Ok(None);
     }
+    let snapshot: i64 =
+        db.query_row("SELECT coalesce(max(snapshot_id), 0) FROM ducklake_snapshot", [], |row| row.get(0))?;
+    let lost = lost(&db, snapshot)?;
+    let (count, sum) = db.query_row(
+        &format!("SELECT count(*), coalesce(sum(data_file_id), 0) FROM ducklake_data_file AS f WHERE {CURRENT}"),
+        [snapshot],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let now = Seen { version, snapshot, count, sum, lost: lost.keys().copied().collect() };
+    let since = last.as_ref().filter(|seen| seen.lost == now.lost && seen.snapshot <= snapshot);
+    let changes = match since {
+        Some(seen) => changes_since(&db, seen, &now)?,
+        None => None,
+    };
+    let difference = match changes {
+        Some((added, gone)) => Difference { reset: false, added, gone, lost: lost.into_values().collect() },
+        None => {
+            let added = files(&db, -1, &now)?;
+            Difference { reset: true, added, gone: Vec::new(), lost: lost.into_values().collect() }
+        }
+    };
+    drop(db);
+    *last = Some(now);
+    Ok(Some(difference))
 }
 
 /// The files that are new in a snapshot and those that are gone. `None` where that cannot be told any more:
@@ -205,7 +191,7 @@ mod tests {
     use rand::rngs::SmallRng;
     use rand::{Rng, SeedableRng};
 
-    use super::super::{Catalog, Changes, File, NewFile, Positions, statistics};
+    use super::super::{Changes, File, NewFile, Positions, statistics};
     use super::*;
 
     fn file(number: u32) -> NewFile {

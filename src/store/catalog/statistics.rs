@@ -6,8 +6,8 @@ use std::path::Path;
 use duckdb::Connection;
 use duckdb::types::Value;
 
-use crate::store::engine::instance::quoted_path;
 use crate::store::engine::partition::date;
+use crate::store::instance::quoted_path;
 use crate::store::schema::{Field, Table};
 
 /// One column of one file. What is not known is `None`.

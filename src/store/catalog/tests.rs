@@ -1,3 +1,6 @@
+use std::path::Path;
+
+use super::open::PATIENCE;
 use super::*;
 use crate::store::protocol::Part;
 use crate::store::schema::Table;

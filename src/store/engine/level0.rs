@@ -13,7 +13,6 @@ use arrow::compute::take_record_batch;
 use duckdb::Connection;
 
 use super::failpoint;
-use super::instance::{is_fatal, is_out_of_memory};
 use super::partition::{self, Partition};
 use super::pieces::{Piece, Shape};
 use super::sealed_file::{self, Flush, Metadata};
@@ -22,6 +21,7 @@ use crate::signal::now_nanos;
 use crate::store::catalog::statistics::{self, Copied};
 use crate::store::catalog::{File, NewFile};
 use crate::store::ingest::{Chunk, StoredRow};
+use crate::store::instance::{is_fatal, is_out_of_memory};
 use crate::store::parquet_file::{self, FileError, columns, order};
 use crate::store::protocol::Quarantined;
 use crate::store::schema::Table;

@@ -53,10 +53,10 @@ impl Piece {
     }
 
     /// `SELECT` of its rows as they are sealed.
-    pub fn select(&self, table: Table, hot: &str) -> String {
+    pub fn select(&self, table: Table, relation: &str) -> String {
         let select = match self.shape {
-            Shape::Shredded | Shape::Plain => table.stored_select(hot),
-            Shape::WithoutVariants => table.select_without_variants(hot),
+            Shape::Shredded | Shape::Plain => table.stored_select(relation),
+            Shape::WithoutVariants => table.select_without_variants(relation),
         };
         format!("{select}{}", self.filter())
     }
@@ -70,20 +70,20 @@ impl Piece {
     ///
     /// # Errors
     /// DuckDB's.
-    pub fn instead(&self, db: &Connection, hot: &str) -> Result<Vec<Piece>, duckdb::Error> {
+    pub fn instead(&self, db: &Connection, relation: &str) -> Result<Vec<Piece>, duckdb::Error> {
         match self.shape {
             Shape::Shredded => Ok(vec![Piece { shape: Shape::Plain, ..self.clone() }]),
-            Shape::Plain if self.rows > 1 => self.halves(db, hot),
+            Shape::Plain if self.rows > 1 => self.halves(db, relation),
             Shape::Plain => Ok(vec![Piece { shape: Shape::WithoutVariants, ..self.clone() }]),
             Shape::WithoutVariants => Ok(Vec::new()),
         }
     }
 
-    fn halves(&self, db: &Connection, hot: &str) -> Result<Vec<Piece>, duckdb::Error> {
+    fn halves(&self, db: &Connection, relation: &str) -> Result<Vec<Piece>, duckdb::Error> {
         let numbers = match self.numbers {
             Some(numbers) => numbers,
             None => {
-                let sql = format!("SELECT min(rowid), max(rowid) + 1 FROM {hot}{}", self.filter());
+                let sql = format!("SELECT min(rowid), max(rowid) + 1 FROM {relation}{}", self.filter());
                 db.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?
             }
         };
@@ -91,7 +91,7 @@ impl Piece {
         let mut halves = Vec::new();
         for numbers in [(numbers.0, middle), (middle, numbers.1)] {
             let mut half = Piece { numbers: Some(numbers), ..self.clone() };
-            let sql = format!("SELECT count(*) FROM {hot}{}", half.filter());
+            let sql = format!("SELECT count(*) FROM {relation}{}", half.filter());
             half.rows = db.query_row(&sql, [], |row| row.get::<_, i64>(0))?.cast_unsigned();
             if half.rows > 0 {
                 halves.push(half);

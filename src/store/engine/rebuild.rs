@@ -20,7 +20,6 @@ use duckdb::Connection;
 use uuid::Uuid;
 
 use super::failpoint;
-use super::instance::quoted_path;
 use super::sealed_file::{self, LogRange, Metadata};
 use super::sealed_files;
 use super::store_dir::{self, StoreDir};
@@ -28,6 +27,7 @@ use super::{EngineError, StoreDirError};
 use crate::durable;
 use crate::signal::{Signal, now_nanos};
 use crate::store::catalog::{Catalog, CatalogError, File, NewFile, Positions};
+use crate::store::instance::quoted_path;
 use crate::store::parquet_file;
 use crate::store::schema::Table;
 use crate::wal::Position;

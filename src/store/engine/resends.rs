@@ -20,8 +20,8 @@ use crate::signal::Signal;
 use crate::store::protocol::{Resend, Resent};
 use crate::wal::{Position, Record};
 
-/// A generation with letters in it is sealed once none has come for so long: the collector lets go
-/// of a letter only when it is sealed.
+/// Rows of letters are sealed once none has come for so long: the collector lets go of a letter only when it
+/// is sealed.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Letters on their way into the store, and those that the collector asks about.

@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 use super::exchange::{Exchange, ExchangeError};
 use super::failpoint;
-use super::instance::is_full_disk;
 use super::sealed_file::{self, LogRange};
 use super::sealed_files;
 use super::shared::Shared;
@@ -26,6 +25,7 @@ use super::unsealed::Round;
 use crate::durable;
 use crate::signal::now_nanos;
 use crate::store::catalog::{File, NewFile};
+use crate::store::instance::is_full_disk;
 use crate::store::merge::{self, Job, MergeError, Merged};
 use crate::store::parquet_file;
 use crate::store::schema::Table;

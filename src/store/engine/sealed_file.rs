@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::instance::quoted;
 use crate::signal::Signal;
 use crate::store::catalog::File;
+use crate::store::instance::quoted;
 
 /// Key of our entry in the key-value metadata.
 const KEY: &str = "vispyr";
@@ -251,7 +251,7 @@ mod tests {
     use duckdb::Connection;
 
     use super::*;
-    use crate::store::engine::instance::quoted_path;
+    use crate::store::instance::quoted_path;
 
     #[test]
     fn names_tell_the_version_of_the_columns() {

@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 
 use self::sample::Node;
 pub use self::shape::{Scalar, Shape};
-use super::instance::quoted;
+use crate::store::instance::quoted;
 use crate::store::schema::Table;
 
 /// Shredded columns of one file at most: about as many MiB while it is written.
@@ -55,7 +55,7 @@ impl Shredding {
     ///
     /// # Errors
     /// DuckDB's.
-    pub fn of(db: &Connection, hot: &str, table: Table, rows: u64) -> Result<Self, duckdb::Error> {
+    pub fn of(db: &Connection, relation: &str, table: Table, rows: u64) -> Result<Self, duckdb::Error> {
         let names = variants(table);
         if names.is_empty() || rows == 0 {
             return Ok(Self::none(table));
@@ -65,7 +65,7 @@ impl Shredding {
             .map(|name| format!("CASE WHEN octet_length({name}) <= {SAMPLE_BYTES} THEN {name} END"))
             .collect();
         let step = rows.div_ceil(SAMPLE_ROWS);
-        let sql = format!("SELECT {} FROM {hot} WHERE rowid % {step} = 0", columns.join(", "));
+        let sql = format!("SELECT {} FROM {relation} WHERE rowid % {step} = 0", columns.join(", "));
         let mut nodes: Vec<Node> = names.iter().map(|_| Node::default()).collect();
         let mut statement = db.prepare(&sql)?;
         let mut sampled = statement.query([])?;

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::EXIT_INSERT;
 use super::crash_records::Range;
 use super::failpoint;
-use super::instance::{is_fatal, is_full_disk, is_out_of_memory};
 use super::level0::{Level0, Level0Error, Written};
 use super::sealed_file::{Flush, LogRange};
 use super::shared::Shared;
@@ -17,6 +16,7 @@ use super::writer_queue::{Event, Rows};
 use crate::signal::now_nanos;
 use crate::store::catalog::Positions;
 use crate::store::ingest::{Chunk, Decoder, Limits};
+use crate::store::instance::{is_fatal, is_full_disk, is_out_of_memory};
 use crate::wal::Position;
 
 mod account;

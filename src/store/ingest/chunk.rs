@@ -27,7 +27,6 @@ const FUNCTION: &str = "vispyr_rows";
 #[derive(Debug)]
 pub struct Chunk {
     table: Table,
-    hot_bytes: usize,
     content: Content,
 }
 
@@ -43,7 +42,6 @@ impl Chunk {
         if rows.len() == 0 {
             return Ok(None);
         }
-        let hot_bytes = rows.bytes();
         let columns: Vec<(&str, ArrayRef)> = rows.finish()?;
         let fields: Vec<Field> = columns
             .iter()
@@ -51,12 +49,12 @@ impl Chunk {
             .collect();
         let arrays = columns.into_iter().map(|(_, array)| array).collect();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
-        Ok(Some(Chunk { table: R::TABLE, hot_bytes, content: Content::Columns(batch) }))
+        Ok(Some(Chunk { table: R::TABLE, content: Content::Columns(batch) }))
     }
 
     /// A single row that the store has had before.
-    pub(super) fn of_row(table: Table, row: StoredRow, hot_bytes: usize) -> Chunk {
-        Chunk { table, hot_bytes, content: Content::Row(row) }
+    pub(super) fn of_row(table: Table, row: StoredRow) -> Chunk {
+        Chunk { table, content: Content::Row(row) }
     }
 
     /// The table that the rows are for.
@@ -70,11 +68,6 @@ impl Chunk {
             Content::Columns(batch) => batch.num_rows(),
             Content::Row(_) => 1,
         }
-    }
-
-    /// About how many bytes the rows take in memory.
-    pub fn hot_bytes(&self) -> usize {
-        self.hot_bytes
     }
 
     /// The rows in columns; `None` of a single row that the store has had before, which can only be

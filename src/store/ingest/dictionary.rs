@@ -1,8 +1,8 @@
-//! Which dictionary rows have been given out: each id once in a generation and a day.
+//! Which dictionary rows have been given out: each id once a day, until that is forgotten.
 
 use hashbrown::HashSet;
 
-/// The ids of one dictionary that the current generation holds.
+/// The ids of one dictionary, with the days on which they were given out.
 #[derive(Debug, Default)]
 pub(crate) struct Emitted {
     seen: HashSet<(i64, i32)>,
@@ -32,7 +32,7 @@ impl Emitted {
         }
     }
 
-    /// A new generation begins.
+    /// Everything is given out again from here on.
     pub(crate) fn forget(&mut self) {
         self.seen.clear();
         self.added.clear();

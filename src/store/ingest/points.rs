@@ -278,7 +278,7 @@ impl Points {
         self.exemplars.truncate(exemplars);
     }
 
-    /// Notes what a metric is: once in a generation and day for the same text, and when it has
+    /// Notes what a metric is: once a day for the same text, until that is forgotten, and when it has
     /// changed (at most once a minute, for two senders may disagree for ever).
     pub(crate) fn describe(&mut self, metric: &str, kind: &str, unit: &str, description: &str, now: i64) {
         let mut hash = Xxh3::new();
@@ -315,7 +315,7 @@ impl Points {
         self.metadata_emitted.take_back();
     }
 
-    /// A new generation begins.
+    /// Everything is given out again from here on.
     pub(crate) fn forget(&mut self) {
         self.series.forget();
         self.metadata_emitted.forget();

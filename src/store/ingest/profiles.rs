@@ -331,7 +331,7 @@ impl Profiles {
         self.frames_emitted.take_back();
     }
 
-    /// A new generation begins.
+    /// Everything is given out again from here on.
     pub(crate) fn forget(&mut self) {
         self.stacks_emitted.forget();
         self.frames_emitted.forget();

@@ -40,8 +40,6 @@ pub(crate) fn has_room() -> bool {
 pub(crate) trait Column: Default {
     /// Forgets all rows from `len` on.
     fn truncate(&mut self, len: usize);
-    /// About how many bytes it holds.
-    fn bytes(&self) -> usize;
     /// Gives the column out and begins anew.
     fn finish(&mut self) -> Result<ArrayRef, ArrowError>;
 }
@@ -91,10 +89,6 @@ macro_rules! fixed {
                 self.validity.valid.truncate(len);
             }
 
-            fn bytes(&self) -> usize {
-                self.values.len() * size_of::<$native>()
-            }
-
             fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
                 let values = std::mem::take(&mut self.values);
                 Ok(Arc::new($array::new(values.into(), self.validity.finish())))
@@ -139,10 +133,6 @@ impl<T: Copy> Runs<T> {
         self.values.truncate(usize::try_from(end).unwrap_or_default());
     }
 
-    fn bytes(&self) -> usize {
-        self.values.len() * size_of::<T>() + self.ends.len() * 16
-    }
-
     fn finish(&mut self) -> (Vec<T>, OffsetBuffer<i64>, Option<NullBuffer>) {
         let ends = std::mem::take(&mut self.ends);
         let mut offsets = Vec::with_capacity(ends.len() + 1);
@@ -176,10 +166,6 @@ impl Column for Text {
         self.0.truncate(len);
     }
 
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let (values, offsets, nulls) = self.0.finish();
         Ok(Arc::new(LargeStringArray::try_new(offsets, values.into(), nulls)?))
@@ -208,10 +194,6 @@ impl Column for Blob {
         self.0.truncate(len);
     }
 
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let (values, offsets, nulls) = self.0.finish();
         Ok(Arc::new(LargeBinaryArray::try_new(offsets, values.into(), nulls)?))
@@ -234,10 +216,6 @@ macro_rules! list {
         impl Column for $name {
             fn truncate(&mut self, len: usize) {
                 self.0.truncate(len);
-            }
-
-            fn bytes(&self) -> usize {
-                self.0.bytes()
             }
 
             fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -290,10 +268,6 @@ macro_rules! rows {
                 self.len
             }
 
-            fn bytes(&self) -> usize {
-                0 $(+ $crate::store::ingest::rows::Column::bytes(&self.$column))*
-            }
-
             fn row_done(&mut self) {
                 self.len += 1;
             }
@@ -323,8 +297,6 @@ pub(crate) trait Rows: Default {
     const TABLE: crate::store::schema::Table;
     /// Complete rows.
     fn len(&self) -> usize;
-    /// About how many bytes they hold.
-    fn bytes(&self) -> usize;
     /// All columns of a row have been pushed.
     fn row_done(&mut self);
     /// Forgets everything after the first `len` rows, an incomplete row too.

@@ -149,7 +149,7 @@ impl Series {
         self.round = self.round.wrapping_add(1);
     }
 
-    /// A new generation begins.
+    /// Everything is given out again from here on.
     pub(crate) fn forget(&mut self) {
         self.emitted.forget();
         self.round = self.round.wrapping_add(1);

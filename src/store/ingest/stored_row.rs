@@ -22,13 +22,13 @@ impl StoredRow {
     ///
     /// # Errors
     /// DuckDB's.
-    pub fn read(db: &Connection, hot: &str, filter: &str, table: Table) -> Result<Self, duckdb::Error> {
+    pub fn read(db: &Connection, relation: &str, filter: &str, table: Table) -> Result<Self, duckdb::Error> {
         let text = |column: &Column| match is_binary(column) {
             true => format!("base64({})", column.name),
             false => format!("{}::VARCHAR", column.name),
         };
         let columns: Vec<String> = table.columns().iter().map(text).collect();
-        let sql = format!("SELECT {} FROM {hot}{filter} LIMIT 1", columns.join(", "));
+        let sql = format!("SELECT {} FROM {relation}{filter} LIMIT 1", columns.join(", "));
         let columns = db.query_row(&sql, [], |row| {
             let column = |(n, column): (usize, &Column)| Ok((column.name.to_owned(), row.get(n)?));
             table.columns().iter().enumerate().map(column).collect()
@@ -51,7 +51,7 @@ impl StoredRow {
             names.push(column.name);
             values.push(match is_binary(column) {
                 true => "from_base64(?::VARCHAR)".to_owned(),
-                false => format!("?::VARCHAR::{}", column.hot_type()),
+                false => format!("?::VARCHAR::{}", column.decoded_type()),
             });
             texts.push(self.columns.get(column.name).cloned().flatten());
         }
@@ -91,7 +91,7 @@ impl StoredRow {
 }
 
 fn is_binary(column: &Column) -> bool {
-    column.hot_type() == "BLOB"
+    column.decoded_type() == "BLOB"
 }
 
 #[cfg(test)]
@@ -105,7 +105,7 @@ mod tests {
             let db = Connection::open_in_memory().expect("open");
             db.execute_batch(&table.create("a")).expect("table");
             db.execute_batch(&table.create("b")).expect("table");
-            let value = |column: &Column| match column.hot_type() {
+            let value = |column: &Column| match column.decoded_type() {
                 "BLOB" if column.is_variant() => "'\\x01\\x00\\x00\\x0c\\x07'::BLOB",
                 "BLOB" => "'\\x00\\xffx'::BLOB",
                 "VARCHAR" => "'it''s \"ü\" [1, NULL]' || chr(10)",

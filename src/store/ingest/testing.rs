@@ -18,7 +18,7 @@ use crate::wal::{Position, Record};
 /// The time at which test records were received: 2026-01-01.
 pub(crate) const RECEIVED: u64 = 1_767_225_600_000_000_000;
 
-/// A hot generation under its views, and the decoder that fills it.
+/// Rows as they are decoded, under their views, and the decoder that fills it.
 pub(crate) struct TestStore {
     pub(crate) db: Connection,
     pub(crate) decoder: Decoder,
@@ -32,12 +32,13 @@ impl TestStore {
     pub(crate) fn new() -> Self {
         let db = Connection::open_in_memory().expect("open");
         Decoder::register(&db).expect("register");
-        db.execute_batch("CREATE SCHEMA hot; CREATE SCHEMA stored").expect("schemas");
+        db.execute_batch("CREATE SCHEMA decoded; CREATE SCHEMA stored").expect("schemas");
         for table in Table::ALL {
             let name = table.name();
-            let hot = format!("hot.{name}");
-            db.execute_batch(&table.create(&hot)).expect("hot");
-            db.execute_batch(&format!("CREATE VIEW stored.{name} AS {}", table.stored_select(&hot))).expect("stored");
+            let decoded = format!("decoded.{name}");
+            db.execute_batch(&table.create(&decoded)).expect("decoded");
+            db.execute_batch(&format!("CREATE VIEW stored.{name} AS {}", table.stored_select(&decoded)))
+                .expect("stored");
         }
         for table in Table::ALL {
             let view = views::select(table, |table| format!("stored.{}", table.name()));
@@ -53,7 +54,7 @@ impl TestStore {
             if let Some(columns) = chunk.columns() {
                 self.sealable.push((chunk.table(), columns.clone()));
             }
-            let rows = chunk.insert(&self.db, &format!("hot.{}", chunk.table().name())).expect("insert");
+            let rows = chunk.insert(&self.db, &format!("decoded.{}", chunk.table().name())).expect("insert");
             assert_eq!(rows, chunk.rows());
         }
         self.rejected.extend(result?);
@@ -115,8 +116,8 @@ impl TestStore {
         });
         let columns = columns.collect::<Vec<_>>().join(", ");
         let text = |from: &str| format!("SELECT {columns} FROM {from}");
-        let (hot, sealed) = (format!("stored.{}", table.name()), format!("'{}'", file.display()));
-        let lost = format!("SELECT count(*) FROM ({} EXCEPT ALL {})", text(&hot), text(&sealed));
+        let (decoded, sealed) = (format!("stored.{}", table.name()), format!("'{}'", file.display()));
+        let lost = format!("SELECT count(*) FROM ({} EXCEPT ALL {})", text(&decoded), text(&sealed));
         let lost: i64 = self.db.query_row(&lost, [], |row| row.get(0)).expect("compare");
         assert_eq!(lost, 0, "rows of {} that came out differently", table.name());
         self.count(&sealed)

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Job;
 use super::filter::Kept;
-use crate::store::engine::instance::quoted_path;
 use crate::store::engine::sealed_file;
+use crate::store::instance::quoted_path;
 use crate::store::schema::Table;
 
 /// Span times are put together by so many nanoseconds, within which spans are in the order of their

@@ -4,7 +4,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{BodyError, LogState, ProtocolError, put_batch, put_text, signal, take_batch, text};
+use super::decode::{BodyError, signal, take_batch, text};
+use super::encode::{put_batch, put_text};
+use super::{LogState, ProtocolError};
 use crate::signal::{Batch, Signal};
 use crate::wal::Position;
 

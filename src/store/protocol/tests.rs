@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::signal::{Compression, Format, Meta};
 
 fn any_signal() -> impl Strategy<Value = Signal> {
     (0..4usize).prop_map(|n| Signal::ALL[n])

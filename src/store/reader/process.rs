@@ -8,7 +8,8 @@ use http::{Method, Response, StatusCode};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
-use super::{Changes, Limits, Planner, Reader};
+use super::{Changes, Planner, Reader};
+use crate::store::instance::Limits;
 use crate::store::process::confinement::Folders;
 use crate::store::process::{self, EXIT_SPOILT, ProcessError, parent, socket};
 use crate::store::sql::http::{Body, Host, plain};
@@ -52,7 +53,7 @@ pub fn run(options: &Options) -> Result<(), ProcessError> {
         .build()
         .map_err(|source| failed("start", "the threads for network work", source))?;
     let planner = Planner::start().map_err(|source| failed("start", "a thread", source))?;
-    let reader = Reader::open(sealed, spill, limits, planner)?;
+    let reader = Reader::open(sealed, spill, *limits, planner)?;
     let service = Service::new(reader.clone(), sql.clone())?;
     runtime.block_on(serve(listener, service, reader))
 }

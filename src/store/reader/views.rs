@@ -6,8 +6,8 @@ use std::path::Path;
 use duckdb::Connection;
 
 use super::files::Files;
-use crate::store::engine::instance::quoted_path;
 use crate::store::engine::sealed_file;
+use crate::store::instance::quoted_path;
 use crate::store::schema::Table;
 
 /// What a view is over.

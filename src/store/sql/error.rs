@@ -139,14 +139,6 @@ impl SqlError {
         }
     }
 
-    /// The same error about a statement that starts `offset` bytes into the user's.
-    pub fn shifted(mut self, offset: usize) -> Self {
-        if let SqlError::Refused { position: Some(at), .. } | SqlError::Failed { position: Some(at), .. } = &mut self {
-            *at += offset;
-        }
-        self
-    }
-
     /// The body of an error response: `{"error": ..., "position": {"offset", "line", "column"}}`.
     /// The offset counts bytes from 0, line and column count from 1, the column in characters.
     pub fn body(&self, text: &str) -> serde_json::Value {

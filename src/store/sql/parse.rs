@@ -6,8 +6,8 @@
 //! instance of its own that holds no data and may reach no file, so that whatever a hostile text
 //! does to the parser, it does it to nothing of value.
 
+use duckdb::Connection;
 use duckdb::types::Value as Bound;
-use duckdb::{Config, Connection};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
@@ -15,6 +15,7 @@ use super::dialect::{Asked, Dialect};
 use super::error::SqlError;
 use super::rewrite::{self, node::select_of, node::star};
 use super::{text, validate};
+use crate::store::instance;
 
 pub mod condition;
 
@@ -209,13 +210,7 @@ fn substitute(node: &mut Value, params: &[Bound]) -> Option<()> {
 }
 
 fn open() -> Result<Connection, duckdb::Error> {
-    let config = Config::default()
-        .threads(1)?
-        .max_memory("256MB")?
-        .enable_external_access(false)?
-        .with("autoload_known_extensions", "false")?
-        .with("autoinstall_known_extensions", "false")?;
-    let connection = Connection::open_in_memory_with_flags(config)?;
+    let connection = instance::open_without_data()?;
     connection
         .execute_batch(&format!("SET max_expression_depth = {MAX_EXPRESSION_DEPTH}; SET lock_configuration = true"))?;
     Ok(connection)

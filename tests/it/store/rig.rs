@@ -23,9 +23,10 @@ use vispyr::store::Config;
 use vispyr::store::engine::sealed_file::LEVEL0;
 use vispyr::store::engine::{self, Engine};
 use vispyr::store::front::file_list::FileList;
+use vispyr::store::instance::Limits;
 use vispyr::store::protocol::{self, Frame, LogState, Part, Progress, Quarantined, read_frame};
 use vispyr::store::reader::files::Files;
-use vispyr::store::reader::instance::{self, Limits};
+use vispyr::store::reader::instance;
 use vispyr::store::reader::views::{Shown, Views};
 use vispyr::store::schema::Table;
 use vispyr::wal::{Position, Record};
@@ -125,7 +126,7 @@ impl Asker {
     fn new(store: &Path) -> Self {
         let sealed = store.join("sealed");
         let limits = Limits { memory: 512 << 20, threads: 2 };
-        let db = instance::open(&sealed, &store.join("tmp"), &limits).unwrap();
+        let db = instance::open(&sealed, &store.join("tmp"), limits).unwrap();
         Asker { db, sealed, list: FileList::new(&store.join("catalog.sqlite")), views: Views::default() }
     }
 

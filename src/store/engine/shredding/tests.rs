@@ -2,24 +2,24 @@
 
 use super::*;
 
-/// A hot table of logs, its attributes the Parquet encoding of these variants.
-fn hot(attributes: &str) -> Connection {
+/// A table of logs as they are decoded, its attributes the Parquet encoding of these variants.
+fn logs(attributes: &str) -> Connection {
     let db = Connection::open_in_memory().unwrap();
-    db.execute_batch(&Table::Logs.create("hot")).unwrap();
+    db.execute_batch(&Table::Logs.create("decoded")).unwrap();
     let encoded = "p.metadata || p.value";
     db.execute_batch(&format!(
-        "INSERT INTO hot (attributes) SELECT {encoded} FROM (SELECT variant_to_parquet_variant(a)::STRUCT(metadata BLOB, value BLOB) AS p FROM ({attributes}) t(a))"
+        "INSERT INTO decoded (attributes) SELECT {encoded} FROM (SELECT variant_to_parquet_variant(a)::STRUCT(metadata BLOB, value BLOB) AS p FROM ({attributes}) t(a))"
     ))
     .unwrap();
     db
 }
 
 fn rows(db: &Connection) -> u64 {
-    db.query_row("SELECT count(*) FROM hot", [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    db.query_row("SELECT count(*) FROM decoded", [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
 }
 
 fn shredding(db: &Connection) -> String {
-    let option = Shredding::of(db, "hot", Table::Logs, rows(db)).unwrap().option().to_owned();
+    let option = Shredding::of(db, "decoded", Table::Logs, rows(db)).unwrap().option().to_owned();
     let at = option.find("attributes: ").unwrap();
     option.get(at..option.len() - 1).unwrap().to_owned()
 }
@@ -28,12 +28,12 @@ fn shredding(db: &Connection) -> String {
 fn sealed(db: &Connection) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.parquet");
-    let option = Shredding::of(db, "hot", Table::Logs, rows(db)).unwrap();
-    let select = Table::Logs.stored_select("hot");
+    let option = Shredding::of(db, "decoded", Table::Logs, rows(db)).unwrap();
+    let select = Table::Logs.stored_select("decoded");
     db.execute_batch(&format!("COPY ({select}) TO '{}' (FORMAT parquet {})", file.display(), option.option())).unwrap();
     let text = |from: &str| format!("SELECT attributes::JSON::VARCHAR FROM {from}");
-    let (hot, sealed) = (format!("({select})"), format!("'{}'", file.display()));
-    let lost = format!("SELECT count(*) FROM ({} EXCEPT ALL {})", text(&hot), text(&sealed));
+    let (decoded, sealed) = (format!("({select})"), format!("'{}'", file.display()));
+    let lost = format!("SELECT count(*) FROM ({} EXCEPT ALL {})", text(&decoded), text(&sealed));
     assert_eq!(db.query_row(&lost, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     let sql = format!(
         "SELECT DISTINCT path_in_schema FROM parquet_metadata({sealed}) WHERE path_in_schema LIKE 'attributes%'"
@@ -44,7 +44,7 @@ fn sealed(db: &Connection) -> Vec<String> {
 
 #[test]
 fn frequent_keys_have_columns_of_their_most_frequent_type() {
-    let db = hot(
+    let db = logs(
         "SELECT {'route': '/a', 'n': i::BIGINT, 'half': i + 0.5::DOUBLE, 'yes': true, 'in': {'x': 'y'}, 'list': ['a', 'b'],
                  'it''s \"odd\"': 'q', 'mixed': CASE WHEN i % 3 = 0 THEN 'text'::VARIANT ELSE i::BIGINT::VARIANT END}::VARIANT
          FROM range(300) r(i)",
@@ -75,7 +75,7 @@ fn many_keys_make_a_bounded_number_of_columns() {
         "'common', 'x', 'k' || i, 'x'".to_owned(),
         (0..300).map(|n| format!("'k{n}', 'x'")).chain(["'common', 'x'".to_owned()]).collect::<Vec<_>>().join(", "),
     ] {
-        let db = hot(&object(&keys));
+        let db = logs(&object(&keys));
         let columns = sealed(&db);
         assert!(columns.len() <= 2 + 2 * MAX_COLUMNS, "{}", columns.len());
         if !keys.contains("'k299'") {
@@ -87,7 +87,7 @@ fn many_keys_make_a_bounded_number_of_columns() {
 #[test]
 fn keys_that_sql_cannot_name_twice_or_at_all_stay_in_the_value() {
     let long = "x".repeat(300);
-    let db = hot(&format!(
+    let db = logs(&format!(
         "SELECT json('{{\"Key\": \"b\", \"key\": \"a\", \"tab\\tbed\": \"c\", \"{long}\": \"d\", \"plain\": \"e\"}}')::VARIANT FROM range(100)"
     ));
     let of = shredding(&db);
@@ -99,26 +99,26 @@ fn keys_that_sql_cannot_name_twice_or_at_all_stay_in_the_value() {
 #[test]
 fn nothing_of_what_is_not_understood_is_shredded() {
     let db = Connection::open_in_memory().unwrap();
-    db.execute_batch(&Table::Logs.create("hot")).unwrap();
-    db.execute_batch("INSERT INTO hot (attributes) VALUES (''), ('\\x01'), ('\\xff\\xff\\xff'), (NULL)").unwrap();
-    db.execute_batch("INSERT INTO hot (attributes) SELECT repeat('\\x42', i)::BLOB FROM range(200) t(i)").unwrap();
-    assert!(Shredding::of(&db, "hot", Table::Logs, rows(&db)).unwrap().is_none(Table::Logs));
+    db.execute_batch(&Table::Logs.create("decoded")).unwrap();
+    db.execute_batch("INSERT INTO decoded (attributes) VALUES (''), ('\\x01'), ('\\xff\\xff\\xff'), (NULL)").unwrap();
+    db.execute_batch("INSERT INTO decoded (attributes) SELECT repeat('\\x42', i)::BLOB FROM range(200) t(i)").unwrap();
+    assert!(Shredding::of(&db, "decoded", Table::Logs, rows(&db)).unwrap().is_none(Table::Logs));
 }
 
 #[test]
 fn a_batch_is_shredded_as_the_table_it_would_make() {
-    let db = hot(
+    let db = logs(
         "SELECT {'route': '/a', 'n': i::BIGINT, 'in': {'x': 0.5::DOUBLE}, 'rare': CASE WHEN i = 7 THEN 1 END}::VARIANT
                   FROM range(400) r(i)",
     );
-    let mut statement = db.prepare("SELECT attributes FROM hot").unwrap();
+    let mut statement = db.prepare("SELECT attributes FROM decoded").unwrap();
     let rows: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let batches = rows.chunks(150).map(|rows| {
         let column: LargeBinaryArray = rows.iter().map(Some).collect();
         RecordBatch::try_from_iter([("attributes", std::sync::Arc::new(column) as arrow::array::ArrayRef)]).unwrap()
     });
     let batches: Vec<RecordBatch> = batches.collect();
-    let expected = Shredding::of(&db, "hot", Table::Logs, 400).unwrap();
+    let expected = Shredding::of(&db, "decoded", Table::Logs, 400).unwrap();
     assert!(expected.option().contains("route"), "{expected:?}");
     assert_eq!(Shredding::of_batches(Table::Logs, &batches), expected);
     assert_eq!(Shredding::of_batches(Table::Logs, []), Shredding::none(Table::Logs));

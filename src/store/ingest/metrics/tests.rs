@@ -261,7 +261,7 @@ fn a_series_has_one_id_whatever_the_order_of_its_labels() {
     store.otlp(Signal::Metrics, &request(metrics)).expect("decode");
     store.otlp(Signal::Metrics, &request(vec![metric("m", gauge(vec![number(5.0)]))])).expect("decode");
     assert_eq!(store.count("series"), 3);
-    assert_eq!(store.count("hot.series"), 3);
+    assert_eq!(store.count("decoded.series"), 3);
     let values = store.value("SELECT list(value ORDER BY value) FROM metric_points JOIN series USING (series_id) WHERE labels.route = '/a' AND series.metric = 'm'");
     assert_eq!(values.as_deref(), Some("[1.0, 2.0, 5.0]"));
 }

@@ -134,10 +134,10 @@ fn a_node_profile_comes_back() {
         assert_eq!(store.seal(table), store.count(table.name()), "{table:?}");
     }
     // The same profile again brings no new stack or frame.
-    let stacks = (store.count("hot.stacks"), store.count("hot.frames"));
+    let stacks = (store.count("decoded.stacks"), store.count("decoded.frames"));
     ingest(&mut store, query, "", pprof.clone()).expect_err("not folded text");
     ingest(&mut store, &format!("{query}&format=pprof"), "", pprof).expect("plain pprof");
-    assert_eq!((store.count("hot.stacks"), store.count("hot.frames")), stacks);
+    assert_eq!((store.count("decoded.stacks"), store.count("decoded.frames")), stacks);
     assert_eq!(store.count("profiles"), 4);
 }
 

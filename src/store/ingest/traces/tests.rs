@@ -248,16 +248,16 @@ fn a_malformed_record_leaves_nothing_behind() {
 }
 
 #[test]
-fn resources_are_given_out_once_a_generation_and_day() {
+fn resources_are_given_out_once_a_day_until_they_are_forgotten() {
     let mut store = TestStore::new();
     let day = 86_400_000_000_000;
     let on = |day_number: u64| Span { start_time_unix_nano: day * day_number + 1, ..full_span() };
     store.otlp(Signal::Traces, &request(vec![on(20_000), on(20_001), on(20_000)])).expect("decode");
     store.otlp(Signal::Traces, &request(vec![on(20_000)])).expect("decode");
-    assert_eq!((store.count("hot.resources"), store.count("resources")), (2, 1));
+    assert_eq!((store.count("decoded.resources"), store.count("resources")), (2, 1));
     store.decoder.forget_dictionaries();
     store.otlp(Signal::Traces, &request(vec![on(20_000)])).expect("decode");
-    assert_eq!((store.count("hot.resources"), store.count("resources")), (3, 1));
+    assert_eq!((store.count("decoded.resources"), store.count("resources")), (3, 1));
     assert_eq!(store.count("spans WHERE resource.\"host.name\" = 'box'"), 5);
 }
 
