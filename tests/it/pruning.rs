@@ -23,6 +23,16 @@ use super::sql_gates::{ORDINARY, query, statements};
 
 const LIMITS: Limits = Limits { memory: 256 << 20, threads: 1 };
 
+/// 2026-01-01 in nanoseconds since the Unix epoch.
+const START: u64 = 1_767_225_600_000_000_000;
+
+const HOUR: u64 = 3_600_000_000_000;
+
+/// So many minutes after a file begins.
+fn at(file: u64, minute: u64) -> String {
+    format!("2026-01-{:02} {:02}:{minute:02}:00", 1 + file / 4, file % 4 * 6)
+}
+
 /// Files of a table, one for each `SELECT`.
 fn write(db: &Connection, sealed: &Path, table: Table, selects: &[String], files: &mut Vec<FileEntry>) {
     std::fs::create_dir_all(sealed.join(table.name())).unwrap();
@@ -46,10 +56,8 @@ fn store(sealed: &Path, seed: u64) -> Vec<FileEntry> {
         // Hour, services from, rows.
         (0..12).map(|file| rows(file, random.random_range(0..6), random.random_range(1..40))).collect()
     };
-    // 2026-01-01, an hour a file, with an overlap.
-    let time = |hour: u64| {
-        format!("make_timestamp_ns({} + n * 97000000001)", 1_767_225_600_000_000_000 + hour * 3_600_000_000_000)
-    };
+    // Four files a day, each of up to an hour and a bit, none beyond midnight.
+    let time = |file: u64| format!("make_timestamp_ns({} + n * 97000000001)", START + file * 6 * HOUR);
     let spans = selects(&|hour, service, rows| {
         format!(
             "SELECT CASE WHEN n % 11 = 3 THEN NULL ELSE unhex(lpad(printf('%x', {hour} * 7 + n // 4), 32, '0')) END AS trace_id,
@@ -90,10 +98,16 @@ fn store(sealed: &Path, seed: u64) -> Vec<FileEntry> {
                 NULL AS scope_version FROM range(4) AS t(n)"
         )
     });
-    let resources = selects(&|hour, _, _| {
+    // Each resource once a day, and once for spans without a time.
+    let resources = selects(&|file, _, _| {
+        let (id, time) = (file % 4, START + file * 6 * HOUR);
+        let untimed = if file == 0 {
+            " UNION ALL SELECT n, NULL, {'host.name': 'h' || n}::VARIANT FROM range(3) AS t(n)"
+        } else {
+            ""
+        };
         format!(
-            "SELECT n AS resource_id, make_timestamp_ns({hour}) AS time, {{'host.name': 'h' || n}}::VARIANT AS resource
-             FROM range(3) AS t(n)"
+            "SELECT {id} AS resource_id, make_timestamp_ns({time}) AS time, {{'host.name': 'h' || {id}}}::VARIANT AS resource{untimed}"
         )
     });
     for (table, selects) in [
@@ -165,8 +179,8 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
             random.random_range(0..60),
         );
         let trace = format!("'{id:032x}'");
-        let time = format!("'2026-01-01 {hour:02}:{minute:02}:00'");
-        let later = format!("'2026-01-01 {:02}:{minute:02}:00'", hour + 2);
+        let time = format!("'{}'", at(hour, minute));
+        let later = format!("'{}'", at(hour + 2, minute));
         let sign = ["<", "<=", ">", ">=", "=", "<>"][random.random_range(0..6)];
         conditions.extend([
             ("spans", format!("trace_id = {trace}")),
@@ -183,6 +197,14 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
             ("spans", format!("service_name IN ('shop{service}', 'shop1', NULL)")),
             ("spans", format!("date_trunc('hour', start_time) = {time}::TIMESTAMP - INTERVAL {minute} MINUTE")),
             ("spans", format!("coalesce(service_name, 'none') {sign} 'shop{service}'")),
+            ("spans", format!("service_name = 'shop{service}' OR start_time > {time} OR trace_id = {trace}")),
+            (
+                "spans",
+                format!("(start_time < {time} AND name = 'GET /1') OR (kind = 'client' AND start_time >= {later})"),
+            ),
+            ("spans", format!("service_name = 'shop{service}' OR lower(name) = 'get /1' OR start_time = {time}")),
+            ("logs", format!("(trace_id = {trace} OR service_name = 'shop{service}') AND time {sign} {time}")),
+            ("metric_points", format!("metric = 'm{service}' OR time {sign} {time} AND value > 3")),
             ("spans", format!("start_time > (SELECT min(time) FROM logs WHERE service_name = 'shop{service}')")),
             ("spans", format!("trace_id IN (SELECT trace_id FROM logs WHERE time > {time})")),
             ("spans", format!("resource.\"host.name\" = 'h1' AND start_time > {time}")),
@@ -205,7 +227,7 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
         ));
     }
     for hour in [0, 5, 13] {
-        let range = format!("'2026-01-01 {hour:02}:00:00', '2026-01-01 {:02}:30:00'", hour + 1);
+        let range = format!("'{}', '{}'", at(hour, 0), at(hour + 1, 30));
         for call in ["red", "service_graph", "telemetry_volume"] {
             asked.push(format!("FROM {call}({range})"));
         }
@@ -215,10 +237,12 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
             hour * 7
         ));
         asked.push(format!(
-            "SELECT name FROM spans s WHERE EXISTS (FROM logs l WHERE l.trace_id = s.trace_id AND l.time > '2026-01-01 {hour:02}:00:00')"
+            "SELECT name FROM spans s WHERE EXISTS (FROM logs l WHERE l.trace_id = s.trace_id AND l.time > '{}')",
+            at(hour, 0)
         ));
         asked.push(format!(
-            "SELECT service_name FROM spans WHERE start_time > '2026-01-01 {hour:02}:00:00' EXCEPT SELECT service_name FROM logs WHERE time < '2026-01-01 {hour:02}:00:00'"
+            "SELECT service_name FROM spans WHERE start_time > '{0}' EXCEPT SELECT service_name FROM logs WHERE time < '{0}'",
+            at(hour, 0)
         ));
     }
     asked
@@ -280,11 +304,15 @@ async fn a_statement_opens_the_files_that_can_hold_its_answer() {
         opened("SELECT name FROM spans WHERE trace_id = ? LIMIT 1", text("00000000000000000000000000000000")).await,
         (1, 1)
     );
-    let hour = "SELECT count(*) FROM logs WHERE time >= '2026-01-01 03:00:00' AND time < '2026-01-01 04:00:00'";
+    let hour = "SELECT count(*) FROM logs WHERE time >= '2026-01-01 18:00:00' AND time < '2026-01-01 19:00:00'";
     let (_, of_hour) = opened(hour, vec![]).await;
     assert!((1..=2).contains(&of_hour), "{of_hour}");
+    let (_, resources_of_hour) = opened(&hour.replace("count(*)", "*"), vec![]).await;
+    assert_eq!(resources_of_hour, of_hour + 4, "and those of its day");
+    let either = "SELECT name FROM spans WHERE start_time < '2026-01-01 00:00:01' OR trace_id = '00000000000000000000000000000000'";
+    assert_eq!(opened(either, vec![]).await.1, 1);
     let since = "SELECT count(*) FROM logs WHERE time > ?";
-    let (_, of_param) = opened(since, text("2026-01-01 11:00:00")).await;
+    let (_, of_param) = opened(since, text("2026-01-03 18:00:00")).await;
     assert!((1..=2).contains(&of_param), "{of_param}");
     assert_eq!(opened("SELECT count(*) FROM logs WHERE time > now() - INTERVAL 1 HOUR", vec![]).await, (1, 0));
     assert_eq!(opened("EXPLAIN SELECT count(*) FROM logs WHERE time > now()", vec![]).await.1, 0);

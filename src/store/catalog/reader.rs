@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::{Catalog, CatalogError, ColumnStatistics};
+use super::{Catalog, CatalogError, ColumnStatistics, statistics};
 use crate::store::engine::sealed_files::LostFile;
 use crate::store::reader::FileEntry;
 use crate::store::schema::Table;
@@ -138,8 +138,8 @@ fn changes_since(db: &Connection, before: &Seen, now: &Seen) -> Result<Option<(V
 /// The files of a snapshot that came after another one, without those that are lost.
 fn files(db: &Connection, after: i64, now: &Seen) -> Result<Vec<FileEntry>> {
     let mut statement = db.prepare_cached(&format!(
-        "SELECT data_file_id, table_name, t.path || f.path
-         FROM ducklake_data_file AS f JOIN ducklake_table AS t USING (table_id)
+        "SELECT data_file_id, table_name, t.path || f.path, min_time, max_time
+         FROM ducklake_data_file AS f JOIN ducklake_table AS t USING (table_id) JOIN sealed_files USING (data_file_id)
          WHERE f.begin_snapshot > ?2 AND {CURRENT}"
     ))?;
     let mut rows = statement.query(params![now.snapshot, after])?;
@@ -166,7 +166,14 @@ fn files(db: &Connection, after: i64, now: &Seen) -> Result<Vec<FileEntry>> {
                 max: row.get(4)?,
             })
         })?;
-        files.push(FileEntry::new(id, table, row.get(2)?, &known.collect::<Result<Vec<_>>>()?));
+        let mut known = known.collect::<Result<Vec<_>>>()?;
+        if table.is_dictionary() {
+            // A row stands for those that merging has left out, too.
+            let time = statistics::of_times(table, row.get(3)?, row.get(4)?);
+            known.retain(|column| time.iter().all(|time| time.field != column.field));
+            known.extend(time);
+        }
+        files.push(FileEntry::new(id, table, row.get(2)?, &known));
     }
     Ok(files)
 }
@@ -191,7 +198,7 @@ mod tests {
     use rand::rngs::SmallRng;
     use rand::{Rng, SeedableRng};
 
-    use super::super::{Changes, File, NewFile, Positions, statistics};
+    use super::super::{Changes, File, NewFile, Positions};
     use super::*;
 
     fn file(number: u32) -> NewFile {
@@ -200,6 +207,23 @@ mod tests {
         let file = File { table, path, rows: 3, min_time, max_time, bytes: 9, checksum: 1, level: 1 };
         let columns = statistics::of_times(Table::Logs, min_time, max_time);
         NewFile { file, has_field_ids: true, footer: None, columns, is_damaged: false }
+    }
+
+    #[test]
+    fn a_file_of_a_dictionary_has_the_times_of_the_rows_that_it_stands_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.sqlite");
+        let mut catalog = Catalog::open(&path, dir.path(), 1).unwrap();
+        let mut merged = file(1);
+        (merged.file.table, merged.file.path) = ("series".to_owned(), "series/1".to_owned());
+        (merged.file.min_time, merged.file.max_time) = (Some(5), Some(90));
+        merged.columns = statistics::of_times(Table::Series, Some(5), Some(5));
+        catalog.add(&[merged], &Positions::new(), &Changes::default(), 1).unwrap();
+        catalog.show(2).unwrap();
+        let told = CatalogReader::new(&path).look().unwrap().unwrap();
+        let times = [5, 90].map(statistics::timestamp);
+        let expected = crate::store::reader::Bounds::Between(times[0].clone(), times[1].clone());
+        assert_eq!(told.added[0].bounds, [("time".to_owned(), expected)]);
     }
 
     /// What a reader knows who has heard of every difference.

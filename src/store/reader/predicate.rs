@@ -26,6 +26,9 @@ pub enum Predicate {
     OneOf(Vec<Predicate>),
 }
 
+/// Characters of a date in the form of times.
+const DATE: usize = "0000-00-00".len();
+
 /// A comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
@@ -68,15 +71,18 @@ impl Comparison {
 }
 
 impl Predicate {
-    /// Both; what says nothing is left out.
+    /// Both; what says nothing, or nothing more, is left out.
     #[must_use]
     pub fn and(self, other: Predicate) -> Self {
         match (self, other) {
             (Predicate::Any, one) | (one, Predicate::Any) => one,
             (Predicate::All(mut all), one) => {
-                all.push(one);
+                if !all.contains(&one) {
+                    all.push(one);
+                }
                 Predicate::All(all)
             }
+            (first, second) if first == second => first,
             (first, second) => Predicate::All(vec![first, second]),
         }
     }
@@ -111,6 +117,37 @@ impl Predicate {
                     Comparison::GreaterOrEqual => max >= value,
                 },
             },
+        }
+    }
+
+    /// What a row of `dictionary` fulfils that says what an id stands for, in a row of `table` that fulfils this. It is
+    /// written on each UTC day on which a row uses the id, with the time of that row or of an earlier one.
+    #[must_use]
+    pub fn on_days(&self, table: Table, dictionary: Table) -> Predicate {
+        let all = |some: &[Predicate]| some.iter().map(|one| one.on_days(table, dictionary)).collect::<Vec<_>>();
+        let place = |table: Table| table.columns().iter().position(|column| column.name == table.time_column());
+        match self {
+            Predicate::All(some) => all(some).into_iter().fold(Predicate::Any, Predicate::and),
+            Predicate::OneOf(some) => all(some).into_iter().reduce(Predicate::or).unwrap_or(Predicate::Any),
+            Predicate::Compare { column, comparison, value: Value::Text(time), .. }
+                if Some(*column) == place(table) =>
+            {
+                let (Some(column), Some(day)) = (place(dictionary), time.get(..DATE)) else { return Predicate::Any };
+                let compare = |comparison, time| Predicate::Compare {
+                    column,
+                    comparison,
+                    value: Value::Text(format!("{day} {time}")),
+                    by_hex: false,
+                };
+                let from = compare(Comparison::GreaterOrEqual, "00:00:00.000000000");
+                let to = compare(Comparison::LessOrEqual, "23:59:59.999999999");
+                match comparison {
+                    Comparison::Equal => from.and(to),
+                    Comparison::Less | Comparison::LessOrEqual => to,
+                    Comparison::Greater | Comparison::GreaterOrEqual => from,
+                }
+            }
+            Predicate::Any | Predicate::Compare { .. } => Predicate::Any,
         }
     }
 

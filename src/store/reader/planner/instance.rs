@@ -1,0 +1,116 @@
+//! The instance that plans. It has no data and reaches no file. It is not the one that parses, for that one has no
+//! tables.
+
+use duckdb::Connection;
+use serde_json::Value as Json;
+
+use super::Needs;
+use super::plan::Scans;
+use crate::store::schema::Table;
+use crate::store::{instance, macros, views};
+
+/// The optimizers of the plan with the conditions. Others look at statistics, or leave a plan that cannot be
+/// told as JSON (2.0.0: "inequal num bindings/types").
+const ON: &[&str] = &[
+    "expression_rewriter",
+    "filter_pullup",
+    "filter_pushdown",
+    "cte_filter_pusher",
+    "cte_inlining",
+    "regex_range",
+    "deliminator",
+    "unnest_rewriter",
+    "outer_join_simplification",
+    "window_rewriter",
+    "distinct_aggregate_rewrite",
+];
+
+/// For the plan that only tells which columns are read.
+const OFF_FOR_COLUMNS: &str = "statistics_propagation,empty_result_pullup,late_materialization";
+
+/// Schema of the tables that have the resource of each row.
+pub const JOINED: &str = "joined";
+
+/// Its column there: a name that a plan says nowhere else.
+const RESOURCE: &str = "joined_resource";
+
+/// An instance with the users' views and macros over empty tables.
+pub struct Instance {
+    /// To it.
+    pub connection: Connection,
+    /// The optimizers that are not [`ON`], as a setting.
+    off: String,
+}
+
+impl Instance {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// DuckDB's.
+    pub fn open() -> Result<Self, duckdb::Error> {
+        let connection = instance::open_without_data()?;
+        instance::set_utc(&connection);
+        connection.execute_batch(&format!("CREATE SCHEMA stored; CREATE SCHEMA {JOINED}"))?;
+        for table in Table::ALL {
+            let columns: Vec<String> = table.columns().iter().map(|c| format!("{} {}", c.name, c.sql_type)).collect();
+            let (name, columns) = (table.name(), columns.join(", "));
+            connection.execute_batch(&format!("CREATE TABLE stored.{name} ({columns})"))?;
+            let select = if views::has_resource(table) {
+                connection.execute_batch(&format!("CREATE TABLE {JOINED}.{name} ({columns}, {RESOURCE} VARIANT)"))?;
+                views::select_joined(table, &format!("{JOINED}.{name}"), RESOURCE)
+            } else {
+                views::select(table, |table| format!("stored.{}", table.name()))
+            };
+            connection.execute_batch(&format!("CREATE VIEW {name} AS {select}"))?;
+        }
+        macros::create(&connection)?;
+        let mut optimizers = connection.prepare("SELECT name FROM duckdb_optimizers()")?;
+        let names = optimizers.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        drop(optimizers);
+        let off: Vec<String> = names.into_iter().filter(|name| !ON.contains(&name.as_str())).collect();
+        Ok(Instance { connection, off: off.join(",") })
+    }
+
+    /// What a statement needs. All, if it has no plan that can be told.
+    ///
+    /// # Errors
+    /// DuckDB's.
+    pub fn plan(&self, sql: &str) -> Result<Needs, duckdb::Error> {
+        let connection = &self.connection;
+        connection.execute_batch(&format!("SET disabled_optimizers = '{}'", self.off))?;
+        let question = "SELECT json_serialize_plan(?, optimize := true, skip_null := true, skip_empty := true, \
+                    skip_default := true)";
+        let plan: String = connection.query_row(question, [sql], |row| row.get(0))?;
+        let mut reader = serde_json::Deserializer::from_str(&plan);
+        reader.disable_recursion_limit();
+        let plan: Json = match serde::Deserialize::deserialize(&mut reader) {
+            Ok(plan) => plan,
+            Err(_) => return Ok(Needs::All),
+        };
+        if plan["error"] != Json::Bool(false) || plan["plans"].as_array().is_none_or(|plans| plans.len() != 1) {
+            return Ok(Needs::All);
+        }
+        let Scans { mut tables, resources } = Scans::of(&plan["plans"]);
+        if let Some(resources) = resources
+            && self.reads_resources(sql)?
+        {
+            let all = tables.remove(&Table::Resources).map_or(resources.clone(), |other| other.or(resources));
+            tables.insert(Table::Resources, all);
+        }
+        Ok(Needs::Some(tables))
+    }
+
+    /// Whether the column with the resources is read. Any plan that does without it shows that it does not matter.
+    fn reads_resources(&self, sql: &str) -> Result<bool, duckdb::Error> {
+        let connection = &self.connection;
+        connection.execute_batch(&format!("SET disabled_optimizers = '{OFF_FOR_COLUMNS}'"))?;
+        let mut statement = connection.prepare(&format!("EXPLAIN (FORMAT json) {sql}"))?;
+        let mut rows = statement.query([])?;
+        let (mut any, mut found) = (false, false);
+        while let Some(row) = rows.next()? {
+            any = true;
+            found |= row.get::<_, String>(1)?.contains(RESOURCE);
+        }
+        Ok(found || !any)
+    }
+}

@@ -1,0 +1,133 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::super::files::Value;
+use super::super::predicate::Comparison;
+use super::*;
+use crate::store::sql::parse::Parser;
+
+/// What a statement asks, as text.
+fn asked(sql: &str) -> Vec<String> {
+    let text = Parser::new().unwrap().validate(sql).unwrap();
+    let Needs::Some(tables) = Instance::open().unwrap().plan(&text).unwrap() else { return vec!["all".into()] };
+    let mut asked: Vec<String> =
+        tables.iter().map(|(table, predicate)| format!("{}: {}", table.name(), shown(*table, predicate))).collect();
+    asked.sort();
+    asked
+}
+
+fn shown(table: Table, predicate: &Predicate) -> String {
+    let each = |some: &[Predicate]| some.iter().map(|one| shown(table, one)).collect::<Vec<_>>();
+    match predicate {
+        Predicate::Any => "any".to_owned(),
+        Predicate::All(all) => each(all).join(" and "),
+        Predicate::OneOf(some) => format!("({})", each(some).join(" or ")),
+        Predicate::Compare { column, comparison, value, by_hex } => {
+            let sign = match comparison {
+                Comparison::Equal => "=",
+                Comparison::Less => "<",
+                Comparison::LessOrEqual => "<=",
+                Comparison::Greater => ">",
+                Comparison::GreaterOrEqual => ">=",
+            };
+            let value = match value {
+                Value::Number(number) => number.to_string(),
+                Value::Text(text) => text.trim_end_matches(".000000000").to_owned(),
+            };
+            format!("{} {sign} {value}{}", table.columns()[*column].name, if *by_hex { " by hex" } else { "" })
+        }
+    }
+}
+
+#[test]
+fn conditions_are_seen_through_views_macros_and_queries() {
+    let range = "start_time >= 2026-01-01 00:00:00 and start_time < 2026-01-02 00:00:00";
+    for (sql, expected) in [
+        ("SELECT 1", vec![]),
+        ("SELECT count(*) FROM spans WHERE trace_id = '00ff'", vec!["spans: trace_id = 00FF by hex"]),
+        ("SELECT * FROM spans WHERE '00ff' = trace_id", vec!["resources: any", "spans: trace_id = 00FF by hex"]),
+        (
+            "SELECT name FROM spans WHERE trace_id = 'aa' OR trace_id = 'bb' ORDER BY start_time LIMIT 9",
+            vec!["spans: (trace_id = AA by hex or trace_id = BB by hex)"],
+        ),
+        (
+            "SELECT name FROM spans WHERE trace_id IN ('aa', 'bb')",
+            vec!["spans: (trace_id = AA by hex or trace_id = BB by hex)"],
+        ),
+        // No id is shown so.
+        ("SELECT name FROM spans WHERE trace_id = '00FF'", vec!["spans: any"]),
+        ("FROM trace('00ff')", vec!["spans: trace_id = 00FF"]),
+        (
+            "SELECT name FROM spans WHERE start_time >= '2026-01-01' AND '2026-01-02' > start_time",
+            vec![&format!("spans: {range}")],
+        ),
+        (
+            "SELECT service_name FROM red('2026-01-01', '2026-01-02')",
+            vec![&format!("spans: (kind = server or kind = consumer) and {range}")],
+        ),
+        (
+            "SELECT value FROM metric_points WHERE metric = 'm' AND series_id = -7",
+            vec!["metric_distributions: metric = m and series_id = -7", "metric_points: metric = m and series_id = -7"],
+        ),
+        (
+            "WITH l AS (SELECT * FROM logs WHERE service_name = 'it''s') SELECT body FROM l WHERE time > '2026-01-01'",
+            vec!["logs: time > 2026-01-01 00:00:00 and service_name = it's"],
+        ),
+        (
+            "SELECT count(*) FROM spans WHERE start_time > '2026-01-01'
+             UNION ALL SELECT count(*) FROM spans WHERE service_name = 'a'",
+            vec!["spans: (start_time > 2026-01-01 00:00:00 or service_name = a)"],
+        ),
+        (
+            "SELECT a.name FROM spans a JOIN spans b ON a.trace_id = b.trace_id
+             WHERE a.service_name = 'a' AND b.service_name = 'b'",
+            vec!["spans: (service_name = a or service_name = b)"],
+        ),
+        ("SELECT name FROM spans WHERE service_name = 'a' AND random() > 0.5", vec!["spans: service_name = a"]),
+        (
+            "SELECT name FROM spans WHERE service_name = 'a' OR name = 'b'",
+            vec!["spans: (service_name = a or name = b)"],
+        ),
+        (
+            "SELECT max(value) FROM metric_points
+             WHERE service_name = 'a' AND time > '2026-01-01' OR '2025-01-01' > time AND metric = 'b'",
+            // DuckDB adds what follows for a column alone.
+            vec![
+                "metric_distributions: (time > 2026-01-01 00:00:00 or time < 2025-01-01 00:00:00) and (service_name = a and time > 2026-01-01 00:00:00 or time < 2025-01-01 00:00:00 and metric = b)",
+                "metric_points: (time > 2026-01-01 00:00:00 or time < 2025-01-01 00:00:00) and (service_name = a and time > 2026-01-01 00:00:00 or time < 2025-01-01 00:00:00 and metric = b)",
+            ],
+        ),
+        (
+            "SELECT body FROM logs WHERE (trace_id = '00ff' OR span_id IN ('aa', 'bb')) AND time > '2026-01-01'",
+            vec![
+                "logs: time > 2026-01-01 00:00:00 and (trace_id = 00FF by hex or (span_id = AA by hex or span_id = BB by hex))",
+            ],
+        ),
+        ("SELECT name FROM spans WHERE service_name = 'a' OR name LIKE '%b%'", vec!["spans: any"]),
+        ("SELECT name FROM spans WHERE service_name = 'a' OR lower(name) = 'b'", vec!["spans: any"]),
+        ("SELECT name FROM spans WHERE service_name = 'a' OR name = kind", vec!["spans: any"]),
+        (
+            "SELECT resource FROM spans WHERE start_time >= '2026-01-01 10:00' AND start_time < '2026-01-02 03:00' AND name = 'a'",
+            vec![
+                "resources: time >= 2026-01-01 00:00:00 and time <= 2026-01-02 23:59:59.999999999",
+                "spans: name = a and start_time >= 2026-01-01 10:00:00 and start_time < 2026-01-02 03:00:00",
+            ],
+        ),
+        (
+            "SELECT resource FROM logs WHERE time = '2026-01-01 10:00' UNION ALL SELECT resource FROM spans WHERE name = 'a'",
+            vec!["logs: time = 2026-01-01 10:00:00", "resources: any", "spans: name = a"],
+        ),
+        ("SELECT name FROM spans WHERE resource.\"host.name\" = 'a'", vec!["resources: any", "spans: any"]),
+        ("SELECT name FROM spans WHERE service_name IS NULL", vec!["spans: any"]),
+        ("SELECT name FROM spans WHERE service_name <> 'a'", vec!["spans: any"]),
+        ("SELECT max(start_time) FROM spans", vec!["spans: any"]),
+        ("SELECT name FROM (SELECT * FROM spans LIMIT 10) WHERE service_name = 'a'", vec!["spans: any"]),
+        ("SUMMARIZE spans", vec!["resources: any", "spans: any"]),
+        ("SELECT * FROM spans WHERE nope = 1", vec!["all"]),
+        (
+            "FROM exemplars_of('m', '2026-01-01', '2026-01-02')",
+            vec!["exemplars: time >= 2026-01-01 00:00:00 and time < 2026-01-02 00:00:00", "series: metric = m"],
+        ),
+    ] {
+        assert_eq!(asked(sql), expected, "{sql}");
+    }
+}
