@@ -154,14 +154,15 @@ impl Catalog {
         })
     }
 
-    /// These files leave the current snapshot, at once.
+    /// These files leave the current snapshot, at once, and damaged ones the catalog.
     ///
     /// # Errors
     /// SQLite's; also if one of them is not current.
     pub fn end(&mut self, paths: &[String], now: u64) -> Result<(), CatalogError> {
         self.share()?;
         self.change(|db| {
-            ducklake::end_files(db, paths, ducklake::next_snapshot(db)?)?;
+            let others = expiry::end_damaged(db, paths, now)?;
+            ducklake::end_files(db, &others, ducklake::next_snapshot(db)?)?;
             ducklake::show(db, now)
         })
     }

@@ -279,7 +279,7 @@ fn add_to_table(db: &Connection, table_id: i64, rows: i64, bytes: i64) -> Result
 }
 
 /// Rows that are not current any more.
-fn take_from_table(db: &Connection, table_id: i64, rows: i64, bytes: i64) -> Result<()> {
+pub fn take_from_table(db: &Connection, table_id: i64, rows: i64, bytes: i64) -> Result<()> {
     db.execute(
         "UPDATE ducklake_table_stats SET record_count = record_count - ?2, file_size_bytes = file_size_bytes - ?3
          WHERE table_id = ?1",

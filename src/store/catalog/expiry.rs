@@ -10,8 +10,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::ducklake::snapshot_time;
-use super::files::{FILE, FILES};
+use super::ducklake::{snapshot_time, take_from_table};
+use super::files::{CURRENT, FILE, FILES};
 use super::{Catalog, CatalogError, File};
 use crate::store::retention::plan::Aged;
 
@@ -97,12 +97,24 @@ impl Catalog {
         })
     }
 
-    /// The files of the latest snapshot, and of one that is not shown yet, without those that are damaged.
+    /// The files of the latest snapshot, and of one that is not shown yet.
     ///
     /// # Errors
     /// SQLite's.
     pub fn current(&self) -> Result<Vec<Aged>, CatalogError> {
-        let sql = format!("SELECT {FILE}, created FROM {FILES} WHERE f.end_snapshot IS NULL");
+        self.aged("f.end_snapshot IS NULL")
+    }
+
+    /// The same, and those that no snapshot has because they are damaged.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn kept(&self) -> Result<Vec<Aged>, CatalogError> {
+        self.aged(CURRENT)
+    }
+
+    fn aged(&self, which: &str) -> Result<Vec<Aged>, CatalogError> {
+        let sql = format!("SELECT {FILE}, created FROM {FILES} WHERE {which}");
         let aged = |row: &Row<'_>| Ok(Aged { file: File::from_row(row)?, created: row.get(8)? });
         self.ask(|db| db.prepare_cached(&sql)?.query_map([], aged)?.collect())
     }
@@ -165,10 +177,37 @@ fn expire(db: &Connection, before: i64, now: u64) -> Result<Expired> {
     let snapshots = db.execute("DELETE FROM ducklake_snapshot WHERE snapshot_id < ?", [first])?;
     db.execute("DELETE FROM ducklake_snapshot_changes WHERE snapshot_id < ?", [first])?;
     // A file that ends with a snapshot that is not shown yet is in the latest. One that begins and ends
-    // with the same was never in any: it is damaged, and kept for a person to look at.
+    // with the same was never in any: it is damaged, and kept until it is dropped.
     let unneeded =
         "SELECT data_file_id FROM ducklake_data_file AS f WHERE end_snapshot > begin_snapshot AND NOT EXISTS (
         SELECT 1 FROM ducklake_snapshot WHERE snapshot_id >= f.begin_snapshot AND snapshot_id < f.end_snapshot)";
+    let files = schedule(db, unneeded, now)?;
+    Ok(Expired { snapshots, files })
+}
+
+/// Takes away those of these files that no snapshot has ever had, as they are damaged: no statement reads them, so
+/// they are scheduled for deletion. Answers the others.
+pub(super) fn end_damaged(db: &Connection, paths: &[String], now: u64) -> Result<Vec<String>> {
+    let mut find = db.prepare_cached(&format!(
+        "SELECT data_file_id, table_id, record_count, file_size_bytes FROM {FILES}
+         WHERE f.end_snapshot = f.begin_snapshot AND t.path || f.path = ?"
+    ))?;
+    let mut others = Vec::new();
+    for path in paths {
+        let found: Option<(i64, i64, i64, i64)> =
+            find.query_row([path], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()?;
+        let Some((id, table, rows, bytes)) = found else {
+            others.push(path.clone());
+            continue;
+        };
+        schedule(db, &id.to_string(), now)?;
+        take_from_table(db, table, rows, bytes)?;
+    }
+    Ok(others)
+}
+
+/// Schedules files for deletion, by a question for their identities. How many they are.
+fn schedule(db: &Connection, unneeded: &str, now: u64) -> Result<usize> {
     let files = db.execute(
         &format!(
             "INSERT INTO ducklake_files_scheduled_for_deletion
@@ -184,7 +223,7 @@ fn expire(db: &Connection, before: i64, now: u64) -> Result<Expired> {
             db.execute(&format!("DELETE FROM {table} WHERE data_file_id IN ({unneeded})"), [])?;
         }
     }
-    Ok(Expired { snapshots, files })
+    Ok(files)
 }
 
 /// The tables with rows of a file, `ducklake_data_file` last.

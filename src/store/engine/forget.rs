@@ -141,7 +141,7 @@ impl Engine {
         }
         // What is merged or sealed meanwhile is looked at, too.
         loop {
-            let files = self.shared.catalog.lock().current().map_err(|error| error.to_string())?;
+            let files = self.shared.catalog.lock().kept().map_err(|error| error.to_string())?;
             let mut files = files.into_iter().map(|aged| aged.file).filter(|file| {
                 let is_due = request.dry_run || file.level > 0;
                 file.table == table.name() && is_due && !seen.contains(&file.path)

@@ -135,7 +135,7 @@ impl Enforcer {
         let min_free = self.config.min_free(disk.total);
         let (files, ended) = {
             let catalog = catalog.lock();
-            (catalog.current()?, catalog.ended()?)
+            (catalog.kept()?, catalog.ended()?)
         };
         let wall = i64::try_from(now.wall).unwrap_or(i64::MAX);
         let coming = disk.free.saturating_add(ended.sealed);
@@ -158,7 +158,7 @@ impl Enforcer {
         let (left, ended) = {
             let catalog = catalog.lock();
             self.lease.note(now.monotonic, catalog.latest_snapshot()?);
-            (catalog.current()?, catalog.ended()?)
+            (catalog.kept()?, catalog.ended()?)
         };
         let is_pressed = disk.free < min_free || self.is_urgent;
         done.look_soon = is_pressed;

@@ -33,6 +33,10 @@ impl Store {
 
     /// A file of log records, of so many days ago.
     fn add(&mut self, name: &str, days_ago: u64, bytes: usize) {
+        self.add_as(name, days_ago, bytes, false);
+    }
+
+    fn add_as(&mut self, name: &str, days_ago: u64, bytes: usize, is_damaged: bool) {
         let time = NOW - days_ago * DAY;
         let path = format!("logs/{name}.parquet");
         let full = self.dir.path().join(&path);
@@ -40,7 +44,7 @@ impl Store {
         fs::write(full, vec![0; bytes]).unwrap();
         let (table, bytes, time) = ("logs".to_owned(), bytes as u64, Some(time.cast_signed()));
         let file = File { table, path, rows: 1, min_time: time, max_time: time, bytes, checksum: 0, level: 1 };
-        let new = NewFile { file, has_field_ids: true, footer: None, columns: Vec::new(), is_damaged: false };
+        let new = NewFile { file, has_field_ids: true, footer: None, columns: Vec::new(), is_damaged };
         let catalog = self.catalog.get_mut();
         let created = time.unwrap_or_default().cast_unsigned();
         catalog.add(&[new], &Positions::new(), &Changes::default(), created).unwrap();
@@ -133,4 +137,21 @@ fn what_was_scheduled_before_a_crash_is_deleted_at_the_first_look() {
     store.catalog.get_mut().expire(i64::MAX, NOW).unwrap();
     assert_eq!(store.look(0, ROOMY).deleted, 1);
     assert!(store.names().is_empty());
+}
+
+#[test]
+fn a_damaged_file_that_no_snapshot_has_goes_for_its_age_and_for_the_disk() {
+    let mut store = Store::new(Config { min_free_disk: Some(ByteSize(80)), ..Config::default() });
+    store.add_as("old", 31, 5, true);
+    store.add_as("young", 3, 5, true);
+    store.add("whole", 2, 5);
+    // No statement reads it, so nothing is waited for.
+    let done = store.look(0, ROOMY);
+    assert_eq!(done.dropped, [("logs/old.parquet".to_owned(), Why::Age)]);
+    assert_eq!((done.deleted, store.names()), (1, vec!["whole.parquet".to_owned(), "young.parquet".to_owned()]));
+    let done = store.look(5, Disk { total: 1 << 40, free: 79 });
+    assert_eq!(done.dropped.first(), Some(&("logs/young.parquet".to_owned(), Why::Disk)));
+    assert!(!store.names().contains(&"young.parquet".to_owned()));
+    let left = store.catalog.lock().files().unwrap();
+    assert!(left.iter().all(|file| file.path == "logs/whole.parquet"), "{left:?}");
 }
