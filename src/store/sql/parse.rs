@@ -9,15 +9,21 @@
 use duckdb::Connection;
 use duckdb::types::Value as Bound;
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use self::nesting::nesting;
+use self::parameters::substitute;
+use self::same::same;
 use super::dialect::{Asked, Dialect};
 use super::error::SqlError;
-use super::rewrite::{self, node::select_of, node::star};
+use super::rewrite::{self, node::select_of};
 use super::{text, validate};
 use crate::store::instance;
 
 pub mod condition;
+mod nesting;
+mod parameters;
+mod same;
 
 /// How deep the JSON of a tree may nest. DuckDB's own limit on expressions comes first, but joins
 /// nest without one.
@@ -181,114 +187,11 @@ impl Parser {
     }
 }
 
-/// Puts literals in the place of parameters. `None` if there is none for one of them.
-fn substitute(node: &mut Value, params: &[Bound]) -> Option<()> {
-    match node {
-        Value::Array(items) => items.iter_mut().try_for_each(|item| substitute(item, params)),
-        Value::Object(fields) if fields.get("class").is_some_and(|class| class == "PARAMETER") => {
-            let number: usize = fields.get("identifier")?.as_str()?.parse().ok()?;
-            let (kind, text) = match params.get(number.checked_sub(1)?)? {
-                Bound::Null => ("NULL_LITERAL", String::new()),
-                Bound::Boolean(value) => ("BOOLEAN", value.to_string()),
-                Bound::BigInt(value) => ("INTEGER", value.to_string()),
-                Bound::UBigInt(value) => ("INTEGER", value.to_string()),
-                Bound::Double(value) => ("NUMERIC", format!("{value:e}")),
-                Bound::Text(text) => ("STRING", text.clone()),
-                _ => return None,
-            };
-            let literal = serde_json::json!({"kind": kind, "text": text});
-            let alias = fields.get("alias").cloned().unwrap_or_default();
-            *node = serde_json::json!({
-                "class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": alias, "literal": literal,
-                "query_location": u64::MAX, "query_location_length": 0
-            });
-            Some(())
-        }
-        Value::Object(fields) => fields.values_mut().try_for_each(|field| substitute(field, params)),
-        _ => Some(()),
-    }
-}
-
 fn open() -> Result<Connection, duckdb::Error> {
     let connection = instance::open_without_data()?;
     connection
         .execute_batch(&format!("SET max_expression_depth = {MAX_EXPRESSION_DEPTH}; SET lock_configuration = true"))?;
     Ok(connection)
-}
-
-/// Whether two trees say the same. Places in the text do not count, nor whether something is missing or
-/// empty, nor whether a function is written as an operator, nor names of arguments, which are nowhere used.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        // DuckDB writes VALUES by itself as a SELECT of them.
-        (Value::Object(list), Value::Object(query)) if is_wrapped(list, query) => {
-            let mut expected = select_of(star());
-            expected["from_table"] = a.clone();
-            same(&list["alias"], &query["alias"]) && same(&expected, &query["subquery"]["node"])
-        }
-        (Value::Object(a), Value::Object(b)) => same_fields(a, b, false),
-        (a, b) => a == b || (is_empty(a) && is_empty(b)),
-    }
-}
-
-/// The same for two nodes; `unnamed` ones have a name that nothing refers to.
-fn same_fields(a: &Map<String, Value>, b: &Map<String, Value>, unnamed: bool) -> bool {
-    let skipped = |key: &str| is_incidental(key) || unnamed && key == "alias";
-    let argument = a.contains_key("expression") && b.contains_key("expression");
-    let equal = a.iter().filter(|(key, _)| !skipped(key)).all(|(key, value)| {
-        match (value, b.get(key).unwrap_or(&Value::Null)) {
-            (Value::Object(a), Value::Object(b)) if argument && key == "expression" => same_fields(a, b, true),
-            (value, other) => same(value, other),
-        }
-    });
-    equal && b.iter().all(|(key, value)| a.contains_key(key) || skipped(key) || is_empty(value))
-}
-
-fn is_wrapped(list: &Map<String, Value>, query: &Map<String, Value>) -> bool {
-    list.get("type").is_some_and(|kind| kind == "EXPRESSION_LIST")
-        && query.get("type").is_some_and(|kind| kind == "SUBQUERY")
-        && [list, query].iter().all(|node| node.contains_key("alias"))
-        && query.contains_key("subquery")
-}
-
-fn is_incidental(key: &str) -> bool {
-    matches!(key, "query_location" | "query_location_length" | "is_operator")
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    }
-}
-
-/// The deepest nesting of a JSON text.
-fn nesting(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for byte in json.bytes() {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 fn parse_error(tree: &Value, statement: &str) -> SqlError {
@@ -369,12 +272,6 @@ mod tests {
         assert_eq!(with("SELECT ? + $1, ?", &[Bound::BigInt(-3), text("it's")]).unwrap(), "SELECT (-3 + -3), 'it''s'");
         assert_eq!(with("SELECT $1, $2", &[Bound::Double(1.5e300), Bound::Null]).unwrap(), "SELECT 1.5e300, NULL");
         assert!(with("SELECT $2", &[Bound::Null]).is_err() && with("SELECT $a", &[Bound::Null]).is_err());
-    }
-
-    #[test]
-    fn depth_is_counted_outside_of_strings() {
-        assert_eq!(nesting(r#"{"a":[1,"[[[\"[["],"b":{}}"#), 2);
-        assert_eq!(nesting("1"), 0);
     }
 
     #[test]
