@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use vispyr::store::engine::failpoint;
 
 use crate::harness::{Answer, Options, Vispyr, signal};
 
@@ -93,6 +94,35 @@ async fn eight_that_do_not_read_hold_nobody() {
     let stats = vispyr.wait("none of them runs", over).await;
     assert!(stats["sql"]["statements"]["ok"].as_u64() >= Some(5), "{stats}");
     drop(clients);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_was_only_late_is_not_refused() {
+    // Each reader gives its first statement no time at all.
+    let env = vec![(failpoint::VARIABLE.to_owned(), "hang reader_opened".to_owned())];
+    let vispyr = Vispyr::start(Options { env, ..Options::config("[sql]\ntime_limit = \"1s\"") }).await;
+    for _ in 0..3 {
+        let answer = ask(&vispyr, "SELECT count(*) FROM spans").await;
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("the machine is too busy"), "{}", answer.text());
+    }
+    // Nor is one whose client does not read.
+    let vispyr = Vispyr::start(Options::config("[sql]\ntime_limit = \"5s\"")).await;
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(vispyr.address("sql")).await.unwrap();
+        let length = LONG.len();
+        let request = format!("POST /api/v1/sql HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{LONG}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; "HTTP/1.1 200".len()];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&status), "HTTP/1.1 200");
+        let over = async || {
+            let stats = crate::harness::get(&vispyr.url("sql", "/stats")).await.ok()?.json();
+            (stats["queries_running"] == 0).then_some(())
+        };
+        vispyr.wait("its time is over", over).await;
+    }
+    assert!(!vispyr.log().contains("a statement has ended its reader"), "{}", vispyr.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

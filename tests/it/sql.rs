@@ -276,6 +276,8 @@ mod harm {
             assert!(error(&answer).contains("ignored its interrupt"), "{}", answer.text());
             assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
             vispyr.wait_count("SELECT 1", 1).await;
+            assert_eq!(ask(&vispyr, IGNORES_ITS_INTERRUPT).await.status, 503);
+            assert_eq!(ask(&vispyr, IGNORES_ITS_INTERRUPT).await.status, 429);
         })
         .await;
     }

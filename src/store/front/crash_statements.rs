@@ -1,5 +1,6 @@
-//! Remembers statements that have ended a reader, and refuses them for a while after the second
-//! time: a dashboard that asks every ten seconds must not cost a reader each time.
+//! Remembers statements that have ended a reader by a crash, by their memory or as they ignored their interrupt, and
+//! refuses them for a while after the second time: a dashboard that asks every ten seconds must not cost a reader
+//! each time. One that was only late is not among them: on a busy machine that is any statement.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Readers;
-use super::reader_process::{ReaderProcess, Watched};
+use super::reader_process::{End, ReaderProcess, Watched};
 use crate::store::sql::SqlError;
 
 /// Readers that wait for a statement, at least.
@@ -234,12 +234,13 @@ impl Pool {
                 "memory of the readers over the limit, ending the largest"
             );
             self.watched.lock().remove(&largest.number);
-            largest.kill(format!(
+            let why = format!(
                 "the statement took {} MiB of memory, and all statements together more than {} MiB (sql.memory_limit); \
                  its reader was ended",
                 memory >> 20,
                 limit >> 20
-            ));
+            );
+            largest.kill(End { why, by_statement: true });
         }
     }
 }
@@ -260,8 +261,8 @@ impl Lease {
         self.reader.as_ref().map(|reader| reader.socket().to_owned())
     }
 
-    /// The answer broke off: why the reader has ended, or `None` if it has not.
-    pub async fn after_break(mut self) -> Option<String> {
+    /// The answer broke off: how the reader has ended, or `None` if it has not.
+    pub async fn after_break(mut self) -> Option<End> {
         let reader = self.reader.take()?;
         if reader.is_free().await {
             self.pool.take_back(reader);
@@ -278,14 +279,14 @@ impl Lease {
         }
     }
 
-    /// The statement has ended its reader. Why.
-    pub async fn end_of_reader(mut self) -> String {
+    /// The reader has ended, or does not answer any more. How it ended.
+    pub async fn end_of_reader(mut self) -> End {
         match self.reader.take() {
             Some(reader) => {
                 self.pool.forget(&reader);
                 reader.end_of_broken().await
             }
-            None => String::new(),
+            None => End { why: "the reader is gone".to_owned(), by_statement: false },
         }
     }
 }

@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, setpriority_process};
 
 use super::{Readers, client};
+use crate::store::process::EXIT_SPOILT;
 use crate::store::process::child::{self, Child};
 use crate::store::process::memory::Memory;
-use crate::store::process::{EXIT_SPOILT, Exit};
 use crate::store::reader::Changes;
+use crate::telemetry::process::Usage;
 
 /// How long a reader may take to start. On a machine with much else to do a start takes long, and one that
 /// is given up is followed by another.
@@ -39,6 +40,22 @@ pub struct ReaderProcess {
     spill: PathBuf,
 }
 
+/// How a reader has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// In words.
+    pub why: String,
+    /// Whether it came of its statement: it would end the next reader, too.
+    pub by_statement: bool,
+}
+
+impl End {
+    /// Its statement has crashed it.
+    pub fn crash() -> Self {
+        End { why: "the reader crashed (internal error)".to_owned(), by_statement: true }
+    }
+}
+
 /// What others see of a reader.
 #[derive(Debug)]
 pub struct Watched {
@@ -47,13 +64,18 @@ pub struct Watched {
     pid: u32,
     stepped_back: AtomicBool,
     /// Why it was ended from outside.
-    why: Mutex<Option<String>>,
+    why: Mutex<Option<End>>,
 }
 
 impl Watched {
     /// Memory in bytes that is its own alone; nothing once it is gone.
     pub fn memory(&self) -> Option<u64> {
         Some(Memory::of(self.pid)?.own)
+    }
+
+    /// Seconds of CPU that it has had; nothing once it is gone.
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        Some(Usage::of_process(self.pid)?.cpu_seconds)
     }
 
     /// Gives its threads this nice value. False if the system does not let us, or it is gone.
@@ -78,8 +100,8 @@ impl Watched {
 
     /// Ends it; the first reason stands. Its process is not waited for by this, so the number of the process is
     /// nobody else's yet.
-    pub fn kill(&self, why: String) {
-        self.why.lock().get_or_insert(why);
+    pub fn kill(&self, end: End) {
+        self.why.lock().get_or_insert(end);
         child::signal(self.pid, Signal::KILL);
     }
 }
@@ -133,30 +155,34 @@ impl ReaderProcess {
         answer.is_some_and(|answer| answer.status().is_success())
     }
 
-    /// Ends it, if it has not ended by itself, and removes what it leaves. Why it ended.
-    pub async fn end(mut self) -> String {
-        let exit = self.child.kill().await;
+    /// Ends it, if it has not ended by itself, and removes what it leaves.
+    pub async fn end(mut self) {
+        self.child.kill().await;
+        self.remove().await;
+    }
+
+    /// The same for one whose connection has broken, once it has had a moment to end by itself. How it ended.
+    pub async fn end_of_broken(mut self) -> End {
+        let by_itself = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await.ok();
+        let end = match &by_itself {
+            Some(exit) if exit.code() == Some(EXIT_SPOILT) => End::crash(),
+            Some(exit) => End { why: exit.to_string(), by_statement: true },
+            None => {
+                self.child.kill().await;
+                End { why: "the reader did not answer any more and was ended".to_owned(), by_statement: false }
+            }
+        };
+        let end = self.watched.why.lock().take().unwrap_or(end);
+        self.remove().await;
+        end
+    }
+
+    async fn remove(self) {
         let (socket, spill) = (self.socket.clone(), self.spill.clone());
         let removed = tokio::task::spawn_blocking(move || {
             let _ = std::fs::remove_file(socket);
             std::fs::remove_dir_all(spill)
         });
         let _ = removed.await;
-        let why = self.watched.why.lock().take();
-        why.unwrap_or_else(|| how(&exit))
-    }
-
-    /// The same once it has had a moment to end by itself, whose connection has broken.
-    pub async fn end_of_broken(mut self) -> String {
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await;
-        self.end().await
-    }
-}
-
-/// How a reader ended.
-fn how(exit: &Exit) -> String {
-    match exit.code() {
-        Some(EXIT_SPOILT) => "the reader crashed (internal error)".to_owned(),
-        _ => exit.to_string(),
     }
 }

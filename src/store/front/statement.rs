@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::client;
 use super::crash_statements::fingerprint;
 use super::pool::Lease;
-use super::reader_process::Watched;
+use super::reader_process::{End, Watched};
 use super::state::State;
 use crate::store::catalog::Catalog;
 use crate::store::catalog::storage::Storage;
@@ -86,7 +86,7 @@ impl Statement {
             if reader.tell(version, &changes).await {
                 return Ok(lease);
             }
-            let why = lease.end_of_reader().await;
+            let End { why, .. } = lease.end_of_reader().await;
             tracing::warn!(why, "a reader has ended before it had a statement");
         }
         Err(SqlError::Unavailable("no reader stays; see the journal of the store".to_owned()))
@@ -129,7 +129,8 @@ impl Statement {
         };
         if response.headers().contains_key(FATAL) {
             // It ends by itself.
-            return self.ended(lease.end_of_reader().await);
+            let end = lease.end_of_reader().await;
+            return self.ended(if end.by_statement { end } else { End::crash() });
         }
         let (mut parts, body) = response.into_parts();
         let outcome = parts.headers.remove(OUTCOME).and_then(|outcome| outcome.to_str().ok().map(str::to_owned));
@@ -172,13 +173,19 @@ impl Statement {
         response
     }
 
-    /// It has ended its reader.
-    fn ended(&self, why: String) -> Response<Body> {
-        self.blame(&why);
-        self.failed(&SqlError::Unavailable(why))
+    /// Its reader has ended.
+    fn ended(&self, end: End) -> Response<Body> {
+        self.blame(&end);
+        self.failed(&SqlError::Unavailable(end.why))
     }
 
-    fn blame(&self, why: &str) {
+    /// Notes that it has ended its reader, if it has.
+    fn blame(&self, end: &End) {
+        let why = &end.why;
+        if !end.by_statement {
+            tracing::warn!(why, "a reader has ended under a statement");
+            return;
+        }
         let ends = self.state.crash_statements.lock().record(self.key);
         let text: String = self.text.chars().take(LOGGED).collect();
         let ran_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -192,6 +199,10 @@ const LOGGED: usize = 16 << 10;
 /// From here on a statement goes behind others.
 const LONG: Duration = Duration::from_millis(250);
 
+/// Seconds of CPU within which a statement heeds its interrupt. One that has had less may heed it: it was the machine
+/// that was busy, or the client that did not read.
+const IGNORES: f64 = 0.1;
+
 /// Ends the reader of a statement that runs on past its time.
 struct TimeLimit(JoinHandle<()>);
 
@@ -204,16 +215,33 @@ impl TimeLimit {
             if let Some(watched) = &watched {
                 watched.step_back();
             }
-            tokio::time::sleep((limit + grace).saturating_sub(LONG)).await;
-            if let Some(watched) = watched {
-                let limit = humantime::format_duration(limit);
-                watched.kill(format!(
-                    "the statement ran on past the time limit of {limit} (sql.time_limit) and ignored its interrupt, or \
-                     its answer was not read; its reader was ended"
-                ));
-            }
+            tokio::time::sleep(limit.saturating_sub(LONG)).await;
+            let Some(watched) = watched else { return };
+            let before = watched.cpu_seconds();
+            tokio::time::sleep(grace).await;
+            let worked = watched.cpu_seconds().zip(before).map(|(after, before)| after - before);
+            watched.kill(out_of_time(limit, worked.unwrap_or_default()));
         }))
     }
+}
+
+/// What became of a statement that is there after its time, whose reader has worked for so many seconds of CPU since
+/// it was interrupted.
+fn out_of_time(limit: Duration, worked: f64) -> End {
+    let limit = humantime::format_duration(limit);
+    let by_statement = worked >= IGNORES;
+    let why = if by_statement {
+        format!(
+            "the statement ran on past the time limit of {limit} (sql.time_limit) and ignored its interrupt; its reader \
+             was ended"
+        )
+    } else {
+        format!(
+            "the time limit of {limit} (sql.time_limit) is over: the machine is too busy to end the statement in time, \
+             or its answer was not read; its reader was ended"
+        )
+    };
+    End { why, by_statement }
 }
 
 impl Drop for TimeLimit {
@@ -303,8 +331,8 @@ impl Statement {
     /// Its answer broke off: the statement failed, or it has ended its reader.
     async fn broken(self, lease: Lease) {
         match lease.after_break().await {
-            Some(why) => {
-                self.blame(&why);
+            Some(end) => {
+                self.blame(&end);
                 self.done("unavailable");
             }
             None => self.done("failed"),
