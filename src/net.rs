@@ -13,6 +13,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`config`] | `[tls]` and `[auth]`, and what they are for one port |
+//! | [`port_config`] | the section of a port |
 //! | [`finding`] | an error or a notice about a file |
 //! | [`tls`] | TLS of a port: handshakes, certificates, clients that speak the wrong protocol |
 //! | [`auth`] | credentials of a request: bearer tokens and basic auth |
@@ -31,6 +32,7 @@ pub mod descriptors;
 mod drain;
 pub mod finding;
 pub mod origin;
+pub mod port_config;
 pub mod port_descriptor;
 pub mod ports;
 pub mod server;
@@ -45,6 +47,7 @@ pub use client_credentials::{ClientCredentials, CredentialFiles};
 pub use config::{Auth, Port, Tls};
 pub use drain::{drain, drain_body};
 pub use finding::{Finding, Findings};
+pub(crate) use port_config::port_config;
 pub use port_descriptor::PortDescriptor;
 pub use ports::Ports;
 pub use tls::{Acceptor, Stream};

@@ -5,7 +5,6 @@
 mod dead_letters;
 mod page;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,31 +26,12 @@ pub use page::Link;
 /// Connections at a time: people and scrapers, not senders.
 pub const MAX_CONNECTIONS: usize = 256;
 
-/// Settings (`[web]`).
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Its own TLS, instead of `[tls]`.
-    pub tls: net::Tls,
-    /// Its own credentials, instead of `[auth]`.
-    pub auth: net::Auth,
-    /// Lets other machines in although nothing protects the port.
-    pub allow_unprotected: bool,
-    /// Names besides addresses and names without a dot by which people open the page.
-    pub hosts: Vec<String>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 12345)),
-            tls: net::Tls::default(),
-            auth: net::Auth::default(),
-            allow_unprotected: false,
-            hosts: Vec::new(),
-        }
+net::port_config! {
+    /// Settings (`[web]`).
+    #[derive(Eq)]
+    pub struct Config, port 12345 {
+        /// Names besides addresses and names without a dot by which people open the page.
+        pub hosts: Vec<String> = Vec::new(),
     }
 }
 

@@ -1,54 +1,40 @@
 //! Every port that the config opens, with its TLS and credentials.
 
-use std::net::SocketAddr;
-
 use super::Config;
+use crate::net::port_config::Common;
 use crate::net::{Auth, Port, Tls};
 
 impl Config {
     /// The ports that are enabled: those of the receivers, `sql` and `postgres` if there is a store, `web`.
     pub fn ports(&self) -> Vec<Port> {
-        let receivers = &self.receivers;
-        let mut ports = Vec::with_capacity(7);
-        let mut add = |yes, names, listen: SocketAddr, allow_unprotected, own: (&Tls, &Auth)| {
-            if yes {
-                ports.push(Port::new(names, listen, allow_unprotected, own, (&self.tls, &self.auth)));
-            }
+        let port = |section: &'static str, own| {
+            let name = section.strip_prefix("receivers.").unwrap_or(section);
+            Port::new((name, section), own, (&self.tls, &self.auth))
         };
-        let port = &receivers.otlp_grpc;
-        let names = ("otlp_grpc", "receivers.otlp_grpc");
-        add(port.enabled, names, port.listen, port.allow_unprotected, (&port.tls, &port.auth));
-        let port = &receivers.otlp_http;
-        let names = ("otlp_http", "receivers.otlp_http");
-        add(port.enabled, names, port.listen, port.allow_unprotected, (&port.tls, &port.auth));
-        let port = &receivers.remote_write;
-        let names = ("remote_write", "receivers.remote_write");
-        add(port.enabled, names, port.listen, port.allow_unprotected, (&port.tls, &port.auth));
-        let port = &receivers.pyroscope;
-        let names = ("pyroscope", "receivers.pyroscope");
-        add(port.enabled, names, port.listen, port.allow_unprotected, (&port.tls, &port.auth));
-        let port = &self.sql;
-        add(self.store.enabled, ("sql", "sql"), port.listen, port.allow_unprotected, (&port.tls, &port.auth));
-        let (port, is_on) = (&self.postgres, self.store.enabled && self.postgres.enabled);
-        add(is_on, ("postgres", "postgres"), port.listen, port.allow_unprotected, (&port.tls, &port.auth));
-        let port = &self.web;
-        add(true, ("web", "web"), port.listen, port.allow_unprotected, (&port.tls, &port.auth));
-        ports
+        let sections = self.port_sections().into_iter();
+        sections.filter(|(_, is_open, _)| *is_open).map(|(section, _, own)| port(section, own)).collect()
     }
 
     /// Every `[tls]` and `[auth]` section with the name of the port's section before it, the top
     /// ones without.
-    pub(super) fn security_sections(&self) -> [(&'static str, &Tls, &Auth); 8] {
-        let receivers = &self.receivers;
+    pub(super) fn security_sections(&self) -> Vec<(String, &Tls, &Auth)> {
+        let of_ports = self.port_sections().map(|(section, _, own)| (format!("{section}."), own.tls, own.auth));
+        std::iter::once((String::new(), &self.tls, &self.auth)).chain(of_ports).collect()
+    }
+
+    /// The section of each port, and whether the port is opened.
+    fn port_sections(&self) -> [(&'static str, bool, Common<'_>); 7] {
+        let (receivers, has_store) = (&self.receivers, self.store.enabled);
+        let (grpc, http) = (&receivers.otlp_grpc, &receivers.otlp_http);
+        let (remote_write, pyroscope) = (&receivers.remote_write, &receivers.pyroscope);
         [
-            ("", &self.tls, &self.auth),
-            ("receivers.otlp_grpc.", &receivers.otlp_grpc.tls, &receivers.otlp_grpc.auth),
-            ("receivers.otlp_http.", &receivers.otlp_http.tls, &receivers.otlp_http.auth),
-            ("receivers.remote_write.", &receivers.remote_write.tls, &receivers.remote_write.auth),
-            ("receivers.pyroscope.", &receivers.pyroscope.tls, &receivers.pyroscope.auth),
-            ("sql.", &self.sql.tls, &self.sql.auth),
-            ("postgres.", &self.postgres.tls, &self.postgres.auth),
-            ("web.", &self.web.tls, &self.web.auth),
+            ("receivers.otlp_grpc", grpc.enabled, grpc.common()),
+            ("receivers.otlp_http", http.enabled, http.common()),
+            ("receivers.remote_write", remote_write.enabled, remote_write.common()),
+            ("receivers.pyroscope", pyroscope.enabled, pyroscope.common()),
+            ("sql", has_store, self.sql.common()),
+            ("postgres", has_store && self.postgres.enabled, self.postgres.common()),
+            ("web", true, self.web.common()),
         ]
     }
 }

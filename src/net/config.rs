@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::port_config::Common;
+
 /// What a port shows and asks for when a connection begins (`[tls]`, `[web.tls]` and so on).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,13 +91,8 @@ pub struct Port {
 
 impl Port {
     /// A port whose own sections replace the `top` ones.
-    pub fn new(
-        (name, section): (&'static str, &'static str),
-        listen: SocketAddr,
-        allow_unprotected: bool,
-        (tls, auth): (&Tls, &Auth),
-        top: (&Tls, &Auth),
-    ) -> Self {
+    pub fn new((name, section): (&'static str, &'static str), own: Common<'_>, top: (&Tls, &Auth)) -> Self {
+        let Common { listen, tls, auth, allow_unprotected } = own;
         let tls = Section::nearest(section, "tls", tls, top.0);
         let auth = Section::nearest(section, "auth", auth, top.1);
         Port { name, section, listen, allow_unprotected, tls, auth }
@@ -145,7 +142,8 @@ mod tests {
     use super::*;
 
     fn port(listen: &str, tls: &Tls, auth: &Auth, top: (&Tls, &Auth)) -> Port {
-        Port::new(("web", "web"), listen.parse().unwrap(), false, (tls, auth), top)
+        let own = Common { listen: listen.parse().unwrap(), tls, auth, allow_unprotected: false };
+        Port::new(("web", "web"), own, top)
     }
 
     #[test]

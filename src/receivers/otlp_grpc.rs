@@ -4,7 +4,6 @@
 //! OTLP specification, "OTLP/gRPC"; gRPC over HTTP2 (framing, status, compression); gRPC health
 //! checking.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -24,31 +23,11 @@ use crate::signal::{Compression, Format, Meta, Signal};
 
 mod status;
 
-/// Settings of OTLP over gRPC (`[receivers.otlp_grpc]`).
-#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Whether it listens at all.
-    pub enabled: bool,
-    /// Where it listens. Port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Its own TLS, instead of `[tls]`.
-    pub tls: net::Tls,
-    /// Its own credentials, instead of `[auth]`.
-    pub auth: net::Auth,
-    /// Lets other machines in although nothing protects the port.
-    pub allow_unprotected: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            enabled: true,
-            listen: SocketAddr::from(([127, 0, 0, 1], 4317)),
-            tls: net::Tls::default(),
-            auth: net::Auth::default(),
-            allow_unprotected: false,
-        }
+net::port_config! {
+    /// Settings of OTLP over gRPC (`[receivers.otlp_grpc]`).
+    pub struct Config, port 4317 {
+        /// Whether it listens at all.
+        pub enabled: bool = true,
     }
 }
 

@@ -3,7 +3,6 @@
 //! OTLP specification, "OTLP/HTTP". JSON is translated to protobuf here, so that everything
 //! behind is one encoding.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -22,35 +21,14 @@ use super::{Pipeline, method, otlp, otlp_grpc, path};
 use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 
-/// Settings of OTLP over HTTP (`[receivers.otlp_http]`).
-#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Whether it listens at all.
-    pub enabled: bool,
-    /// Where it listens. Port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Origins of the web pages that may send, such as `https://shop.example`,
-    /// `https://*.example` or `*`. Empty: none.
-    pub cors_allowed_origins: Vec<String>,
-    /// Its own TLS, instead of `[tls]`.
-    pub tls: net::Tls,
-    /// Its own credentials, instead of `[auth]`.
-    pub auth: net::Auth,
-    /// Lets other machines in although nothing protects the port.
-    pub allow_unprotected: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            enabled: true,
-            listen: SocketAddr::from(([127, 0, 0, 1], 4318)),
-            cors_allowed_origins: Vec::new(),
-            tls: net::Tls::default(),
-            auth: net::Auth::default(),
-            allow_unprotected: false,
-        }
+net::port_config! {
+    /// Settings of OTLP over HTTP (`[receivers.otlp_http]`).
+    pub struct Config, port 4318 {
+        /// Whether it listens at all.
+        pub enabled: bool = true,
+        /// Origins of the web pages that may send, such as `https://shop.example`,
+        /// `https://*.example` or `*`. Empty: none.
+        pub cors_allowed_origins: Vec<String> = Vec::new(),
     }
 }
 

@@ -8,8 +8,6 @@ mod ingest;
 mod profile;
 mod push;
 
-use std::net::SocketAddr;
-
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -24,31 +22,11 @@ use super::{Pipeline, method, otlp_grpc, path};
 use crate::net::{self, server};
 use crate::signal::Signal;
 
-/// Settings of the Pyroscope receiver (`[receivers.pyroscope]`).
-#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Whether it listens at all.
-    pub enabled: bool,
-    /// Where it listens. Port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Its own TLS, instead of `[tls]`.
-    pub tls: net::Tls,
-    /// Its own credentials, instead of `[auth]`.
-    pub auth: net::Auth,
-    /// Lets other machines in although nothing protects the port.
-    pub allow_unprotected: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            enabled: true,
-            listen: SocketAddr::from(([127, 0, 0, 1], 9999)),
-            tls: net::Tls::default(),
-            auth: net::Auth::default(),
-            allow_unprotected: false,
-        }
+net::port_config! {
+    /// Settings of the Pyroscope receiver (`[receivers.pyroscope]`).
+    pub struct Config, port 9999 {
+        /// Whether it listens at all.
+        pub enabled: bool = true,
     }
 }
 

@@ -5,8 +5,6 @@
 //! `Written` headers counts as failed with its sender and is not sent again, so every reply has
 //! them.
 
-use std::net::SocketAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -22,31 +20,11 @@ use crate::net::{self, server};
 use crate::signal::{Compression, Format, Meta, Signal};
 use crate::wire;
 
-/// Settings of Prometheus remote write (`[receivers.remote_write]`).
-#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Whether it listens at all.
-    pub enabled: bool,
-    /// Where it listens. Port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Its own TLS, instead of `[tls]`.
-    pub tls: net::Tls,
-    /// Its own credentials, instead of `[auth]`.
-    pub auth: net::Auth,
-    /// Lets other machines in although nothing protects the port.
-    pub allow_unprotected: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            enabled: true,
-            listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
-            tls: net::Tls::default(),
-            auth: net::Auth::default(),
-            allow_unprotected: false,
-        }
+net::port_config! {
+    /// Settings of Prometheus remote write (`[receivers.remote_write]`).
+    pub struct Config, port 9090 {
+        /// Whether it listens at all.
+        pub enabled: bool = true,
     }
 }
 

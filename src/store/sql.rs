@@ -16,11 +16,9 @@
 //!
 //! What is run is the text that DuckDB makes of the tree that was validated, never the user's own.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Serialize};
 
 use crate::net;
 
@@ -48,48 +46,23 @@ pub use error::SqlError;
 pub use metrics::Metrics;
 pub use service::{FilesOpened, Service, Source};
 
-/// `[sql]`: the SQL interface and its limits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where SQL over HTTP listens.
-    pub listen: SocketAddr,
-    /// Its own TLS, instead of `[tls]`.
-    pub tls: net::Tls,
-    /// Its own credentials, instead of `[auth]`.
-    pub auth: net::Auth,
-    /// Lets other machines in although nothing protects the port.
-    pub allow_unprotected: bool,
-    /// Rows of one answer; more are cut off and the answer says so.
-    pub max_rows: u64,
-    /// How long one statement may run. Then it is interrupted, and if it ignores that, its reader is ended.
-    #[serde(with = "humantime_serde")]
-    pub time_limit: Duration,
-    /// Memory that statements take in all readers together; a reader has some 30 MiB for itself beside it.
-    /// One statement may take three eighths of it before it has to use the disk; over it the largest is ended.
-    pub memory_limit: ByteSize,
-    /// Bytes of one statement.
-    pub max_statement: ByteSize,
-    /// Statements that run at the same time, each in a reader of its own; others wait.
-    pub concurrency: usize,
-    /// For tests of what is behind the gates: `false` lets every statement through. Not for users.
-    #[serde(skip_serializing)]
-    pub gates: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 12346)),
-            tls: net::Tls::default(),
-            auth: net::Auth::default(),
-            allow_unprotected: false,
-            max_rows: 100_000,
-            time_limit: Duration::from_secs(30),
-            memory_limit: ByteSize::gib(1),
-            max_statement: ByteSize::kib(256),
-            concurrency: 32,
-            gates: true,
-        }
+net::port_config! {
+    /// `[sql]`: the SQL interface and its limits.
+    pub struct Config, port 12346 {
+        /// Rows of one answer; more are cut off and the answer says so.
+        pub max_rows: u64 = 100_000,
+        /// How long one statement may run. Then it is interrupted, and if it ignores that, its reader is ended.
+        #[serde(with = "humantime_serde")]
+        pub time_limit: Duration = Duration::from_secs(30),
+        /// Memory that statements take in all readers together; a reader has some 30 MiB for itself beside it.
+        /// One statement may take three eighths of it before it has to use the disk; over it the largest is ended.
+        pub memory_limit: ByteSize = ByteSize::gib(1),
+        /// Bytes of one statement.
+        pub max_statement: ByteSize = ByteSize::kib(256),
+        /// Statements that run at the same time, each in a reader of its own; others wait.
+        pub concurrency: usize = 32,
+        /// For tests of what is behind the gates: `false` lets every statement through. Not for users.
+        #[serde(skip_serializing)]
+        pub gates: bool = true,
     }
 }

@@ -28,10 +28,8 @@
 //! | [`copy`] | `COPY ... TO STDOUT` |
 //! | [`error`] | errors with their codes |
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::Port;
@@ -57,31 +55,11 @@ pub mod startup;
 pub mod types;
 pub mod wire;
 
-/// `[postgres]`: SQL over PostgreSQL's protocol. Its limits are those of `[sql]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Whether the port is opened, where there is a store.
-    pub enabled: bool,
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Its own TLS, instead of `[tls]`.
-    pub tls: net::Tls,
-    /// Its own credentials, instead of `[auth]`.
-    pub auth: net::Auth,
-    /// Lets other machines in although nothing protects the port.
-    pub allow_unprotected: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            enabled: true,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5433)),
-            tls: net::Tls::default(),
-            auth: net::Auth::default(),
-            allow_unprotected: false,
-        }
+net::port_config! {
+    /// `[postgres]`: SQL over PostgreSQL's protocol. Its limits are those of `[sql]`.
+    pub struct Config, port 5433 {
+        /// Whether the port is opened, where there is a store.
+        pub enabled: bool = true,
     }
 }
 
