@@ -17,6 +17,7 @@ mod destinations;
 mod engine_process;
 mod exporting;
 mod greeting;
+mod history;
 mod lag;
 mod listeners;
 mod log_metrics;
@@ -29,7 +30,6 @@ mod reload;
 mod run_file;
 mod services;
 mod state;
-mod status;
 mod storage;
 mod store_client;
 mod store_metrics;
@@ -50,12 +50,12 @@ pub use destinations::check_destinations;
 pub use engine_process::run as run_engine;
 pub use merger_process::run as run_merger;
 pub use reader_process::run as run_reader;
-pub use status::{Destination, LogStatus, Rate, SignalStatus, Status};
 
 use supervisor::Told;
 
 use crate::config::Config;
 use crate::telemetry::recent::Recent;
+pub use crate::web::status::{Destination, LogStatus, Rate, SignalStatus, Status};
 
 /// How long all of the services together may take to stop. What is cut then is not lost: it was not
 /// acknowledged, or it is in the logs.

@@ -329,6 +329,12 @@ impl Telemetry {
         self.inner.totals.read()
     }
 
+    /// Items that a receiver has acknowledged of a signal since the start.
+    pub fn acknowledged_by(&self, receiver: &'static str, signal: Signal) -> u64 {
+        let labels = ReceiverLabels { receiver, signal: signal.name() };
+        self.inner.acknowledged.items.get(&labels).map_or(0, |items| items.get())
+    }
+
     /// Everything, as OpenMetrics text; see [`text::TextFormat`] for the other one.
     pub fn encode(&self) -> String {
         let mut text = String::new();

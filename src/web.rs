@@ -1,27 +1,53 @@
-//! The collector's own HTTP port: a list of links, metrics, health, readiness, status.
+//! The collector's own HTTP port: the pages for people, metrics, health, readiness, status.
 //!
 //! It knows nothing of the parts: the app hands it a [`View`].
+//!
+//! | module | what |
+//! |---|---|
+//! | [`routes`] | which path is what |
+//! | [`guard`] | who may ask, and what each answer tells browsers |
+//! | [`dead_letters`], [`status`], [`history`], [`sql`] | what is shown, and how the rest of the program hands it over |
+//! | [`layout`] | what all pages have |
+//! | [`params`], [`range`] | the state of a page, which is in its address |
+//! | [`text`], [`chart`] | values as text and as pictures |
+//! | [`flow`], [`logs`], [`health`], [`letters`] | the views |
+//! | [`assets`] | style sheet, script and icon |
 
+mod assets;
+mod chart;
 mod dead_letters;
-mod page;
+mod flow;
+mod guard;
+mod health;
+pub mod history;
+mod layout;
+mod letters;
+mod logs;
+mod params;
+mod range;
+mod routes;
+mod sql;
+pub mod status;
+mod text;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::net::origin::Hosts;
 use crate::net::server::{self, Connections};
 use crate::net::{self, Acceptor, Authenticator};
-use crate::telemetry::text::TextFormat;
 
 pub use dead_letters::{Answer, DeadLetterApi, PATH as DEAD_LETTERS, Problem, Raw as RawDeadLetter};
-pub use page::Link;
+pub use sql::SqlService;
+
+use guard::{Guard, Token};
+use sql::{AskError, Rows};
 
 /// Connections at a time: people and scrapers, not senders.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -35,6 +61,26 @@ net::port_config! {
     }
 }
 
+/// An address of this machine, or a path of the port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// What is shown: a path or an address.
+    pub text: String,
+    /// Where it leads; nothing for an address that no browser can open.
+    pub href: Option<String>,
+    /// What is there.
+    pub about: String,
+}
+
+/// A key of the config in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its dotted name.
+    pub key: String,
+    /// Its value in JSON; nothing if it may be a secret.
+    pub value: Option<String>,
+}
+
 /// What the port shows.
 pub trait View: Send + Sync + 'static {
     /// What is still waited for; empty once ready.
@@ -42,11 +88,35 @@ pub trait View: Send + Sync + 'static {
     /// All metrics, as OpenMetrics text.
     fn metrics(&self) -> BoxFuture<'_, String>;
     /// What `vispyr status` shows.
-    fn status(&self) -> BoxFuture<'_, serde_json::Value>;
+    fn status(&self) -> BoxFuture<'_, status::Status>;
+    /// The last 15 minutes.
+    fn history(&self) -> history::History;
+    /// The config in force.
+    fn settings(&self) -> Vec<Setting>;
     /// What destinations refused for good, once it is read.
     fn letters(&self) -> Option<Arc<dyn DeadLetterApi>>;
+    /// The store, if there is one.
+    fn sql(&self) -> Option<Arc<dyn SqlService>>;
     /// Where else to look.
     fn links(&self) -> Vec<Link>;
+}
+
+/// What the handlers of all paths have.
+#[derive(Clone)]
+struct Site {
+    view: Arc<dyn View>,
+    /// The names under which the pages are ours.
+    hosts: Hosts,
+    /// What the forms of our pages have and those of others cannot.
+    token: Token,
+}
+
+impl Site {
+    /// The first rows of a statement's answer.
+    async fn rows(&self, statement: &str, max_rows: usize) -> Result<Rows, AskError> {
+        let service = self.view.sql().ok_or(AskError::NoStore)?;
+        sql::rows(service.as_ref(), statement, max_rows).await
+    }
 }
 
 /// Serves until `shutdown`, then answers what is in flight.
@@ -57,77 +127,10 @@ pub async fn serve(
     (view, hosts): (Arc<dyn View>, Hosts),
     shutdown: CancellationToken,
 ) {
-    let guard = Arc::new(Guard { acceptor: acceptor.clone(), authenticator, hosts });
-    let handler = move |request| answer(Arc::clone(&view), Arc::clone(&guard), request);
+    let guard = Arc::new(Guard::new(acceptor.clone(), authenticator, hosts.clone()));
+    let router = routes::router(Site { view, hosts, token: Token::new() });
+    let handler = move |request| guard::answer(Arc::clone(&guard), router.clone(), request);
     server::serve("web", (listener, acceptor), connections, shutdown, handler).await;
-}
-
-/// Who may ask.
-struct Guard {
-    acceptor: Acceptor,
-    authenticator: Authenticator,
-    hosts: Hosts,
-}
-
-impl Guard {
-    /// Checks that no page of somebody else is behind a request. Such a page has no credentials for us,
-    /// and no certificate for its name.
-    fn check_host(&self, request: &Request<Incoming>) -> Result<(), String> {
-        if self.authenticator.has_credentials() || self.acceptor.has_tls() {
-            Ok(())
-        } else {
-            self.hosts.check_name(request)
-        }
-    }
-}
-
-async fn answer(view: Arc<dyn View>, guard: Arc<Guard>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    // Probes of orchestrators and balancers have no credentials to show.
-    if !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
-        && let Err(denied) = guard.authenticator.authenticate(request.headers())
-    {
-        let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
-        denied.challenge(response.headers_mut());
-        net::drain(request);
-        return response;
-    }
-    // What balancers and scrapers ask for tells nobody's telemetry.
-    if !matches!(request.uri().path(), "/-/healthy" | "/-/ready" | "/metrics")
-        && let Err(name) = guard.check_host(&request)
-    {
-        let why = format!("{name} is not known as a name of this machine; if it is one, add it to hosts in [web]\n");
-        return plain(StatusCode::MISDIRECTED_REQUEST, why);
-    }
-    if is_below(request.uri().path(), DEAD_LETTERS) {
-        return dead_letters::answer(view.letters(), &request, &guard.hosts).await;
-    }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
-    match request.uri().path() {
-        "/" => reply(StatusCode::OK, "text/html; charset=utf-8", page::render(&view.links(), &view.waiting_for())),
-        "/metrics" => {
-            let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-            let format = TextFormat::negotiate(accept);
-            reply(StatusCode::OK, format.content_type(), format.convert(view.metrics().await))
-        }
-        "/-/healthy" => plain(StatusCode::OK, "healthy\n"),
-        "/-/ready" => match view.waiting_for() {
-            waiting if waiting.is_empty() => plain(StatusCode::OK, "ready\n"),
-            waiting => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready, waiting for {}\n", waiting.join(", ")))
-            }
-        },
-        "/api/v1/status" => reply(StatusCode::OK, "application/json", view.status().await.to_string()),
-        _ => plain(StatusCode::NOT_FOUND, "nothing here; / lists what there is\n"),
-    }
-}
-
-/// Whether a path is `above` or in it.
-fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn plain(status: StatusCode, text: impl Into<String>) -> Response<Full<Bytes>> {

@@ -17,7 +17,7 @@ pub const PORTS: [(&str, &str); 7] = [
     ("otlp_http", "OTLP over HTTP, protobuf or JSON"),
     ("remote_write", "Prometheus remote write, at /api/v1/write"),
     ("pyroscope", "Pyroscope profiles"),
-    ("web", "health, metrics, links: open it in a browser"),
+    ("web", "the page, health, metrics: open it in a browser"),
     ("sql", "SQL over HTTP, at /api/v1/sql"),
     ("postgres", "SQL over PostgreSQL's protocol: psql, drivers, Grafana"),
 ];

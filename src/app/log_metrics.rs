@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::status::Disk;
 use crate::signal::Signal;
 use crate::telemetry::health::{Condition, Health};
 use crate::telemetry::metrics::{Kind, Sample, write};
 use crate::wal::{CursorStats, Logs, Stats};
+use crate::web::status::Disk;
 
 /// Reads the logs' metrics for `/metrics`.
 #[derive(Debug)]

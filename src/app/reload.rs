@@ -10,6 +10,8 @@ mod keys;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use self::keys::Keys;
 use super::exporting::{Changes, Exporting};
 use super::open_ports;
@@ -20,13 +22,16 @@ use crate::net::Ports;
 use crate::quarantine::dead_letters::DeadLetters;
 use crate::receivers::Admission;
 
+/// The config in force, key by key. Cheap to clone.
+pub type Running = Arc<Mutex<Keys>>;
+
 /// What can be changed while it runs.
 #[derive(Debug)]
 pub struct Reload {
     file: Option<PathBuf>,
     with_store: bool,
     /// What runs, by its keys.
-    running: Keys,
+    running: Running,
     ports: Ports,
     /// The parts that only a collector has.
     collector: Option<Collector>,
@@ -53,10 +58,15 @@ impl Reload {
         Reload {
             file: settings.config_file.clone(),
             with_store: settings.config.store.enabled,
-            running: Keys::of(&settings.file, roles),
+            running: Arc::new(Mutex::new(Keys::of(&settings.file, roles))),
             ports,
             collector,
         }
+    }
+
+    /// The config in force.
+    pub fn running(&self) -> Running {
+        self.running.clone()
     }
 
     /// Reads the file again and changes what has changed. Says what it did. False if all stays as
@@ -96,7 +106,7 @@ impl Reload {
             None => Changes::default(),
         };
         open_ports::tell(&prepared.apply());
-        let difference = self.running.change_to(&config);
+        let difference = self.running.lock().change_to(&config);
         if !difference.later.is_empty() {
             let keys = difference.later.join(", ");
             tracing::warn!(keys, "these keys have changed in the config, but take effect only at the next start");

@@ -137,7 +137,8 @@ impl Services {
             data_dir: data_dir.clone(),
             recent: settings.recent.clone(),
             started: Instant::now(),
-            samples: Mutex::default(),
+            history: Mutex::default(),
+            running: OnceLock::new(),
         });
         let places = Places::new(config);
         if let Some((listener, security)) = open.take("web") {
@@ -191,10 +192,13 @@ impl Services {
                 services.demo.tasks.spawn(demo::open(&services.opened(), services.demo.shutdown.clone())?);
             }
             let shutdown = services.web.shutdown.clone();
+            let view = view.clone();
             let lag = Lag::new(logs, telemetry.health().clone());
             tokio::spawn(async move { shutdown.run_until_cancelled(watch::run(view, lag)).await });
         }
-        services.reload = Some(Reload::new(settings, roles, services.ports.clone(), collector));
+        let reload = Reload::new(settings, roles, services.ports.clone(), collector);
+        view.set_running(reload.running());
+        services.reload = Some(reload);
         services.state.done("receivers");
         if !store_is_up
             && let Some(client) = &client

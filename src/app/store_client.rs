@@ -1,17 +1,24 @@
-//! Asks the store front for its metrics and the engine's over its own socket: for `/metrics`, `vispyr status` and the
-//! watchdog, in the collector as well as in the store front.
+//! Asks the store front over its own socket: for its metrics and the engine's, which `/metrics`, `vispyr status` and
+//! the watchdog need, and for the rows that the pages show.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::store::engine::stats::Stats;
+use crate::store::front::client;
 use crate::store::sql::Metrics;
 use crate::telemetry::process::Usage;
+use crate::web::SqlService;
 
 /// A scrape must not wait for a store that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -77,5 +84,20 @@ impl StoreClient {
         .await;
         driver.abort();
         answer
+    }
+}
+
+impl SqlService for StoreClient {
+    fn ask(&self, statement: String, accept: &'static str) -> BoxFuture<'_, Result<Response<Body>, String>> {
+        async move {
+            let headers = HeaderMap::from_iter([
+                (header::ACCEPT, HeaderValue::from_static(accept)),
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+            ]);
+            // A connection of its own: whoever drops the answer, or the wait for it, ends the statement.
+            let response = client::send(&self.socket, client::statement(&headers, Bytes::from(statement))).await?;
+            Ok(response.map(Body::new))
+        }
+        .boxed()
     }
 }

@@ -1,6 +1,6 @@
 //! What the web port shows: this process's parts, read when asked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -13,21 +13,20 @@ use serde_json::{Value, json};
 
 use super::dead_letters::DeadLetterService;
 use super::exporting::Exporting;
+use super::history::{self, History, Sample};
+use super::reload::Running;
 use super::state::State;
-use super::status::{Destination, Disk, LogStatus, Rate, SignalStatus, Status};
 use super::store_client::StoreClient;
 use crate::signal::Signal;
 use crate::telemetry::process::Usage;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::{SignalTotals, Telemetry};
 use crate::wal::{CursorStats, Logs};
-use crate::web::{DeadLetterApi, Link, View};
+use crate::web::status::{Destination, Disk, LogStatus, Rate, SignalStatus, Status};
+use crate::web::{DeadLetterApi, Link, Setting, SqlService, View};
 
-/// How often the counters are noted for the rate of the last minute.
-pub const SAMPLE_EVERY: Duration = Duration::from_secs(5);
-
-/// So many of them are kept.
-const SAMPLES: usize = 13;
+/// The receivers, by the names under which they count.
+const RECEIVERS: [&str; 4] = ["otlp_grpc", "otlp_http", "remote_write", "pyroscope"];
 
 /// A time for people and programs: RFC 3339 with milliseconds; `nanos` since the Unix epoch.
 pub fn time(nanos: u64) -> String {
@@ -58,19 +57,36 @@ pub struct AppView {
     pub recent: Recent,
     /// When it all began.
     pub started: Instant,
-    /// Acknowledged items by signal, noted every [`SAMPLE_EVERY`].
-    pub samples: Mutex<VecDeque<(Instant, [u64; 4])>>,
+    /// The counters of the last minutes.
+    pub history: Mutex<History>,
+    /// The config in force, once everything has started.
+    pub running: OnceLock<Running>,
 }
 
 impl AppView {
-    /// Notes the counters, for the rate of the last minute.
+    /// Notes the counters, for rates and charts. May read a file.
     pub fn sample(&self) {
-        let now = self.telemetry.totals().map(|totals| totals.acknowledged.items);
-        let mut samples = self.samples.lock();
-        if samples.len() == SAMPLES {
-            samples.pop_front();
+        let logs = self.logs.lock().clone();
+        let stats = logs.map(|logs| Signal::ALL.map(|signal| logs.of(signal).stats()));
+        let mut destinations: BTreeMap<String, history::Destination> = BTreeMap::new();
+        for cursor in stats.iter().flatten().flat_map(|stats| &stats.cursors) {
+            let counted = destinations.entry(cursor.destination.clone()).or_default();
+            counted.waiting += cursor.lag_items;
+            counted.passed += cursor.due_items.saturating_sub(cursor.lag_items + cursor.dropped_items);
         }
-        samples.push_back((Instant::now(), now));
+        let by = |receiver| {
+            let items = Signal::ALL.map(|signal| self.telemetry.acknowledged_by(receiver, signal));
+            (receiver, items.iter().sum())
+        };
+        let opened = RECEIVERS.into_iter().filter(|receiver| self.addresses.contains_key(receiver));
+        let sample = Sample {
+            at: Instant::now(),
+            acknowledged: self.telemetry.totals().map(|totals| totals.acknowledged.items),
+            log_bytes: stats.map(|stats| stats.map(|stats| stats.size)).unwrap_or_default(),
+            receivers: opened.map(by).collect(),
+            destinations,
+        };
+        self.history.lock().add(sample);
     }
 
     /// Looks whether the logs can take records; what it finds, `/-/ready` and the metrics say. Blocks.
@@ -98,8 +114,8 @@ impl AppView {
     fn rate(&self, signal: Signal, items: u64) -> Rate {
         let per_second = |items: u64, time: Duration| items as f64 / time.as_secs_f64().max(0.001);
         let since_start = per_second(items, self.started.elapsed());
-        let last_minute = match self.samples.lock().front() {
-            Some((at, then)) => per_second(items.saturating_sub(then[signal as usize]), at.elapsed()),
+        let last_minute = match self.history.lock().minute_ago() {
+            Some(then) => per_second(items.saturating_sub(then.acknowledged[signal as usize]), then.at.elapsed()),
             None => since_start,
         };
         Rate { since_start, last_minute }
@@ -129,7 +145,9 @@ impl AppView {
     fn destination(&self, signal: Signal, cursor: CursorStats) -> Destination {
         let condition = self.telemetry.health().of(&cursor.destination, signal);
         let letters = self.letters.lock().clone();
+        let kind = self.exporting.get().and_then(|exporting| exporting.types().remove(&cursor.destination));
         Destination {
+            kind: kind.unwrap_or_default().to_owned(),
             store: self.is_store(&cursor.destination),
             lag_seconds: cursor.lag_time.as_secs_f64(),
             waiting_records: cursor.lag_records,
@@ -147,6 +165,12 @@ impl AppView {
     /// Whether a destination is a store, which shows what waits for it.
     pub fn is_store(&self, destination: &str) -> bool {
         self.exporting.get().is_some_and(|exporting| exporting.is_store(destination))
+    }
+
+    /// Everything has started with this config.
+    pub fn set_running(&self, running: Running) {
+        // It is made once.
+        let _ = self.running.set(running);
     }
 
     /// The exporters run.
@@ -201,8 +225,20 @@ impl View for AppView {
         .boxed()
     }
 
-    fn status(&self) -> BoxFuture<'_, Value> {
-        async { serde_json::to_value(self.gather().await).unwrap_or_default() }.boxed()
+    fn status(&self) -> BoxFuture<'_, Status> {
+        self.gather().boxed()
+    }
+
+    fn history(&self) -> crate::web::history::History {
+        self.history.lock().show()
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        self.running.get().map(|running| running.lock().show()).unwrap_or_default()
+    }
+
+    fn sql(&self) -> Option<Arc<dyn SqlService>> {
+        self.store.clone().map(|store| store as Arc<dyn SqlService>)
     }
 
     fn letters(&self) -> Option<Arc<dyn DeadLetterApi>> {

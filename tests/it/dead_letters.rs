@@ -45,7 +45,7 @@ fn put(data_dir: &Path) {
 }
 
 /// A server that has dead letters from an earlier life, and their ids.
-async fn with_letters() -> (Vispyr, Vec<String>) {
+pub async fn with_letters() -> (Vispyr, Vec<String>) {
     with_letters_and("").await
 }
 

@@ -67,3 +67,4 @@ mod store_rebuild;
 mod wal_crash;
 mod watchdog;
 mod web_pages;
+mod web_pages_views;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::app::Roles;
 use crate::config::Config;
+use crate::web::Setting;
 
 /// Keys by their dotted names, with the values that are in effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,18 @@ impl Keys {
     /// The keys of a config that is in effect for these roles.
     pub fn of(config: &Config, roles: Roles) -> Self {
         Keys { values: values(config), roles }
+    }
+
+    /// The keys that mean anything to this process, for people. Headers may hold a token, so their values
+    /// are not shown; all other secrets are in files.
+    pub fn show(&self) -> Vec<Setting> {
+        let shown = self.values.iter().filter(|(key, _)| concerns(key, self.roles));
+        shown
+            .map(|(key, value)| Setting {
+                key: key.clone(),
+                value: (!key.contains(".headers.")).then(|| value.to_string()),
+            })
+            .collect()
     }
 
     /// Another config takes effect, as far as that is possible. What is not stays in the account:
@@ -126,6 +139,25 @@ mod tests {
         let back = keys.change_to(&config(""));
         assert_eq!(back.later, [""; 0], "as it runs");
         assert_eq!(back.now, difference.now);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        let text = "[exporters.o]\ntype = \"otlp\"\nurl = \"http://127.0.0.1:1\"\n\
+                    [exporters.o.headers]\nx-token = \"hush\"\n[exporters.o.auth]\nbearer_token_file = \"/t\"\n";
+        let mut keys = Keys::of(&config(text), Roles::SERVE);
+        let value = |keys: &Keys, key: &str| {
+            let found = keys.show().into_iter().find(|setting| setting.key == key);
+            found.map(|setting| setting.value)
+        };
+        assert_eq!(value(&keys, "exporters.o.headers.x-token"), Some(None));
+        assert_eq!(value(&keys, "exporters.o.url"), Some(Some("\"http://127.0.0.1:1\"".to_owned())));
+        assert_eq!(value(&keys, "exporters.o.auth.bearer_token_file"), Some(Some("\"/t\"".to_owned())));
+        assert!(!format!("{:?}", keys.show()).contains("hush"));
+        // What takes effect only later is not in force.
+        keys.change_to(&config("[wal]\nmax_size = \"1GiB\"\n"));
+        assert_ne!(value(&keys, "wal.max_size"), Some(Some("\"1.0 GiB\"".to_owned())));
+        assert_eq!(value(&keys, "exporters.o.url"), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! What `vispyr status` shows: gathered here, served as JSON at `/api/v1/status`.
+//! What `vispyr status` and the pages show: served as JSON at `/api/v1/status`.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-
-use super::Addresses;
 
 /// One moment of a running collector.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,8 +15,8 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// What is still waited for; empty once ready.
     pub waiting_for: Vec<String>,
-    /// What listens where.
-    pub addresses: Addresses,
+    /// What listens where, by the names of the ports.
+    pub addresses: BTreeMap<String, SocketAddr>,
     /// Where the data is.
     pub data_dir: PathBuf,
     /// In the order traces, metrics, logs, profiles.
@@ -84,10 +84,13 @@ pub struct LogStatus {
 }
 
 /// How far a destination is behind.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Destination {
     /// Its name.
     pub name: String,
+    /// Its type in the config; empty for one that is gone from it.
+    #[serde(default, rename = "type")]
+    pub kind: String,
     /// Whether it is a store: what waits for one is visible there already, and waits to be sealed.
     pub store: bool,
     /// Age of the oldest record that it has not accepted.

@@ -1,0 +1,246 @@
+//! What all pages have: head, navigation, the picker of the time range, and the statements behind them.
+
+use maud::{DOCTYPE, Markup, html};
+use serde_json::Value;
+
+use super::assets;
+use super::params::Params;
+use super::range::{self, Range};
+use super::sql::AskError;
+use super::text::{cut, foreign};
+
+/// The views, in the order of the navigation, with their keys.
+const VIEWS: [(View, &str, &str, &str); 3] =
+    [(View::Flow, "/", "Flow", "f"), (View::Logs, "/logs", "Logs", "l"), (View::Health, "/health", "Health", "h")];
+
+/// A part of the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// The pipeline.
+    Flow,
+    /// Log records.
+    Logs,
+    /// Status and config.
+    Health,
+}
+
+/// A page before it has its frame.
+#[derive(Debug, Clone)]
+pub struct Page<'a> {
+    /// Its title.
+    pub title: String,
+    /// Which part of the navigation it is in.
+    pub view: View,
+    /// The parameters that it was asked with.
+    pub params: &'a Params,
+    /// Its time range, if it has one, and the path that a change of it leads to.
+    pub range: Option<(&'a Range, &'a str)>,
+    /// The statements behind it.
+    pub statements: Vec<String>,
+    /// Whether the script is to bring it up to date every few seconds.
+    pub live: bool,
+    /// What is on it.
+    pub content: Markup,
+}
+
+impl Page<'_> {
+    /// The whole page.
+    pub fn render(&self) -> Markup {
+        let kept = self.params.kept();
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (self.title) " · Vispyr" }
+                    link rel="icon" href=(assets::icon()) type="image/svg+xml";
+                    link rel="stylesheet" href=(assets::style());
+                    script src=(assets::script()) defer {}
+                }
+                body data-zone=[self.params.get("zone")] {
+                    a.skip href="#content" { "Skip to content" }
+                    header.top {
+                        a.brand href=(kept.link("/")) { "Vispyr" }
+                        nav aria-label="Views" {
+                            ul {
+                                @for (view, path, name, key) in VIEWS {
+                                    li {
+                                        a href=(kept.link(path)) aria-current=[(view == self.view).then_some("page")]
+                                            data-key=(key) { (name) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    @if let Some((range, path)) = self.range { (self.picker(range, path)) }
+                    main #content tabindex="-1" data-live=[self.live.then_some("5")] { (self.content) }
+                    footer {
+                        @if !self.statements.is_empty() { (shown(&self.statements, &kept)) }
+                        p.muted {
+                            "Vispyr " (env!("CARGO_PKG_VERSION")) " · times in "
+                            (self.zone_link("", "the browser's zone")) " or " (self.zone_link("utc", "UTC"))
+                            " · press " kbd { "?" } " for the keys"
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn zone_link(&self, zone: &str, name: &str) -> Markup {
+        let chosen = self.params.get("zone").unwrap_or_default() == zone;
+        let query = self.params.with("zone", zone).link("");
+        html! {
+            @if chosen { strong { (name) } }
+            @else { a href=(if query.is_empty() { "?" } else { &query }) { (name) } }
+        }
+    }
+
+    fn picker(&self, range: &Range, path: &str) -> Markup {
+        let rest = self.params.without(&["range", "from", "to", "page", "before"]);
+        let is_absolute = range.last.is_none();
+        html! {
+            form.picker method="get" action=(path) aria-label="Time range" {
+                @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
+                label {
+                    span { "Time range" }
+                    select name="range" {
+                        @let chosen = range.last.as_deref();
+                        @if let Some(other) = chosen.filter(|last| !range::CHOICES.iter().any(|(of, _)| of == last)) {
+                            option value=(other) selected { "last " (other) }
+                        }
+                        @for (value, name) in range::CHOICES {
+                            option value=(value) selected[chosen == Some(value)] { (name) }
+                        }
+                    }
+                }
+                details open[is_absolute] {
+                    summary { "from … to" }
+                    label { span { "From" } input name="from" placeholder="2026-11-29 07:00 or now-2h"
+                        value=[is_absolute.then(|| short(range.from))]; }
+                    label { span { "To" } input name="to" placeholder="now" value=[is_absolute.then(|| short(range.to))]; }
+                    small { "UTC; instead of the choice if one is given" }
+                }
+                button { "Show" }
+                @if let Some(problem) = &range.problem { p.problem role="alert" { (problem) "; shown is the last hour" } }
+            }
+        }
+    }
+}
+
+/// A moment as the picker takes it.
+fn short(nanos: range::Nanos) -> String {
+    let text = range::rfc3339(nanos);
+    let text = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    format!("{}Z", text)
+}
+
+/// The statements behind a page.
+fn shown(statements: &[String], kept: &Params) -> Markup {
+    html! {
+        details.statements {
+            summary { "Show SQL" }
+            @for statement in statements {
+                pre tabindex="0" { code { (statement) } }
+                p { a href=(kept.clone().and("q", statement).link("/sql")) { "Open in the SQL view" } }
+            }
+        }
+    }
+}
+
+/// What stands in the place of rows that could not be had.
+pub fn failed(error: &AskError) -> Markup {
+    html! {
+        div.problem role="alert" {
+            p { strong { "No answer. " } (error.to_string()) }
+            @if *error == AskError::NoStore {
+                p { "Flow and Health show what this collector does; the store's own collector shows the rest." }
+            }
+        }
+    }
+}
+
+/// What the answer behind a page lacks.
+pub fn warnings(warnings: &[String]) -> Markup {
+    html! { @for warning in warnings { p.warning role="status" { (warning) } } }
+}
+
+/// What stands in the place of rows that are not there: why, and how to have some.
+pub fn empty(why: &str, how: Markup) -> Markup {
+    html! { div.empty { p { strong { (why) } } (how) } }
+}
+
+/// A list to choose one of; what was chosen is in it, whether it is known or not.
+pub fn choice(name: &str, chosen: Option<&str>, known: &[&str], none: &str) -> Markup {
+    html! {
+        select name=(name) {
+            option value="" { (none) }
+            @if let Some(chosen) = chosen.filter(|chosen| !known.contains(chosen)) {
+                option value=(chosen) selected { (cut(chosen, 60)) }
+            }
+            @for value in known { option value=(value) selected[chosen == Some(value)] { (cut(value, 60)) } }
+        }
+    }
+}
+
+/// Fields of a value that is foreign, such as attributes, by their names. Long ones are folded.
+pub fn fields(title: &str, value: &Value) -> Markup {
+    const FIELDS: usize = 500;
+    const FOLDED: usize = 300;
+    const LONGEST: usize = 65_536;
+    let Some(found) = value.as_object().filter(|found| !found.is_empty()) else { return html! {} };
+    html! {
+        h3 { (title) }
+        dl.fields {
+            @for (name, value) in found.iter().take(FIELDS) {
+                @let text = super::text::cell(value).unwrap_or_else(|| "null".to_owned());
+                div {
+                    dt { (foreign(name, 200)) }
+                    dd {
+                        @if text.chars().nth(FOLDED).is_some() {
+                            details { summary { (foreign(&text, FOLDED)) } pre tabindex="0" { (foreign(&text, LONGEST)) } }
+                        } @else { (foreign(&text, FOLDED)) }
+                    }
+                }
+            }
+        }
+        @if found.len() > FIELDS { p.muted { "and " (found.len() - FIELDS) " more" } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_keeps_its_range_and_shows_no_markup_of_others() {
+        let params = Params::parse("range=15m&service=%3Cscript%3E&zone=utc");
+        let range = Range::read(&params, 1_780_000_000 * range::SECOND);
+        let page = Page {
+            title: "<b>".to_owned(),
+            view: View::Health,
+            params: &params,
+            range: Some((&range, "/logs")),
+            statements: vec!["SELECT '<i>'".to_owned()],
+            live: false,
+            content: html! {},
+        };
+        let page = page.render().into_string();
+        assert!(!page.contains("<b>") && !page.contains("<i>") && !page.contains("<script>"), "{page}");
+        assert!(page.contains(r#"href="/health?range=15m&amp;zone=utc""#), "{page}");
+        assert!(page.contains(r#"<input type="hidden" name="service" value="&lt;script&gt;">"#), "{page}");
+        assert!(page.contains(r#"<option value="15m" selected>"#), "{page}");
+        assert!(!page.contains("style=") && !page.contains("onclick"), "{page}");
+        assert_eq!(page.matches("aria-current").count(), 1);
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_shown() {
+        for nanos in [1_780_000_000_000_000_000, 1_780_000_000_120_000_000] {
+            let params = Params::default().with("from", short(nanos)).with("to", "now");
+            assert_eq!(Range::read(&params, nanos + 1).from, nanos, "{}", short(nanos));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The view Logs: a histogram by level above the list of records, a search, and the surroundings of a record.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`filter`] | what a page's parameters ask for, as conditions in SQL |
+//! | [`record`] | one moment: its records whole, and those around them |
+
+mod filter;
+mod record;
+
+use axum::body::Body;
+use axum::extract::State;
+use http::{Response, StatusCode, Uri};
+use maud::{Markup, html};
+
+use super::chart::{self, Bar};
+use super::layout::{Page, View, empty, failed, warnings};
+use super::params::Params;
+use super::range::{self, Nanos, Range};
+use super::sql::{AskError, Rows};
+use super::text::{count, foreign, nanos_of, time};
+use super::{Site, routes};
+use filter::{Filter, LEVELS, level_of};
+
+pub use record::page as record_page;
+
+/// Records of a page.
+const SHOWN: usize = 100;
+
+/// Columns of the histogram.
+const COLUMNS: i64 = 80;
+
+/// Services to choose from.
+const SERVICES: usize = 200;
+
+/// Characters of a body that the list reads, and that it shows.
+const BODY: usize = 500;
+
+/// The page.
+pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
+    let params = routes::params(&uri);
+    let range = Range::read(&params, range::now());
+    let filter = Filter::read(&params);
+    let statements = [histogram_sql(&filter, &range), list_sql(&filter, &range), services_sql(&range)];
+    let (histogram, list, services) = tokio::join!(
+        site.rows(&statements[0], 4 * COLUMNS as usize * LEVELS.len()),
+        site.rows(&statements[1], SHOWN + 1),
+        site.rows(&statements[2], SERVICES),
+    );
+    let content = html! {
+        h1 { "Logs" }
+        (filters(&params, &filter, services.as_ref().ok()))
+        @match histogram {
+            Ok(rows) => (draw(&rows, &range, &params)),
+            Err(error) => (failed(&error)),
+        }
+        @match list {
+            Ok(rows) => { (warnings(&rows.warnings)) (records(&rows, &params, &filter)) }
+            // The histogram has said the same.
+            Err(AskError::NoStore | AskError::Away(_)) => {}
+            Err(error) => (failed(&error)),
+        }
+    };
+    let page = Page {
+        title: "Logs".to_owned(),
+        view: View::Logs,
+        params: &params,
+        range: Some((&range, "/logs")),
+        statements: statements.into(),
+        live: false,
+        content,
+    };
+    routes::html(StatusCode::OK, page.render())
+}
+
+fn histogram_sql(filter: &Filter, range: &Range) -> String {
+    format!(
+        "SELECT (epoch_ns(time) - {}) // {} AS bucket, {} AS level, count(*) AS records\nFROM logs\nWHERE {}\nGROUP BY ALL",
+        range.from,
+        range.bucket(COLUMNS),
+        filter::LEVEL,
+        filter.conditions(range, None),
+    )
+}
+
+fn list_sql(filter: &Filter, range: &Range) -> String {
+    format!(
+        "SELECT time, {} AS level, severity_text, service_name, left(body, {BODY}) AS body, length(body) AS length,\n  \
+         trace_id, span_id, event_name\nFROM logs\nWHERE {}\nORDER BY time DESC\nLIMIT {} OFFSET {}",
+        filter::LEVEL,
+        filter.conditions(range, filter.before),
+        SHOWN + 1,
+        filter.skip,
+    )
+}
+
+fn services_sql(range: &Range) -> String {
+    format!(
+        "SELECT service_name, count(*) AS records\nFROM logs\nWHERE {}\nGROUP BY ALL\nORDER BY records DESC, service_name\nLIMIT {SERVICES}",
+        range.condition("time")
+    )
+}
+
+fn filters(params: &Params, filter: &Filter, services: Option<&Rows>) -> Markup {
+    let rest = params.without(&["service", "level", "q", "where", "trace", "before", "skip"]);
+    let known: Vec<&str> = services.map_or_else(Vec::new, |rows| {
+        (0..rows.len()).map(|row| rows.text(row, "service_name")).filter(|name| !name.is_empty()).collect()
+    });
+    html! {
+        form.filters method="get" action="/logs" role="search" aria-label="Log records" {
+            @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
+            label { span { "Text" } input type="search" name="q" value=[filter.text.as_deref()] data-search; }
+            label { span { "Service" } (super::layout::choice("service", filter.service.as_deref(), &known, "all services")) }
+            label { span { "Level" } select name="level" {
+                option value="" { "all levels" }
+                @for (name, _, title) in LEVELS { option value=(name) selected[filter.level == Some(name)] { (title) } }
+            } }
+            label { span { "Attribute" } input name="where" placeholder="http.route = /cart"
+                value=[filter.attributes.first().map(|(key, value)| format!("{key} = {value}"))]; }
+            label { span { "Trace" } input name="trace" value=[filter.trace.as_deref()]; }
+            button { "Search" }
+            a href=(params.kept().link("/logs")) { "Clear" }
+        }
+        @for problem in &filter.problems { p.problem role="alert" { (problem) } }
+    }
+}
+
+/// The histogram; a column leads to its time.
+fn draw(rows: &Rows, range: &Range, params: &Params) -> Markup {
+    let step = range.bucket(COLUMNS);
+    let columns = usize::try_from(range.length() / step + 1).unwrap_or(0);
+    let mut counts = vec![[0.0; LEVELS.len()]; columns];
+    let mut total = 0;
+    for row in 0..rows.len() {
+        let place = rows.whole(row, "bucket").and_then(|bucket| usize::try_from(bucket).ok());
+        let level = LEVELS.iter().position(|(name, _, _)| *name == rows.text(row, "level"));
+        let Some((place, level)) = place.zip(level).filter(|(place, _)| *place < columns) else { continue };
+        let records = rows.whole(row, "records").unwrap_or(0);
+        counts[place][level] += records as f64;
+        total += records;
+    }
+    let params = params.without(&["before", "skip", "range"]);
+    let bar = |(n, counts): (usize, &[f64; LEVELS.len()])| {
+        let from = range.from + n as i64 * step;
+        let sum: f64 = counts.iter().sum();
+        Bar {
+            label: format!("{}: {} records", &range::rfc3339(from)[..19], sum),
+            parts: LEVELS.iter().zip(counts).map(|((_, class, _), count)| (*class, *count)).collect(),
+            href: Some(params.with("from", from.to_string()).with("to", (from + step).to_string()).link("/logs")),
+        }
+    };
+    let bars: Vec<Bar> = counts.iter().enumerate().map(bar).collect();
+    html! {
+        p { strong { (count(u64::try_from(total).unwrap_or(0), "record", "records")) } " in this time" }
+        (chart::histogram(&bars, 80, "Records over time, by level", (range.from, range.from + columns as i64 * step)))
+        ul.legend aria-label="Levels" { @for (_, class, title) in LEVELS { li class=(class) { (title) } } }
+    }
+}
+
+fn records(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
+    if rows.is_empty() {
+        return empty(
+            "No record is like that in this time.",
+            html! { p { "Take a longer time range or fewer conditions. Applications send log records by OTLP to port 4317 \
+            or 4318; " code { "vispyr demo" } " sends those of a make-believe shop." } },
+        );
+    }
+    let shown = rows.len().min(SHOWN);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Log records" { table.records {
+            thead { tr {
+                th scope="col" { "Time" } th scope="col" { "Level" } th scope="col" { "Service" }
+                th scope="col" { "Message" } th scope="col" { "Trace" }
+            } }
+            tbody { @for row in 0..shown { (record_row(rows, row, params)) } }
+        } }
+        @if rows.len() > SHOWN {
+            @if let Some((before, skip)) = older(rows, filter) {
+                p { a rel="next" href=(params.with("before", before.to_string()).with("skip", skip.to_string()).link("/logs")) {
+                    "Older records" } }
+            }
+        } @else { p.muted { "These are all of them." } }
+    }
+}
+
+/// A record of the list.
+fn record_row(rows: &Rows, row: usize, params: &Params) -> Markup {
+    let nanos = nanos_of(rows.text(row, "time"));
+    let (level, trace) = (rows.text(row, "level"), rows.text(row, "trace_id"));
+    let (class, title) = level_of(level);
+    let body = rows.text(row, "body");
+    let length = rows.whole(row, "length").unwrap_or(0);
+    let kept = params.kept();
+    html! { tr data-row class={ "record " (class) } {
+        td { @if let Some(nanos) = nanos {
+            a href=(kept.link(&format!("/logs/at/{nanos}"))) { (time(nanos)) }
+        } }
+        td { span.level { @if rows.text(row, "severity_text").is_empty() { (title) } @else {
+            (foreign(rows.text(row, "severity_text"), 12)) } } }
+        td { (foreign(rows.text(row, "service_name"), 60)) }
+        td.message {
+            @if body.is_empty() { (foreign(rows.text(row, "event_name"), 100)) }
+            (foreign(body, BODY))
+            @if length > BODY as i64 { span.muted { " … " (super::text::whole(length)) " characters" } }
+        }
+        td { @if !trace.is_empty() { code { (foreign(trace, 8)) } " "
+            a href=(kept.with("trace", trace).link("/logs")) { "its records" } } }
+    } }
+}
+
+/// Where the next page begins: at the time of the last record that is shown, after those of that time.
+fn older(rows: &Rows, filter: &Filter) -> Option<(Nanos, usize)> {
+    let last = rows.text(SHOWN - 1, "time");
+    let same = (0..SHOWN).filter(|row| rows.text(*row, "time") == last).count();
+    let before = nanos_of(last)?;
+    // A page that is of one moment alone goes on where it began.
+    let skip = if filter.before == Some(before) { filter.skip + same } else { same };
+    Some((before, skip))
+}

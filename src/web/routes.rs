@@ -1,0 +1,78 @@
+//! Which path is what.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::routing::{any, get, post};
+use http::{HeaderMap, Response, StatusCode, Uri, header};
+use maud::Markup;
+
+use super::params::Params;
+use super::{DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, plain, reply};
+use crate::telemetry::text::TextFormat;
+
+/// Bytes of a form.
+const MAX_FORM: usize = 64 << 10;
+
+/// The paths of the port.
+pub fn router(site: Site) -> Router {
+    let api = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/-/healthy", get(async || plain(StatusCode::OK, "healthy\n").map(Body::new)))
+        .route("/-/ready", get(ready))
+        .route("/api/v1/status", get(status))
+        .route(DEAD_LETTERS, any(dead_letters_api))
+        .route(&format!("{DEAD_LETTERS}/{{*rest}}"), any(dead_letters_api));
+    let pages = Router::new()
+        .route("/", get(flow::page))
+        .route("/flow/{kind}/{name}", get(flow::part_page))
+        .route("/dead-letters", get(letters::list_page))
+        .route("/dead-letters/{id}", get(letters::letter_page))
+        .route("/dead-letters/handle", post(letters::handle))
+        .route("/logs", get(logs::page))
+        .route("/logs/at/{at}", get(logs::record_page))
+        .route("/health", get(health::page))
+        .route(&format!("{}{{*rest}}", assets::PATH), get(async |uri: Uri| assets::answer(uri.path()).map(Body::new)));
+    api.merge(pages)
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_FORM))
+        .method_not_allowed_fallback(async || {
+            plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n").map(Body::new)
+        })
+        .fallback(async || plain(StatusCode::NOT_FOUND, "nothing here; / lists what there is\n").map(Body::new))
+        .with_state(site)
+}
+
+/// A page as an answer.
+pub fn html(status: StatusCode, page: Markup) -> Response<Body> {
+    reply(status, "text/html; charset=utf-8", page.into_string()).map(Body::new)
+}
+
+/// The parameters of an address.
+pub fn params(uri: &Uri) -> Params {
+    Params::parse(uri.query().unwrap_or_default())
+}
+
+async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response<Body> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let format = TextFormat::negotiate(accept);
+    reply(StatusCode::OK, format.content_type(), format.convert(site.view.metrics().await)).map(Body::new)
+}
+
+async fn ready(State(site): State<Site>) -> Response<Body> {
+    let answer = match site.view.waiting_for() {
+        waiting if waiting.is_empty() => plain(StatusCode::OK, "ready\n"),
+        waiting => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready, waiting for {}\n", waiting.join(", "))),
+    };
+    answer.map(Body::new)
+}
+
+async fn status(State(site): State<Site>) -> Response<Body> {
+    let status = serde_json::to_string(&site.view.status().await).unwrap_or_default();
+    reply(StatusCode::OK, "application/json", status).map(Body::new)
+}
+
+async fn dead_letters_api(State(site): State<Site>, request: Request) -> Response<Body> {
+    // Nothing that it takes has a body.
+    let request = request.map(|_| ());
+    dead_letters::answer(site.view.letters(), &request, &site.hosts).await.map(Body::new)
+}

@@ -1,0 +1,228 @@
+//! Asking the store, by the SQL service that everybody uses: the page reads as much of an answer as it
+//! shows, and leaves the rest.
+
+use axum::body::Body;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use http::Response;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Bytes of an answer that a page reads.
+const MAX_ANSWER: usize = 8 << 20;
+
+/// What asks the store. Dropping the answer, or the future, ends the statement.
+pub trait SqlService: Send + Sync + 'static {
+    /// The answer to a statement in the format of `accept`, or why the store cannot be asked.
+    fn ask(&self, statement: String, accept: &'static str) -> BoxFuture<'_, Result<Response<Body>, String>>;
+}
+
+/// Why there are no rows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// This collector has no store.
+    #[error("this collector has no store to ask (store.enabled in its config)")]
+    NoStore,
+    /// It does not answer.
+    #[error("the store does not answer: {0}")]
+    Away(String),
+    /// It did not like the statement.
+    #[error("{message}")]
+    Refused {
+        /// In the store's words.
+        message: String,
+        /// Where in the statement, in characters.
+        position: Option<usize>,
+    },
+    /// An answer that is none.
+    #[error("the store's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// A column of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type in SQL.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+}
+
+/// Rows of an answer.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Rows {
+    /// Names and types.
+    pub columns: Vec<Column>,
+    /// The cells.
+    pub rows: Vec<Vec<Value>>,
+    /// Whether there are more rows than these.
+    #[serde(default)]
+    pub truncated: bool,
+    /// What the answer lacks.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Rows {
+    /// A cell by the name of its column.
+    pub fn cell(&self, row: usize, column: &str) -> &Value {
+        let place = self.columns.iter().position(|of| of.name == column);
+        place.and_then(|place| self.rows.get(row)?.get(place)).unwrap_or(&Value::Null)
+    }
+
+    /// A text; empty where there is none.
+    pub fn text(&self, row: usize, column: &str) -> &str {
+        self.cell(row, column).as_str().unwrap_or_default()
+    }
+
+    /// A whole number, exact.
+    pub fn whole(&self, row: usize, column: &str) -> Option<i64> {
+        match self.cell(row, column) {
+            Value::String(text) => text.parse().ok(),
+            cell => cell.as_i64().or_else(|| cell.as_f64().map(|number| number as i64)),
+        }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// The first `max_rows` rows of a statement's answer; the rest is left, which ends the statement.
+///
+/// # Errors
+/// Why there are none.
+pub async fn rows(service: &dyn SqlService, statement: &str, max_rows: usize) -> Result<Rows, AskError> {
+    let response = service.ask(statement.to_owned(), "application/json").await.map_err(AskError::Away)?;
+    let status = response.status();
+    let (body, is_whole) = read(response.into_body(), max_rows).await?;
+    if !status.is_success() {
+        return Err(refusal(status, &body));
+    }
+    let read = tokio::task::spawn_blocking(move || parse(&body, is_whole, max_rows)).await;
+    read.unwrap_or_else(|error| Err(AskError::Unreadable(error.to_string())))
+}
+
+/// What the store says instead of rows.
+pub fn refusal(status: http::StatusCode, body: &[u8]) -> AskError {
+    #[derive(Deserialize)]
+    struct Said {
+        error: String,
+        position: Option<usize>,
+    }
+    match serde_json::from_slice::<Said>(body) {
+        Ok(Said { error, .. }) if status == http::StatusCode::SERVICE_UNAVAILABLE => AskError::Away(error),
+        Ok(Said { error, position }) => AskError::Refused { message: error, position },
+        Err(_) => AskError::Unreadable(format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(200)]))),
+    }
+}
+
+/// An answer's bytes, as many as are of use; and whether those are all.
+async fn read(body: Body, max_rows: usize) -> Result<(Vec<u8>, bool), AskError> {
+    let (mut read, mut lines) = (Vec::new(), 0);
+    let mut data = body.into_data_stream();
+    while let Some(piece) = data.next().await {
+        let piece = piece.map_err(|error| AskError::Unreadable(format!("it broke off: {error}")))?;
+        lines += memchr::memchr_iter(b'\n', &piece).count();
+        read.extend_from_slice(&piece);
+        // Each row is a line, and there are those of the columns and of the end.
+        if lines > max_rows + 2 || read.len() > MAX_ANSWER {
+            return Ok((read, false));
+        }
+    }
+    Ok((read, true))
+}
+
+fn parse(body: &[u8], is_whole: bool, max_rows: usize) -> Result<Rows, AskError> {
+    let unreadable = |error: serde_json::Error| AskError::Unreadable(error.to_string());
+    let mut rows: Rows = if is_whole {
+        serde_json::from_slice(body).map_err(unreadable)?
+    } else {
+        // What was read ends amid a row, or after the last one. Lines end between rows alone: text has no line
+        // feeds in JSON.
+        let end = memchr::memmem::find(body, b"\n]").or_else(|| memchr::memrchr(b'\n', body)).unwrap_or(0);
+        let whole = body[..end].strip_suffix(b",").unwrap_or(&body[..end]);
+        let mut rows: Rows = serde_json::from_slice(&[whole, b"]}"].concat()).map_err(unreadable)?;
+        rows.truncated = true;
+        rows
+    };
+    if rows.rows.len() > max_rows {
+        rows.rows.truncate(max_rows);
+        rows.truncated = true;
+    }
+    Ok(rows)
+}
+
+/// A text as SQL spells it.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', "''"))
+}
+
+/// A name as SQL spells it.
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('\0', "").replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "{\"columns\":[{\"name\":\"a\",\"type\":\"VARCHAR\"}],\"rows\":[\n[\"x\\n]\"],\n[\"y\"],\n[\"z\"]\n],\"row_count\":3,\"elapsed_ms\":5,\"truncated\":false}";
+
+    #[test]
+    fn as_many_rows_as_are_wanted() {
+        let all = parse(ANSWER.as_bytes(), true, 3).unwrap();
+        assert_eq!((all.len(), all.truncated, all.text(0, "a")), (3, false, "x\n]"));
+        let two = parse(ANSWER.as_bytes(), true, 2).unwrap();
+        assert_eq!((two.len(), two.truncated), (2, true));
+        // Cut at each byte after the columns: what is whole is there.
+        for end in ANSWER.find("\n[").unwrap() + 1..ANSWER.rfind("\n]").unwrap() {
+            let cut = parse(&ANSWER.as_bytes()[..end], false, 9).unwrap();
+            assert_eq!(cut.len(), ANSWER[..end].matches(",\n").count(), "{}", &ANSWER[..end]);
+            assert!(cut.truncated);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_shown_is_not_read() {
+        let row = || futures_util::stream::iter(["\n[1]", ",\n[2]", ",\n[3]"]).map(str::to_owned);
+        let start = "{\"columns\":[{\"name\":\"a\"}],\"rows\":[".to_owned();
+        let end = "\n],\"truncated\":false}\n".to_owned();
+        for (max_rows, endless, expected) in [(1, true, 1), (1, false, 1), (2, false, 2), (3, false, 3), (4, false, 3)]
+        {
+            let first = futures_util::stream::iter([start.clone()]).chain(row());
+            let rest = if endless {
+                futures_util::stream::repeat(",\n[4]".to_owned()).boxed()
+            } else {
+                futures_util::stream::iter([end.clone()]).boxed()
+            };
+            let body = Body::from_stream(first.chain(rest).map(Ok::<_, std::io::Error>));
+            let (read, is_whole) = read(body, max_rows).await.unwrap();
+            let rows = parse(&read, is_whole, max_rows).unwrap();
+            assert_eq!((rows.len(), rows.truncated), (expected, expected < 3), "{max_rows} of {endless}");
+        }
+    }
+
+    #[test]
+    fn cells_by_their_columns() {
+        let rows: Rows = serde_json::from_str(
+            r#"{"columns":[{"name":"n","type":"BIGINT"},{"name":"t"}],"rows":[["9007199254740993",null]]}"#,
+        )
+        .unwrap();
+        assert_eq!(rows.whole(0, "n"), Some(9_007_199_254_740_993));
+        assert_eq!((rows.text(0, "t"), rows.text(0, "no"), rows.text(5, "n")), ("", "", ""));
+        assert_eq!(rows.whole(0, "t"), None);
+    }
+
+    #[test]
+    fn text_does_not_leave_its_quotes() {
+        assert_eq!(quoted("it's '' \\ \0"), "'it''s '''' \\ '");
+    }
+}
