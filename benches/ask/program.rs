@@ -234,6 +234,16 @@ impl Vispyr {
         peaks
     }
 
+    /// Memory of all processes together now, in bytes; what several share counts once.
+    pub fn resident(&self) -> u64 {
+        let of = |pid: u32| {
+            let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+            let pss = memory.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
+            pss.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
+        };
+        self.pids().into_iter().map(of).sum()
+    }
+
     pub fn kill(&self, name: &str) {
         for pid in self.pids().into_iter().filter(|pid| Self::name(*pid) == name) {
             let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);

@@ -87,6 +87,11 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A name of SQL, whatever is in it.
+pub fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// A path as a string literal of SQL.
 pub fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())

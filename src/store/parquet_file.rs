@@ -14,11 +14,17 @@
 //! | [`order`] | the order of rows in a file |
 //! | [`write`](mod@write) | a file is written |
 //! | [`merge`] | sorted files become one |
+//! | [`footer`] | what a footer says beyond that |
+//! | [`leaves`] | shredded keys as columns of their own |
+//! | [`filters`] | which row groups can hold a trace |
 //! | [`statistics`] | what a footer tells of the columns |
 
 pub mod columns;
 pub mod conform;
 pub mod encoding;
+pub mod filters;
+pub mod footer;
+pub mod leaves;
 pub mod merge;
 pub mod order;
 pub mod shred;

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 
 use crate::store::engine::failpoint;
 use crate::store::instance::Limits;
+use crate::store::parquet_file::filters;
 use crate::store::schema::Table;
 use crate::store::sql::dialect::Session;
 use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, Source, Statement};
@@ -101,8 +102,7 @@ impl Reader {
         let mut opened = 0;
         for table in Table::ALL {
             let shown = needed(files, needs, table);
-            opened += shown.files.len();
-            views.show(&root, sealed, table, files, shown)?;
+            opened += views.show(&root, sealed, table, files, shown)?;
         }
         Ok(FilesOpened { opened, all: files.count() })
     }
@@ -120,7 +120,10 @@ fn needed(files: &Files, needs: &Needs, table: Table) -> Shown {
         None => Shown::default(),
         Some(predicate) => {
             let of_table = files.of(table).filter(|file| predicate.may_hold(file));
-            Shown { files: of_table.map(|file| file.id).collect(), filter: predicate.by_bytes(table) }
+            let files = of_table.map(|file| file.id).collect();
+            let place = table.columns().iter().position(|column| column.name == filters::COLUMN);
+            let traces = place.and_then(|place| predicate.ids(place)).unwrap_or_default();
+            Shown { files, filter: predicate.by_bytes(table), traces, keys: needs.keys_of(table) }
         }
     }
 }

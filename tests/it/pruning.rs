@@ -3,13 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::compute::take_record_batch;
 use duckdb::Connection;
 use parking_lot::Mutex;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use vispyr::store::catalog::statistics;
+use vispyr::store::catalog::statistics::{self, Copied};
+use vispyr::store::engine::sealed_file::{Flush, Metadata};
+use vispyr::store::engine::shredding::Shredding;
 use vispyr::store::instance::Limits;
+use vispyr::store::parquet_file::write::Writer;
+use vispyr::store::parquet_file::{columns, conform, order};
 use vispyr::store::reader::files::Files;
 use vispyr::store::reader::views::{Shown, Views};
 use vispyr::store::reader::{Changes, FileEntry, Planner, Reader, instance};
@@ -42,9 +49,32 @@ fn write(db: &Connection, sealed: &Path, table: Table, selects: &[String], files
         let columns: Vec<String> =
             table.columns().iter().map(|column| format!("{0}::{1} AS {0}", column.name, column.sql_type)).collect();
         let rows = format!("SELECT {} FROM ({select})", columns.join(", "));
-        let copied = statistics::copy(db, table, &rows, &sealed.join(&path), "FORMAT parquet").unwrap();
+        let full = sealed.join(&path);
+        let copied = statistics::copy(db, table, &rows, &full, "FORMAT parquet").unwrap();
+        // Some are as DuckDB writes them, as those of earlier versions were.
+        let copied = if id % 3 == 0 { copied } else { write_as_today(table, &full, copied.rows) };
         files.push(FileEntry::new(id, table, path, &copied.columns));
     }
+}
+
+/// Writes a file of DuckDB's again, without it.
+fn write_as_today(table: Table, path: &Path, rows: u64) -> Copied {
+    let shredding = Shredding::of_files(table, &[path.to_owned()], rows).unwrap();
+    let schema = conform::views(&columns::schema(table, &shredding));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
+    let read = reader.with_batch_size(1 << 20).build().unwrap().next().unwrap().unwrap();
+    let told = conform::views(&read.schema());
+    let arrays = read.columns().iter().zip(told.fields());
+    let arrays = arrays.map(|(array, field)| arrow::compute::cast(array, field.data_type()).unwrap()).collect();
+    let read = RecordBatch::try_new(told, arrays).unwrap();
+    let mut rows = conform::conform(&read, &schema, &shredding).unwrap();
+    if let Some(numbers) = order::sorted(&order::keys(table, &rows).unwrap()) {
+        rows = take_record_batch(&rows, &numbers).unwrap();
+    }
+    let mut writer = Writer::create(path, table, schema, 1).unwrap();
+    writer.write(&rows).unwrap();
+    let flush = Flush { id: uuid::Uuid::nil(), created: 1, logs: Vec::new() };
+    writer.finish(path, Metadata::new(&flush, table.name(), 0, (None, None))).unwrap()
 }
 
 /// Files with times, services, ids and series of which some come in one file and some in many, or in none.
@@ -68,7 +98,10 @@ fn store(sealed: &Path, seed: u64) -> Vec<FileEntry> {
                 CASE WHEN n % 7 = 0 THEN 'error' ELSE 'unset' END AS status_code, NULL AS status_message,
                 CASE WHEN {service} = 0 THEN NULL ELSE 'shop' || ({service} + n % 2) END AS service_name, n % 3 AS resource_id,
                 NULL AS scope_name, NULL AS scope_version,
-                {{'http.route': '/' || n % 5, 'http.status_code': 200 + 100 * (n % 4)}}::VARIANT AS attributes,
+                CASE WHEN {hour} % 3 = 1 AND n % 4 = 0 THEN NULL
+                     WHEN {hour} % 4 = 2 AND n % 2 = 0 THEN {{'http.route': n, 'only': {{'here': n}}}}::VARIANT
+                     WHEN {hour} % 5 = 3 THEN {{'http.status_code': 200 + 100 * (n % 4)}}::VARIANT
+                     ELSE {{'http.route': '/' || n % 5, 'http.status_code': 200 + 100 * (n % 4)}}::VARIANT END AS attributes,
                 NULL AS events, NULL AS links FROM range({rows}) AS t(n)",
             time(hour)
         )
@@ -136,8 +169,8 @@ fn over_all(dir: &Path, entries: Vec<FileEntry>) -> Service {
     files.change(Changes { added: entries, ..Changes::default() });
     let mut views = Views::default();
     for table in Table::ALL {
-        let shown = Shown { files: files.of(table).map(|file| file.id).collect(), filter: None };
-        views.show(&db, &sealed, table, &files, shown).unwrap();
+        let shown = Shown { files: files.of(table).map(|file| file.id).collect(), ..Shown::default() };
+        views.show(&db, &sealed, table, &mut files, shown).unwrap();
     }
     let db = Arc::new(Mutex::new(db));
     Service::new(move || db.lock().try_clone(), Config::default()).unwrap()
@@ -208,6 +241,11 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
             ("spans", format!("start_time > (SELECT min(time) FROM logs WHERE service_name = 'shop{service}')")),
             ("spans", format!("trace_id IN (SELECT trace_id FROM logs WHERE time > {time})")),
             ("spans", format!("resource.\"host.name\" = 'h1' AND start_time > {time}")),
+            ("spans", format!("attributes.\"http.route\" = '/{service}'")),
+            ("spans", format!("attributes.http.status_code {sign} 300 AND start_time > {time}")),
+            ("spans", format!("attributes.\"http.route\" IS NULL AND service_name = 'shop{service}'")),
+            ("spans", format!("attributes.only.here = {service} OR attributes.nothing = 1")),
+            ("series", format!("labels.n {sign} 2")),
             ("logs", format!("time {sign} {time} AND severity_number >= 17")),
             ("logs", format!("trace_id = {trace} AND service_name {sign} 'shop{service}'")),
             ("metric_points", format!("metric = 'm{service}' AND time > {time}")),
@@ -222,6 +260,16 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
     for (table, condition) in &conditions {
         asked.push(format!("SELECT * FROM {table} WHERE {condition}"));
         asked.push(format!("SELECT count(*) FROM (FROM {table} WHERE {condition})"));
+        if *table == "spans" {
+            asked.push(format!(
+                "SELECT attributes.\"http.route\"::VARCHAR, variant_typeof(attributes.\"http.route\"), \
+                 attributes.http.status_code, attributes.only.here, attributes.nothing FROM spans WHERE {condition}"
+            ));
+            asked.push(format!(
+                "SELECT attributes.\"http.route\"::VARCHAR AS route, resource.\"host.name\"::VARCHAR AS host, count(*), \
+                 max(duration_ns), min(attributes.\"http.status_code\"::INT) FROM spans WHERE {condition} GROUP BY ALL"
+            ));
+        }
         asked.push(format!(
             "WITH x AS (SELECT * FROM {table}) SELECT count(*), min(x::VARCHAR) FROM x WHERE {condition}"
         ));

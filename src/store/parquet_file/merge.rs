@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
@@ -45,7 +46,7 @@ pub fn merge(
     let mut writer = Writer::create(path, table, SchemaRef::clone(&schema), metadata.level)?;
     let ahead = (AHEAD / inputs.len().max(1)).clamp(256, BATCH);
     let mut rows = Rows { table, schema, shredding, batches: Vec::new() };
-    let mut inputs = inputs.iter().map(|path| Input::open(path, ahead)).collect::<Result<Vec<_>, _>>()?;
+    let mut inputs = inputs.iter().map(|path| Input::open(table, path, ahead)).collect::<Result<Vec<_>, _>>()?;
     let mut heap = BinaryHeap::new();
     for (n, input) in inputs.iter_mut().enumerate() {
         if let Some(key) = input.next_batch(&mut rows)? {
@@ -133,12 +134,17 @@ struct Input {
 }
 
 impl Input {
-    fn open(path: &Path, ahead: usize) -> Result<Self, FileError> {
+    fn open(table: Table, path: &Path, ahead: usize) -> Result<Self, FileError> {
         let file = File::open(path).map_err(|error| FileError::io("open", path, error))?;
         let told = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
         let options = ArrowReaderOptions::new().with_schema(views(told.schema()));
         let told = ArrowReaderMetadata::try_new(told.metadata().clone(), options)?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, told).with_batch_size(ahead).build()?;
+        // Others have the values of keys a second time.
+        let columns = told.schema().fields().iter().enumerate();
+        let wanted = columns.filter(|(_, field)| table.columns().iter().any(|column| column.name == field.name()));
+        let wanted = ProjectionMask::roots(told.parquet_schema(), wanted.map(|(place, _)| place));
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, told);
+        let reader = reader.with_projection(wanted).with_batch_size(ahead).build()?;
         Ok(Input { path: path.display().to_string(), reader, batch: 0, row: 0, keys: Vec::new(), last: None })
     }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::compute::take_record_batch;
 use duckdb::Connection;
@@ -14,6 +14,9 @@ use proptest::prelude::*;
 use prost::Message as _;
 use uuid::Uuid;
 
+use super::filters::Found;
+use super::footer::Footer;
+use super::leaves::Leaf;
 use super::*;
 use crate::signal::{Format, Signal};
 use crate::store::catalog::statistics::{self as catalog_statistics, Copied};
@@ -21,6 +24,7 @@ use crate::store::engine::sealed_file::{Flush, Metadata};
 use crate::store::engine::shredding::Shredding;
 use crate::store::ingest::testing::{RECEIVED, record};
 use crate::store::ingest::{Chunk, Decoder, Limits};
+use crate::store::instance::quoted;
 use crate::store::schema::Table;
 
 /// Files, and the same rows in tables of DuckDB.
@@ -95,6 +99,26 @@ impl Written {
     }
 }
 
+/// That a column of a key has what DuckDB takes out of the variants.
+fn assert_leaves(written: &Written, path: &Path) {
+    let leaves = Footer::read(Table::Logs, path).unwrap().leaves;
+    let from = list(&[path.to_owned()]);
+    for key in KEYS.iter().chain(&["none"]) {
+        let object = match leaves.of("attributes", key) {
+            Leaf::Column => format!("{{{}: {}}}::VARIANT", quoted(key), leaves::values("attributes", key)),
+            Leaf::Nowhere => "NULL::VARIANT".to_owned(),
+            Leaf::Inside => continue,
+        };
+        let told = |variant: &str| {
+            let value = format!("variant_extract({variant}, {})", quoted(key));
+            format!("({value} IS NULL, variant_typeof({value}), {value}::VARCHAR)")
+        };
+        let (inside, outside) = (told("attributes"), told(&object));
+        let differ = format!("{from} WHERE {inside} IS DISTINCT FROM {outside}");
+        assert_eq!(written.count(&differ), 0, "{key}");
+    }
+}
+
 fn metadata(table: Table) -> Metadata {
     let flush = Flush { id: Uuid::nil(), created: 1, logs: Vec::new() };
     Metadata::new(&flush, table.name(), 0, (None, None))
@@ -136,9 +160,10 @@ fn value() -> impl Strategy<Value = Option<Value>> {
     })
 }
 
+const KEYS: [&str; 11] = ["a", "b", "A", "b.c", "", "größe", "value", "typed_value", "metadata", "q\"q", "k'k"];
+
 fn key() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["a", "b", "A", "b.c", "", "größe", "value", "typed_value", "metadata", "q\"q", "k'k"])
-        .prop_map(str::to_owned)
+    prop::sample::select(KEYS.to_vec()).prop_map(str::to_owned)
 }
 
 /// A request whose records have keys of their own, each mostly of one type.
@@ -181,6 +206,9 @@ proptest! {
         let (merged, read, copied) = written.merge(Table::Logs, &files).unwrap();
         prop_assert_eq!((read, copied.rows), (written.count("logs").cast_unsigned(), read));
         written.assert_same(Table::Logs, &list(std::slice::from_ref(&merged)), &stored(Table::Logs));
+        for path in files.iter().chain([&merged]) {
+            assert_leaves(&written, path);
+        }
         // A file that is not in order would be refused.
         let (again, ..) = written.merge(Table::Logs, &[merged]).unwrap();
         written.assert_same(Table::Logs, &list(&[again]), &stored(Table::Logs));
@@ -192,6 +220,59 @@ proptest! {
         let firsts = format!(
             "(SELECT DISTINCT ON (resource_id) * FROM {} ORDER BY resource_id, time)", stored(Table::Resources));
         written.assert_same(Table::Resources, &list(&[merged]), &firsts);
+    }
+}
+
+#[test]
+fn keys_whose_values_are_of_one_type_have_columns() {
+    let mut written = Written::new();
+    let records = (0..40).map(|n| {
+        let text = |key: &str| attribute(key, Some(Value::StringValue(format!("t{}", n % 5))));
+        let mut attributes = vec![text("b"), attribute("b.c", Some(Value::IntValue(n)))];
+        if n % 3 == 0 {
+            attributes.extend([attribute("value", Some(Value::DoubleValue(0.5))), text("typed_value")]);
+        }
+        // Values of two types.
+        attributes.push(if n % 2 == 0 { text("q\"q") } else { attribute("q\"q", Some(Value::BoolValue(true))) });
+        LogRecord { time_unix_nano: RECEIVED, attributes, ..LogRecord::default() }
+    });
+    let scope_logs = vec![ScopeLogs { log_records: records.collect(), ..ScopeLogs::default() }];
+    written
+        .add(&ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] });
+    let (merged, ..) = written.merge(Table::Logs, &written.files(Table::Logs)).unwrap();
+    for path in written.files(Table::Logs).iter().chain([&merged]) {
+        assert_leaves(&written, path);
+        let leaves = Footer::read(Table::Logs, path).unwrap().leaves;
+        let of = ["b", "b.c", "value", "typed_value", "q\"q", "none"].map(|key| leaves.of("attributes", key));
+        assert_eq!(of[..4], [Leaf::Column; 4]);
+        assert_eq!(of[4..], [Leaf::Inside, Leaf::Nowhere]);
+    }
+}
+
+#[test]
+fn a_trace_is_found_where_it_is_and_others_do_not_see_how() {
+    let mut written = Written::new();
+    let records = (0..2000u32).map(|n| LogRecord {
+        time_unix_nano: RECEIVED + u64::from(n),
+        trace_id: if n % 2 == 0 { u128::from(n + 1).to_be_bytes().to_vec() } else { Vec::new() },
+        ..LogRecord::default()
+    });
+    let scope_logs = vec![ScopeLogs { log_records: records.collect(), ..ScopeLogs::default() }];
+    written
+        .add(&ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] });
+    let files = written.files(Table::Logs);
+    let (merged, ..) = written.merge(Table::Logs, &files).unwrap();
+    for path in files.iter().chain([&merged]) {
+        let filters = Footer::read(Table::Logs, path).unwrap().filters;
+        let find = |ids: &[u32]| {
+            filters.find(path, &ids.iter().map(|id| u128::from(*id).to_be_bytes().to_vec()).collect()).unwrap()
+        };
+        let (first, last) = (RECEIVED.cast_signed(), RECEIVED.cast_signed() + 1999);
+        assert!((0..1000).all(|n| find(&[5000, 2 * n + 1]) == Found::Between(first, last)));
+        let others = (0..1000).filter(|n| find(&[2 * n + 2]) != Found::Nothing).count();
+        assert!(others < 20, "{others}");
+        let seen = format!("parquet_metadata('{}') WHERE bloom_filter_offset IS NOT NULL", path.display());
+        assert_eq!(written.count(&seen), 0);
     }
 }
 

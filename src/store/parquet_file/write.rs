@@ -1,7 +1,6 @@
 //! A file is written.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::{FileError, statistics};
+use super::{FileError, filters, footer, statistics};
 use crate::store::catalog::statistics::Copied;
 use crate::store::engine::sealed_file::Metadata;
 use crate::store::schema::{Column, Table};
@@ -24,8 +23,11 @@ const ROW_GROUP_ROWS: usize = 122_880;
 /// Encoded bytes of a row group: what a writer holds in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// How often a row group looks as if it held an id that it does not hold.
-const BLOOM_FPP: f64 = 0.01;
+/// How often a row group looks as if it held a series that it does not hold.
+const SERIES_FPP: f64 = 0.01;
+
+/// The same of a trace. It is looked for in all row groups of a day, and each that looks so is read.
+const TRACE_FPP: f64 = 0.001;
 
 /// Longer bounds are cut, to something less and something more.
 const BOUND_BYTES: usize = 256;
@@ -68,12 +70,8 @@ impl Writer {
         let (key, json) = metadata.key_value();
         self.writer.append_key_value_metadata(KeyValue::new(key, json));
         let metadata = self.writer.finish()?;
-        let read = |error| FileError::io("read", path, error);
-        let mut file = File::open(path).map_err(read)?;
-        let mut length = [0; 4];
-        file.seek(SeekFrom::End(-8)).and_then(|_| file.read_exact(&mut length)).map_err(read)?;
-        let columns = statistics::of(self.table, &metadata);
-        Ok(Copied { rows: self.rows, footer: Some(u64::from(u32::from_le_bytes(length))), columns })
+        let footer = footer::complete(path, &metadata)?;
+        Ok(Copied { rows: self.rows, footer: Some(footer), columns: statistics::of(self.table, &metadata) })
     }
 }
 
@@ -112,13 +110,17 @@ fn properties(table: Table, level: u8) -> WriterProperties {
         if let Some(path) = long_text(column) {
             properties = properties.set_column_compression(path, zstd());
         }
-        // Its bounds tell nothing of an id that looks like chance. Ids that are bytes have none: DuckDB 1.5 finds
-        // none of them again.
-        if column.name == "series_id" && !table.is_dictionary() {
+        // Its bounds tell nothing of an id that looks like chance.
+        let fpp = match column.name {
+            "series_id" if !table.is_dictionary() => Some(SERIES_FPP),
+            filters::COLUMN => Some(TRACE_FPP),
+            _ => None,
+        };
+        if let Some(fpp) = fpp {
             let path = ColumnPath::new(vec![column.name.to_owned()]);
             properties = properties
                 .set_column_bloom_filter_max_ndv(path.clone(), ROW_GROUP_ROWS as u64)
-                .set_column_bloom_filter_fpp(path, BLOOM_FPP);
+                .set_column_bloom_filter_fpp(path, fpp);
         }
         let encoding = match (column.name, column.sql_type) {
             // In order, and of each there are some.

@@ -3,12 +3,14 @@
 //! Bounds are text, as the catalog has them (DuckLake specification, "Type Encoding for Statistics").
 //! Times of one length, hex and names are in the order of their bytes; numbers are not, and are read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::store::catalog::ColumnStatistics;
 use crate::store::catalog::storage::Storage;
+use crate::store::parquet_file::footer::Footer;
 use crate::store::schema::{Column, Table};
 
 /// A file, as the front tells of it.
@@ -143,6 +145,8 @@ pub struct Files {
     files: BTreeMap<i64, File>,
     /// Files that could not be read for the statement that runs.
     left_out: BTreeSet<i64>,
+    /// What has been read of the footers of some.
+    footers: HashMap<i64, Footer>,
 }
 
 impl Files {
@@ -151,9 +155,11 @@ impl Files {
         self.left_out.clear();
         if reset {
             self.files.clear();
+            self.footers.clear();
         }
         for id in gone {
             self.files.remove(&id);
+            self.footers.remove(&id);
         }
         self.files.extend(added.into_iter().filter_map(File::new).map(|file| (file.id, file)));
     }
@@ -171,6 +177,15 @@ impl Files {
     /// The path of one.
     pub fn path(&self, id: i64) -> Option<&str> {
         self.files.get(&id).map(|file| file.path.as_str())
+    }
+
+    /// The footer of a file below `sealed`. That of one that cannot be read tells nothing: whoever reads its rows
+    /// will say so.
+    pub fn footer(&mut self, sealed: &Path, id: i64) -> &Footer {
+        self.footers.entry(id).or_insert_with(|| {
+            let file = self.files.get(&id);
+            file.and_then(|file| Footer::read(file.table, &sealed.join(&file.path)).ok()).unwrap_or_default()
+        })
     }
 
     /// Leaves the file that this message names out of the statement that runs; its path.

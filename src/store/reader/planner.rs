@@ -15,8 +15,9 @@
 //! | [`instance`] | the instance that plans |
 //! | [`plan`] | which tables a plan scans |
 //! | [`filter`], [`constant`] | by which conditions |
+//! | [`keys`] | which keys of their variants it takes |
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,17 +30,19 @@ use crate::store::sql::service::{Interrupts, Statement};
 mod constant;
 mod filter;
 mod instance;
+mod keys;
 mod plan;
 
 use instance::Instance;
+use keys::Keys;
 
 /// What a statement needs of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Needs {
     /// Every row may count.
     All,
-    /// Of these tables only rows that fulfil this, of the others none.
-    Some(HashMap<Table, Predicate>),
+    /// Of these tables only rows that fulfil this, of the others none; and of some variants these keys alone.
+    Some(HashMap<Table, Predicate>, Keys),
 }
 
 impl Needs {
@@ -47,7 +50,15 @@ impl Needs {
     pub fn of(&self, table: Table) -> Option<Predicate> {
         match self {
             Needs::All => Some(Predicate::Any),
-            Needs::Some(tables) => tables.get(&table).cloned(),
+            Needs::Some(tables, _) => tables.get(&table).cloned(),
+        }
+    }
+
+    /// The keys of variants of a table that count, by the columns' places; of other columns all count.
+    pub fn keys_of(&self, table: Table) -> BTreeMap<usize, BTreeSet<String>> {
+        match self {
+            Needs::All => BTreeMap::new(),
+            Needs::Some(_, keys) => keys.of_table(table),
         }
     }
 
@@ -55,7 +66,7 @@ impl Needs {
     pub fn prunes(&self) -> bool {
         match self {
             Needs::All => false,
-            Needs::Some(tables) => tables.values().any(|predicate| *predicate != Predicate::Any),
+            Needs::Some(tables, _) => tables.values().any(|predicate| *predicate != Predicate::Any),
         }
     }
 }

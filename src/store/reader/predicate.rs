@@ -1,8 +1,13 @@
 //! What a statement asks of the rows of a table, as far as it is understood: never more than it does ask.
 //! A file whose bounds contradict it holds no row that counts.
 
+use std::collections::BTreeSet;
+
 use super::files::{File, Value};
 use crate::store::schema::Table;
+
+/// Ids that are looked for in each file.
+const MOST_IDS: usize = 64;
 
 /// A condition that every row that counts fulfils.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +156,25 @@ impl Predicate {
         }
     }
 
+    /// The ids of which every row that counts has one in the column at this place; `None` if they are not known, or
+    /// are many.
+    pub fn ids(&self, place: usize) -> Option<BTreeSet<Vec<u8>>> {
+        let ids = match self {
+            Predicate::Compare { column, comparison: Comparison::Equal, value: Value::Text(hex), .. }
+                if *column == place =>
+            {
+                BTreeSet::from([bytes_of(hex)?])
+            }
+            Predicate::Any | Predicate::Compare { .. } => return None,
+            Predicate::All(all) => all.iter().filter_map(|one| one.ids(place)).min_by_key(BTreeSet::len)?,
+            Predicate::OneOf(some) => {
+                let each: Option<Vec<_>> = some.iter().map(|one| one.ids(place)).collect();
+                each?.into_iter().flatten().collect()
+            }
+        };
+        (ids.len() <= MOST_IDS).then_some(ids)
+    }
+
     /// The part of it that compares ids as users see them, with the stored bytes: for those DuckDB finds the
     /// rows by its statistics, where the hex of every row would have to be made. `None` if there is no such part.
     pub fn by_bytes(&self, table: Table) -> Option<String> {
@@ -169,6 +193,13 @@ impl Predicate {
             }
         }
     }
+}
+
+/// The bytes of hex.
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = hex.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! The stored tables as views over files. A view is made anew only when its files differ.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use duckdb::Connection;
 
 use super::files::Files;
+use crate::store::catalog::statistics::timestamp;
 use crate::store::engine::sealed_file;
-use crate::store::instance::quoted_path;
+use crate::store::instance::{quoted, quoted_path};
+use crate::store::parquet_file::filters::Found;
+use crate::store::parquet_file::leaves::{self, Leaf, Leaves};
 use crate::store::schema::Table;
 
 /// What a view is over.
@@ -17,16 +20,21 @@ pub struct Shown {
     pub files: Vec<i64>,
     /// A condition on the stored columns that every row that counts fulfils.
     pub filter: Option<String>,
+    /// Traces of which every row that counts is; none if they are not known.
+    pub traces: BTreeSet<Vec<u8>>,
+    /// Keys of variants that count, by the columns' places; of other columns all count.
+    pub keys: BTreeMap<usize, BTreeSet<String>>,
 }
 
 /// What the views are over.
 #[derive(Debug, Default)]
 pub struct Views {
-    shown: HashMap<Table, Shown>,
+    /// With the number of files that hold rows that may count.
+    shown: HashMap<Table, (Shown, usize)>,
 }
 
 impl Views {
-    /// Puts the view of a table over these files.
+    /// Puts the view of a table over these files; how many of them it opens.
     ///
     /// # Errors
     /// DuckDB's. The view is then as before.
@@ -35,39 +43,55 @@ impl Views {
         db: &Connection,
         sealed: &Path,
         table: Table,
-        files: &Files,
+        files: &mut Files,
         shown: Shown,
-    ) -> Result<(), duckdb::Error> {
-        if self.shown.get(&table) == Some(&shown) {
-            return Ok(());
+    ) -> Result<usize, duckdb::Error> {
+        if let Some((_, opened)) = self.shown.get(&table).filter(|(before, _)| *before == shown) {
+            return Ok(*opened);
         }
-        db.execute_batch(&view(table, sealed, files, &shown))?;
-        self.shown.insert(table, shown);
-        Ok(())
+        let (view, opened) = view(table, sealed, files, &shown);
+        db.execute_batch(&view)?;
+        self.shown.insert(table, (shown, opened));
+        Ok(opened)
     }
 
     /// Whether the view of a table shows every row of these files that counts.
     pub fn covers(&self, table: Table, needed: &Shown) -> bool {
-        let Some(shown) = self.shown.get(&table) else { return false };
+        let Some((shown, _)) = self.shown.get(&table) else { return false };
         let all_there = needed.files.iter().all(|id| shown.files.binary_search(id).is_ok());
-        all_there && (shown.filter.is_none() || shown.filter == needed.filter)
+        // What has no entry is shown whole.
+        let all_keys = shown.keys.iter().all(|(place, keys)| needed.keys.get(place).is_some_and(|n| n.is_subset(keys)));
+        let all_traces = shown.traces.is_empty() || shown.traces == needed.traces;
+        all_there && all_keys && all_traces && (shown.filter.is_none() || shown.filter == needed.filter)
     }
 }
 
-fn view(table: Table, sealed: &Path, files: &Files, shown: &Shown) -> String {
+/// The statement that makes the view, and how many files it opens.
+fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (String, usize) {
     // The files of one scan have the same columns, so that the first one tells them. With
     // `union_by_name` every query would put the schemas of all files together again: four times as
     // long for one trace in 28 files.
-    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for path in shown.files.iter().filter_map(|id| files.path(*id)) {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let columns = table.column_list_of(sealed_file::schema_in(name));
-        groups.entry(columns).or_default().push(quoted_path(&sealed.join(path)));
+    let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for id in &shown.files {
+        let Some(path) = files.path(*id).map(str::to_owned) else { continue };
+        let full = sealed.join(&path);
+        let mut filters: Vec<String> = shown.filter.iter().cloned().collect();
+        if !shown.traces.is_empty() {
+            match files.footer(sealed, *id).filters.find(&full, &shown.traces) {
+                Ok(Found::Nothing) => continue,
+                // DuckDB knows the times of row groups, too, and reads no others.
+                Ok(Found::Between(from, upto)) => filters.push(between(table, from, upto)),
+                Ok(Found::Some) | Err(_) => {}
+            }
+        }
+        let filter = if filters.is_empty() { String::new() } else { format!(" WHERE {}", filters.join(" AND ")) };
+        let columns = columns(table, sealed, files, (*id, &path), &shown.keys);
+        groups.entry((columns, filter)).or_default().push(quoted_path(&full));
     }
-    let filter = shown.filter.as_ref().map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
+    let opened = groups.values().map(Vec::len).sum();
     let mut parts: Vec<String> = groups
         .into_iter()
-        .map(|(columns, files)| {
+        .map(|((columns, filter), files)| {
             let files = files.join(", ");
             format!("SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false){filter}")
         })
@@ -75,5 +99,47 @@ fn view(table: Table, sealed: &Path, files: &Files, shown: &Shown) -> String {
     if parts.is_empty() {
         parts.push(format!("SELECT {} FROM {}", table.column_list(), table.empty_relation()));
     }
-    format!("CREATE OR REPLACE VIEW stored.{} AS {}", table.name(), parts.join(" UNION ALL "))
+    (format!("CREATE OR REPLACE VIEW stored.{} AS {}", table.name(), parts.join(" UNION ALL ")), opened)
+}
+
+/// A condition on the time of a row, both ends included.
+fn between(table: Table, from: i64, upto: i64) -> String {
+    let [from, upto] = [from, upto].map(|time| quoted(&timestamp(time)));
+    format!("{} BETWEEN {from}::TIMESTAMP_NS AND {upto}::TIMESTAMP_NS", table.time_column())
+}
+
+/// The columns of a file: in the place of variants of which keys count that have columns of their own, objects
+/// of those.
+fn columns(
+    table: Table,
+    sealed: &Path,
+    files: &mut Files,
+    (id, path): (i64, &str),
+    keys: &BTreeMap<usize, BTreeSet<String>>,
+) -> String {
+    let version = sealed_file::schema_in(path.rsplit('/').next().unwrap_or_default());
+    let columns = table.columns().iter().enumerate().map(|(place, column)| {
+        if column.since > version {
+            return format!("NULL::{} AS {}", column.sql_type, column.name);
+        }
+        let object = keys.get(&place).and_then(|keys| object(column.name, keys, &files.footer(sealed, id).leaves));
+        object.map_or_else(|| column.name.to_owned(), |object| format!("{object} AS {}", column.name))
+    });
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+/// An object with these keys of a column of variants; `None` if some are nowhere but in the variants.
+fn object(column: &str, keys: &BTreeSet<String>, leaves: &Leaves) -> Option<String> {
+    let mut there = Vec::new();
+    for key in keys {
+        match leaves.of(column, key) {
+            Leaf::Column => there.push(key),
+            Leaf::Nowhere => {}
+            Leaf::Inside => return None,
+        }
+    }
+    let Some(first) = there.first() else { return Some("NULL::VARIANT".to_owned()) };
+    let fields = there.iter().map(|key| format!("{}: {}", quoted(key), leaves::values(column, key)));
+    let fields = fields.collect::<Vec<_>>().join(", ");
+    Some(format!("CASE WHEN {} IS NOT NULL THEN {{{fields}}}::VARIANT END", leaves::variant(column, first)))
 }

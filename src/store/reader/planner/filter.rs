@@ -111,6 +111,7 @@ fn call_of<'a>(expression: &'a Json, name: &str) -> Option<&'a Json> {
     (own && expression["type"] == "BOUND_FUNCTION").then_some(argument)
 }
 
-fn constant(expression: &Json) -> Option<&Json> {
+/// The value of a constant.
+pub fn constant(expression: &Json) -> Option<&Json> {
     (expression["type"] == "VALUE_CONSTANT").then(|| &expression["value"])
 }

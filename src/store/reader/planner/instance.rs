@@ -5,6 +5,7 @@ use duckdb::Connection;
 use serde_json::Value as Json;
 
 use super::Needs;
+use super::keys::Keys;
 use super::plan::Scans;
 use crate::store::schema::Table;
 use crate::store::{instance, macros, views};
@@ -97,7 +98,7 @@ impl Instance {
             let all = tables.remove(&Table::Resources).map_or(resources.clone(), |other| other.or(resources));
             tables.insert(Table::Resources, all);
         }
-        Ok(Needs::Some(tables))
+        Ok(Needs::Some(tables, Keys::of(&plan["plans"][0])))
     }
 
     /// Whether the column with the resources is read. Any plan that does without it shows that it does not matter.

@@ -8,7 +8,7 @@ use crate::store::sql::parse::Parser;
 /// What a statement asks, as text.
 fn asked(sql: &str) -> Vec<String> {
     let text = Parser::new().unwrap().validate(sql).unwrap();
-    let Needs::Some(tables) = Instance::open().unwrap().plan(&text).unwrap() else { return vec!["all".into()] };
+    let Needs::Some(tables, _) = Instance::open().unwrap().plan(&text).unwrap() else { return vec!["all".into()] };
     let mut asked: Vec<String> =
         tables.iter().map(|(table, predicate)| format!("{}: {}", table.name(), shown(*table, predicate))).collect();
     asked.sort();
@@ -129,5 +129,51 @@ fn conditions_are_seen_through_views_macros_and_queries() {
         ),
     ] {
         assert_eq!(asked(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn keys_are_seen_that_are_taken_of_variants() {
+    for (sql, expected) in [
+        ("SELECT attributes.\"http.route\"::VARCHAR r, count(*) FROM spans GROUP BY r", "spans.attributes: http.route"),
+        ("SELECT attributes.http.route FROM spans", "spans.attributes: http http.route"),
+        ("SELECT name FROM spans WHERE attributes.a::INT > 3 ORDER BY attributes.b LIMIT 2", "spans.attributes: a b"),
+        (
+            "SELECT attributes.a FROM spans UNION ALL SELECT attributes.b FROM logs",
+            "logs.attributes: b, spans.attributes: a",
+        ),
+        (
+            "SELECT x.a FROM (SELECT attributes AS x FROM spans UNION ALL SELECT attributes FROM logs)",
+            "logs.attributes: a, spans.attributes: a",
+        ),
+        (
+            "SELECT l.attributes.a, s.attributes.b FROM logs l JOIN spans s USING (trace_id)",
+            "logs.attributes: a, spans.attributes: b",
+        ),
+        ("SELECT name FROM spans WHERE resource.\"host.name\" = 'a'", "resources.resource: host.name"),
+        ("SELECT DISTINCT resource.\"service.name\"::VARCHAR FROM resources", "resources.resource: service.name"),
+        ("SELECT series_id FROM series WHERE metric = 'm' AND labels.job::VARCHAR = 'a'", "series.labels: job"),
+        // The whole counts.
+        ("SELECT attributes, attributes.a FROM spans", ""),
+        ("SELECT attributes.a FROM spans GROUP BY attributes", ""),
+        ("SELECT attributes.a FROM (SELECT DISTINCT attributes FROM spans)", ""),
+        ("SELECT a.attributes.k FROM spans a JOIN spans b ON a.attributes = b.attributes", ""),
+        ("SELECT attributes.a FROM spans WHERE attributes IS NOT NULL", ""),
+        ("SELECT attributes.a, max(attributes::VARCHAR) OVER () FROM spans", ""),
+        ("WITH a AS MATERIALIZED (SELECT attributes FROM spans) SELECT attributes.a FROM a, (FROM a)", ""),
+        ("SELECT attributes.A, attributes.a FROM spans", ""),
+        ("SELECT * FROM spans", ""),
+    ] {
+        let text = Parser::new().unwrap().validate(sql).unwrap();
+        let needs = Instance::open().unwrap().plan(&text).unwrap();
+        let mut found = Vec::new();
+        for table in Table::ALL {
+            for (place, keys) in needs.keys_of(table) {
+                let keys: Vec<String> = keys.into_iter().collect();
+                found.push(format!("{}.{}: {}", table.name(), table.columns()[place].name, keys.join(" ")));
+            }
+        }
+        found.sort();
+        assert_eq!(found.join(", "), expected, "{sql}");
     }
 }
