@@ -40,7 +40,7 @@ generate-dashboards:
 grafana *args:
     scripts/grafana {{args}}
 
-# Benchmarks: wire, wal, receive, deliver, store, ask
+# Benchmarks: wire, wal, receive, deliver, store, ask, postgres
 bench *names:
     scripts/bench {{names}}
 

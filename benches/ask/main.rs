@@ -38,7 +38,7 @@ async fn main() {
     let folder = arguments.next().map_or(temporary.path().to_owned(), PathBuf::from);
     let filled = folder.join("data").exists();
     std::fs::create_dir_all(&folder).unwrap();
-    let mut vispyr = Vispyr::start(&folder).await;
+    let mut vispyr = Vispyr::start(&folder, "").await;
     if !filled {
         fill(&vispyr, millions, &folder).await;
     }
@@ -197,7 +197,7 @@ async fn come_back(vispyr: &mut Vispyr, folder: &Path, least: u64) {
     println!("engine killed: same answer after {:.1} s", started.elapsed().as_secs_f64());
     vispyr.kill_all();
     let started = Instant::now();
-    *vispyr = Vispyr::start(folder).await;
+    *vispyr = Vispyr::start(folder, "").await;
     println!("all killed: ready after {:.1} s", started.elapsed().as_secs_f64());
     vispyr.wait_count(table, before).await;
     println!("the same answer after {:.1} s", started.elapsed().as_secs_f64());

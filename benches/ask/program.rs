@@ -30,12 +30,13 @@ pub struct Vispyr {
 }
 
 impl Vispyr {
-    pub async fn start(folder: &Path) -> Self {
+    /// Starts it with its data in this folder, and with these lines in `[sql]`.
+    pub async fn start(folder: &Path, sql: &str) -> Self {
         let config = folder.join("vispyr.toml");
         let ports = ["receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope"];
-        let ports = ports.iter().chain(&["sql", "web"]);
+        let ports = ports.iter().chain(&["web", "postgres", "sql"]);
         let text: String = ports.map(|section| format!("[{section}]\nlisten = \"127.0.0.1:0\"\n")).collect();
-        fs::write(&config, text).unwrap();
+        fs::write(&config, text + sql).unwrap();
         let addresses = folder.join("data/run/addresses.json");
         let _ = fs::remove_file(&addresses);
         let child = Command::new(env!("CARGO_BIN_EXE_vispyr"))
@@ -62,7 +63,7 @@ impl Vispyr {
         }
     }
 
-    fn address(&self, name: &str) -> SocketAddr {
+    pub fn address(&self, name: &str) -> SocketAddr {
         self.addresses[name].as_str().unwrap().parse().unwrap()
     }
 
@@ -192,7 +193,7 @@ impl Vispyr {
         format!("http://{}{}", self.address(kind.port), kind.path)
     }
 
-    fn pids(&self) -> Vec<u32> {
+    pub fn pids(&self) -> Vec<u32> {
         let mut found = vec![self.child.id()];
         let mut at = 0;
         while let Some(pid) = found.get(at) {
@@ -212,12 +213,17 @@ impl Vispyr {
 
     /// CPU time of all processes that store: engine and merger.
     pub fn cpu(&self) -> Duration {
+        self.cpu_of(|name| ["engine", "merger"].contains(&name))
+    }
+
+    /// CPU time of these processes, and of children of theirs that have ended.
+    pub fn cpu_of(&self, counts: impl Fn(&str) -> bool) -> Duration {
         let of = |pid: u32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-            fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>()
+            fields.skip(11).take(4).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>()
         };
-        let pids = self.pids().into_iter().filter(|pid| ["engine", "merger"].contains(&Self::name(*pid).as_str()));
+        let pids = self.pids().into_iter().filter(|pid| counts(&Self::name(*pid)));
         Duration::from_millis(10 * pids.map(of).sum::<u64>())
     }
 

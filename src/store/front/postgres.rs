@@ -16,9 +16,13 @@
 //! | [`login`] | passwords: SCRAM-SHA-256, or a token |
 //! | [`cancel`] | who may cancel which statement |
 //! | [`session`] | a connection after its login |
-//! | [`extended`] | prepared statements and portals |
+//! | [`simple`] | the simple protocol |
+//! | [`extended`] | the extended protocol: prepared statements and portals |
+//! | [`cursor`] | cursors |
+//! | [`utility`] | statements that are no queries |
+//! | [`running`] | a statement that runs: its rows, and what stops it |
 //! | [`lexer`] | statements in one text, and their words |
-//! | [`command`] | what is not a query |
+//! | [`command`] | which statements are no queries |
 //! | [`settings`] | `SET` and `SHOW` |
 //! | [`answer`] | the rows of a statement as they come from its reader |
 //! | [`types`] | PostgreSQL's types for DuckDB's |
@@ -41,6 +45,7 @@ pub mod answer;
 pub mod cancel;
 pub mod command;
 pub mod copy;
+pub mod cursor;
 pub mod error;
 pub mod extended;
 pub mod frame;
@@ -49,10 +54,13 @@ pub mod lexer;
 pub mod login;
 pub mod parameters;
 pub mod rows;
+pub mod running;
 pub mod session;
 pub mod settings;
+pub mod simple;
 pub mod startup;
 pub mod types;
+pub mod utility;
 pub mod wire;
 
 net::port_config! {

@@ -1,10 +1,27 @@
 //! `COPY ... TO STDOUT`: a row as a line, in PostgreSQL's text format or as CSV.
 
 use bytes::{BufMut, BytesMut};
+use pgwire::messages::PgWireBackendMessage as Message;
+use pgwire::messages::copy::{CopyDone, CopyOutResponse};
 
 use super::command::CopyOut;
 use super::rows::Rows;
+use super::running::{Break, Form, Running, Stop};
+use super::session::Session;
 use super::types::Column;
+
+impl Session {
+    /// Gives the rows of a query to `COPY`.
+    pub(super) async fn copy(&mut self, running: &mut Running, options: &CopyOut, stop: &Stop) -> Result<(), Break> {
+        let columns = i16::try_from(running.answer.columns.len()).unwrap_or(i16::MAX);
+        let formats = vec![0; running.answer.columns.len()];
+        self.wire.put(&Message::CopyOutResponse(CopyOutResponse::new(0, columns, formats)))?;
+        put_header(options, &running.answer.columns, &mut self.wire.out);
+        let sent = running.send(&mut self.wire, Form::Copy(options), None, stop).await?;
+        self.wire.put(&Message::CopyDone(CopyDone::new()))?;
+        self.complete(running, &format!("COPY {}", sent.rows))
+    }
+}
 
 /// Puts the line with the names, if one is wanted, as `CopyData`.
 pub fn put_header(copy: &CopyOut, columns: &[Column], out: &mut BytesMut) {

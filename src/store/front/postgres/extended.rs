@@ -17,11 +17,13 @@ use serde_json::Value;
 
 use super::answer::{self, Description};
 use super::command::{self, Command};
+use super::cursor::no_cursor;
 use super::error::{PgError, code};
 use super::lexer;
 use super::parameters;
 use super::rows::BINARY;
-use super::session::{Break, Form, Running, Session, no_cursor, tag};
+use super::running::{Break, Form, Running, Stop};
+use super::session::{Session, tag};
 use super::types::duckdb_name;
 
 /// Prepared statements of one connection, and portals.
@@ -247,12 +249,7 @@ impl Session {
         done
     }
 
-    async fn execute_portal(
-        &mut self,
-        portal: &mut Portal,
-        max_rows: i32,
-        stop: &super::session::Stop,
-    ) -> Result<(), Break> {
+    async fn execute_portal(&mut self, portal: &mut Portal, max_rows: i32, stop: &Stop) -> Result<(), Break> {
         self.check_transaction(&portal.command)?;
         match portal.command.clone() {
             Command::Query | Command::Show(_) => {}

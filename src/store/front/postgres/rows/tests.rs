@@ -4,8 +4,10 @@ use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
     StringArray, TimestampNanosecondArray, TimestampSecondArray, UInt8Array,
 };
-use arrow::datatypes::Int32Type as Items;
+use arrow::datatypes::{DataType, Int32Type as Items};
 
+use super::binary::numeric;
+use super::text::quoted;
 use super::*;
 
 fn value(array: &ArrayRef, kind: &Type, format: i16) -> Vec<u8> {
