@@ -38,6 +38,9 @@ async fn main() {
     let millions = std::env::args().skip(1).find_map(|arg| arg.parse::<u64>().ok()).unwrap_or(10);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let vispyr = Vispyr::start(folder.path(), "max_rows = 1000000000\ntime_limit = \"300s\"\n").await;
+    // Before anything else has taken memory that it may give back meanwhile.
+    assert_eq!(vispyr.count("spans").await, 0);
+    idle(&vispyr).await;
     let day = Duration::from_secs(24 * 3600).as_nanos() as u64;
     let from = now_nanos() - day;
     let samples = vispyr.send(data::SAMPLES, millions * 1_000_000, from, day).await;
@@ -48,7 +51,6 @@ async fn main() {
 
     rows(&vispyr, samples).await;
     points(&vispyr, spans).await;
-    idle(&vispyr).await;
 }
 
 async fn rows(vispyr: &Vispyr, expected: u64) {

@@ -128,12 +128,14 @@ fn put_rows(batch: &RecordBatch, at: usize, left: usize, answer: &Answer, form: 
         Form::Copy(_) => &[],
     };
     let rows = Rows::new(batch, &answer.columns, formats);
+    let all = at..batch.num_rows().min(at.saturating_add(left));
+    let Form::Copy(options) = form else { return rows.put(all, CHUNK, out) };
     let mut put = 0;
-    while put < left && at + put < batch.num_rows() && out.len() < CHUNK {
-        match form {
-            Form::Rows(_) => rows.put(at + put, out),
-            Form::Copy(options) => copy::put_row(options, &rows, at + put, out),
+    for row in all {
+        if out.len() >= CHUNK {
+            break;
         }
+        copy::put_row(options, &rows, row, out);
         put += 1;
     }
     put

@@ -6,8 +6,8 @@ use bytes::{BufMut, BytesMut};
 use pgwire::api::Type;
 
 use super::super::interval::Interval;
-use super::column::{bytes, integers, items, plain, time, timestamp};
-use super::{Length, Write1, text};
+use super::column::{Times, bytes, integers_of, items, plain};
+use super::{Length, Writer, text};
 use crate::store::sql::value::{is_null, write_text};
 
 /// From 1970 to 2000, where PostgreSQL counts from.
@@ -16,60 +16,62 @@ const EPOCH_DAYS: i32 = 10_957;
 
 /// The version that stands before a `jsonb`.
 const JSONB: u8 = 1;
+
 /// Writes a column of this type.
 #[expect(clippy::cast_possible_truncation, reason = "the type of the column holds no larger numbers")]
-pub fn writer<'a>(array: &'a dyn Array, kind: &Type) -> Write1<'a> {
+pub fn writer<'a>(array: &'a dyn Array, kind: &Type) -> Writer<'a> {
     match *kind {
         Type::BOOL => {
             let values = array.as_boolean();
-            Box::new(move |row, out| out.put_u8(u8::from(values.value(row))))
+            Writer::fixed(move |row| [u8::from(values.value(row))])
         }
-        Type::INT2 => integers(array, |n: i64, out: &mut BytesMut| out.put_i16(n as i16)),
-        Type::INT4 => integers(array, |n: i64, out: &mut BytesMut| out.put_i32(n as i32)),
-        Type::INT8 => integers(array, |n: i64, out: &mut BytesMut| out.put_i64(n)),
+        Type::INT2 => integers(array, |n: i64| (n as i16).to_be_bytes()),
+        Type::INT4 => integers(array, |n: i64| (n as i32).to_be_bytes()),
+        Type::INT8 => integers(array, i64::to_be_bytes),
         Type::FLOAT4 => {
             let values = array.as_primitive::<Float32Type>().values();
-            Box::new(move |row, out| out.put_f32(values[row]))
+            Writer::fixed(move |row| values[row].to_be_bytes())
         }
         Type::FLOAT8 => {
             let values = array.as_primitive::<Float64Type>().values();
-            Box::new(move |row, out| out.put_f64(values[row]))
+            Writer::fixed(move |row| values[row].to_be_bytes())
         }
         Type::DATE => {
             let values = array.as_primitive::<Date32Type>().values();
-            Box::new(move |row, out| {
-                out.put_i32(match values[row] {
+            Writer::fixed(move |row| {
+                let days = match values[row] {
                     i32::MAX => i32::MAX,
                     days if days == -i32::MAX => i32::MIN,
                     days => days.saturating_sub(EPOCH_DAYS),
-                });
+                };
+                days.to_be_bytes()
             })
         }
         Type::TIME => {
-            let micros = time(array);
-            Box::new(move |row, out| out.put_i64(micros(row)))
+            let times = Times::of_day(array);
+            Writer::fixed(move |row| times.micros(row).to_be_bytes())
         }
         Type::TIMESTAMPTZ => {
-            let micros = timestamp(array);
-            Box::new(move |row, out| {
-                out.put_i64(match micros(row) {
+            let times = Times::of(array);
+            Writer::fixed(move |row| {
+                let micros = match times.micros(row) {
                     i64::MAX => i64::MAX,
                     micros if micros == -i64::MAX => i64::MIN,
                     micros => micros.saturating_sub(EPOCH_MICROS),
-                });
+                };
+                micros.to_be_bytes()
             })
         }
-        Type::BYTEA => Box::new(move |row, out| out.put_slice(bytes(array, row))),
-        Type::NUMERIC => Box::new(move |row, out| {
+        Type::BYTEA => Writer::any(move |row, out| out.put_slice(bytes(array, row))),
+        Type::NUMERIC => Writer::any(move |row, out| {
             let mut text = String::new();
             write_text(&mut text, array, row);
             numeric(&text, out);
         }),
-        Type::UUID => Box::new(move |row, out| {
-            let text = plain(array, row);
-            out.put_slice(uuid::Uuid::parse_str(text).unwrap_or_default().as_bytes());
-        }),
-        Type::INTERVAL => Box::new(move |row, out| {
+        Type::UUID => {
+            Writer::fixed(move |row| *uuid::Uuid::parse_str(plain(array, row)).unwrap_or_default().as_bytes())
+        }
+        Type::INTERVAL => Writer::any(move |row, out| {
             let Interval { months, days, micros } = Interval::parse(plain(array, row)).unwrap_or_default();
             out.put_i64(micros);
             out.put_i32(days);
@@ -77,13 +79,19 @@ pub fn writer<'a>(array: &'a dyn Array, kind: &Type) -> Write1<'a> {
         }),
         Type::JSONB => {
             let json = text::writer(array, kind);
-            Box::new(move |row, out| {
+            Writer::any(move |row, out| {
                 out.put_u8(JSONB);
-                json(row, out);
+                json.write(row, out);
             })
         }
         _ => text::writer(array, kind),
     }
+}
+
+/// Integers of any width.
+#[expect(clippy::useless_conversion, reason = "for those that are of that width already")]
+fn integers<'a, const N: usize>(array: &'a dyn Array, bytes: impl Fn(i64) -> [u8; N] + Send + Sync + 'a) -> Writer<'a> {
+    integers_of!(array, values => Writer::fixed(move |row| bytes(i64::from(values[row]))))
 }
 
 /// `numeric_send`: digits of ten thousand each, the place of the first, a sign, digits behind the point.
@@ -125,8 +133,8 @@ pub fn numeric(text: &str, out: &mut BytesMut) {
 }
 
 /// An array (`array_send`). It has one dimension here: a list of lists is JSON.
-pub fn list(array: &dyn Array, item: Type) -> Write1<'_> {
-    Box::new(move |row, out| {
+pub fn list(array: &dyn Array, item: Type) -> Writer<'_> {
+    Writer::any(move |row, out| {
         let items = items(array, row);
         let write = writer(items.as_ref(), &item);
         out.put_i32(i32::from(!items.is_empty()));
@@ -143,7 +151,7 @@ pub fn list(array: &dyn Array, item: Type) -> Write1<'_> {
                 out.put_i32(-1);
             } else {
                 let length = Length::begin(out);
-                write(n, out);
+                write.write(n, out);
                 length.end(out, 0);
             }
         }

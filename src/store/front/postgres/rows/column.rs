@@ -2,67 +2,74 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
-    Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+    DataType, Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
-use bytes::BytesMut;
 
 use super::super::types::per_second;
-use super::Write1;
 
-/// Writes a column of any integers.
-pub fn integers<'a>(array: &'a dyn Array, put: impl Fn(i64, &mut BytesMut) + Send + Sync + 'a) -> Write1<'a> {
-    match array.data_type() {
-        DataType::Int8 => integers_of::<Int8Type>(array, put),
-        DataType::UInt8 => integers_of::<UInt8Type>(array, put),
-        DataType::Int16 => integers_of::<Int16Type>(array, put),
-        DataType::UInt16 => integers_of::<UInt16Type>(array, put),
-        DataType::Int32 => integers_of::<Int32Type>(array, put),
-        DataType::UInt32 => integers_of::<UInt32Type>(array, put),
-        _ => integers_of::<Int64Type>(array, put),
+/// Something with the values of an array of any integers, each of which an `i64` can be made of.
+macro_rules! integers_of {
+    ($array:expr, $values:ident => $make:expr) => {{
+        use arrow::datatypes::*;
+        match $array.data_type() {
+            DataType::Int8 => integers_of!(Int8Type, $array, $values => $make),
+            DataType::UInt8 => integers_of!(UInt8Type, $array, $values => $make),
+            DataType::Int16 => integers_of!(Int16Type, $array, $values => $make),
+            DataType::UInt16 => integers_of!(UInt16Type, $array, $values => $make),
+            DataType::Int32 => integers_of!(Int32Type, $array, $values => $make),
+            DataType::UInt32 => integers_of!(UInt32Type, $array, $values => $make),
+            _ => integers_of!(Int64Type, $array, $values => $make),
+        }
+    }};
+    ($kind:ty, $array:expr, $values:ident => $make:expr) => {{
+        let $values = $array.as_primitive::<$kind>().values();
+        $make
+    }};
+}
+pub(super) use integers_of;
+
+/// Times of a column.
+pub struct Times<'a> {
+    values: &'a [i64],
+    /// Units of the values to a second.
+    per_second: i64,
+}
+
+impl<'a> Times<'a> {
+    /// Timestamps.
+    pub fn of(array: &'a dyn Array) -> Self {
+        let unit = match array.data_type() {
+            DataType::Timestamp(unit, _) => *unit,
+            _ => TimeUnit::Microsecond,
+        };
+        let values = match unit {
+            TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
+            TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
+            TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
+            TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
+        };
+        Times { values, per_second: per_second(unit) }
     }
-}
 
-fn integers_of<'a, T: ArrowPrimitiveType>(
-    array: &'a dyn Array,
-    put: impl Fn(i64, &mut BytesMut) + Send + Sync + 'a,
-) -> Write1<'a>
-where
-    i64: From<T::Native>,
-{
-    let values = array.as_primitive::<T>().values();
-    Box::new(move |row, out: &mut BytesMut| put(i64::from(values[row]), out))
-}
-
-/// Microseconds of the day of a row.
-pub fn time<'a>(array: &'a dyn Array) -> Box<dyn Fn(usize) -> i64 + Send + Sync + 'a> {
-    if array.data_type() == &DataType::Time64(TimeUnit::Microsecond) {
-        let values = array.as_primitive::<Time64MicrosecondType>().values();
-        return Box::new(move |row| values[row]);
+    /// Times of the day.
+    pub fn of_day(array: &'a dyn Array) -> Self {
+        if array.data_type() == &DataType::Time64(TimeUnit::Microsecond) {
+            let values = array.as_primitive::<Time64MicrosecondType>().values();
+            return Times { values, per_second: 1_000_000 };
+        }
+        Times { values: array.as_primitive::<Time64NanosecondType>().values(), per_second: 1_000_000_000 }
     }
-    let values = array.as_primitive::<Time64NanosecondType>().values();
-    Box::new(move |row| values[row] / 1000)
-}
 
-/// Microseconds since 1970 of a row; DuckDB's infinities stay as they are.
-pub fn timestamp<'a>(array: &'a dyn Array) -> Box<dyn Fn(usize) -> i64 + Send + Sync + 'a> {
-    let unit = match array.data_type() {
-        DataType::Timestamp(unit, _) => *unit,
-        _ => TimeUnit::Microsecond,
-    };
-    let values = match unit {
-        TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
-        TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
-        TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
-        TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
-    };
-    let per_second = per_second(unit);
-    Box::new(move |row| match values[row] {
-        infinite if infinite == i64::MAX || infinite == -i64::MAX => infinite,
-        value if per_second > 1_000_000 => value.div_euclid(per_second / 1_000_000),
-        value => value.saturating_mul(1_000_000 / per_second),
-    })
+    /// Microseconds since 1970, or of the day. DuckDB's infinities stay as they are.
+    pub fn micros(&self, row: usize) -> i64 {
+        match (self.values[row], self.per_second) {
+            (infinite, _) if infinite == i64::MAX || infinite == -i64::MAX => infinite,
+            (value, 1_000_000) => value,
+            (value, 1_000_000_000) => value.div_euclid(1000),
+            (value, per_second) => value.saturating_mul(1_000_000 / per_second),
+        }
+    }
 }
 
 /// Whether its values are texts.

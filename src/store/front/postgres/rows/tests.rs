@@ -12,7 +12,7 @@ use super::*;
 
 fn value(array: &ArrayRef, kind: &Type, format: i16) -> Vec<u8> {
     let mut out = BytesMut::new();
-    writer(array.as_ref(), kind, format)(0, &mut out);
+    writer(array.as_ref(), kind, format).write(0, &mut out);
     out.to_vec()
 }
 
@@ -118,8 +118,33 @@ fn a_row_is_a_message_with_its_length() {
     let columns: [ArrayRef; 2] =
         [Arc::new(StringArray::from(vec!["xy"])), Arc::new(StringArray::from(vec![None::<&str>]))];
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns.to_vec()).unwrap();
-    let columns: Vec<Column> = schema.fields().iter().map(|field| Column::of_arrow(field)).collect();
+    let columns: Vec<_> = schema.fields().iter().map(|field| types::Column::of_arrow(field)).collect();
     let mut out = BytesMut::new();
-    Rows::new(&batch, &columns, &[]).put(0, &mut out);
+    assert_eq!(Rows::new(&batch, &columns, &[]).put(0..1, 1, &mut out), 1);
     assert_eq!(&out[..], b"D\0\0\0\x10\0\x02\0\0\0\x02xy\xff\xff\xff\xff");
+}
+
+/// Rows of one length are put column by column: that gives the same bytes.
+#[test]
+fn rows_are_the_same_one_by_one_and_together() {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("a", Arc::new(TimestampNanosecondArray::from(vec![0, 1_999, -1, i64::MAX, 5]))),
+        ("b", Arc::new(Float64Array::from(vec![0.5, -0.0, f64::NAN, f64::INFINITY, 1e300]))),
+        ("c", Arc::new(BooleanArray::from(vec![true, false, true, false, true]))),
+        ("d", Arc::new(UInt8Array::from(vec![0, 1, 2, 254, 255]))),
+        ("e", Arc::new(Int64Array::from(vec![i64::MIN, -1, 0, 1, i64::MAX]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let columns: Vec<_> = batch.schema().fields().iter().map(|field| types::Column::of_arrow(field)).collect();
+    let rows = Rows::new(&batch, &columns, &[BINARY]);
+    assert!(rows.template.is_some());
+    let (mut together, mut one_by_one) = (BytesMut::new(), BytesMut::new());
+    // Two rows are enough at first.
+    assert_eq!(rows.put(0..5, rows.template.as_ref().unwrap().len() + 1, &mut together), 2);
+    assert_eq!(rows.put(2..5, 10_000, &mut together), 3);
+    (0..5).for_each(|row| rows.put_one(row, &mut one_by_one));
+    assert_eq!(together, one_by_one);
+    let with_null =
+        RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef)]).unwrap();
+    assert!(Rows::new(&with_null, &columns[4..], &[BINARY]).template.is_none());
 }

@@ -8,37 +8,37 @@ use bytes::{BufMut, BytesMut};
 use pgwire::api::Type;
 
 use super::super::interval::Interval;
-use super::Write1;
-use super::column::{bytes, integers, is_text, items, plain, time, timestamp};
+use super::Writer;
+use super::column::{Times, bytes, integers_of, is_text, items, plain};
 use crate::store::sql::value::{is_null, write_date, write_json, write_text};
 
 /// Writes a column of this type.
-pub fn writer<'a>(array: &'a dyn Array, kind: &Type) -> Write1<'a> {
+pub fn writer<'a>(array: &'a dyn Array, kind: &Type) -> Writer<'a> {
     match *kind {
         Type::BOOL => {
             let values = array.as_boolean();
-            Box::new(move |row, out| out.put_u8(if values.value(row) { b't' } else { b'f' }))
+            Writer::any(move |row, out| out.put_u8(if values.value(row) { b't' } else { b'f' }))
         }
         // Writing to a BytesMut cannot fail.
-        Type::INT2 | Type::INT4 | Type::INT8 => integers(array, |n: i64, out: &mut BytesMut| {
-            let _ = write!(out, "{n}");
-        }),
+        Type::INT2 | Type::INT4 | Type::INT8 => integers_of!(array, values => Writer::any(move |row, out| {
+            let _ = write!(out, "{}", values[row]);
+        })),
         Type::DATE => {
             let values = array.as_primitive::<Date32Type>().values();
-            Box::new(move |row, out| match values[row] {
+            Writer::any(move |row, out| match values[row] {
                 i32::MAX => out.put_slice(b"infinity"),
                 days if days == -i32::MAX => out.put_slice(b"-infinity"),
                 days => date(out, i64::from(days)),
             })
         }
         Type::TIME => {
-            let micros = time(array);
-            Box::new(move |row, out| clock(out, micros(row)))
+            let times = Times::of_day(array);
+            Writer::any(move |row, out| clock(out, times.micros(row)))
         }
         Type::TIMESTAMPTZ => {
             const DAY: i64 = 86_400_000_000;
-            let micros = timestamp(array);
-            Box::new(move |row, out| match micros(row) {
+            let times = Times::of(array);
+            Writer::any(move |row, out| match times.micros(row) {
                 i64::MAX => out.put_slice(b"infinity"),
                 micros if micros == -i64::MAX => out.put_slice(b"-infinity"),
                 micros => {
@@ -52,14 +52,14 @@ pub fn writer<'a>(array: &'a dyn Array, kind: &Type) -> Write1<'a> {
                 }
             })
         }
-        Type::BYTEA => Box::new(move |row, out| {
+        Type::BYTEA => Writer::any(move |row, out| {
             const HEX: &[u8; 16] = b"0123456789abcdef";
             out.put_slice(b"\\x");
             for byte in bytes(array, row) {
                 out.put_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
             }
         }),
-        Type::INTERVAL => Box::new(move |row, out| {
+        Type::INTERVAL => Writer::any(move |row, out| {
             let value = plain(array, row);
             let mut text = String::new();
             match Interval::parse(value) {
@@ -68,13 +68,13 @@ pub fn writer<'a>(array: &'a dyn Array, kind: &Type) -> Write1<'a> {
             }
             out.put_slice(text.as_bytes());
         }),
-        Type::JSONB | Type::JSON if !is_text(array) => Box::new(move |row, out| {
+        Type::JSONB | Type::JSON if !is_text(array) => Writer::any(move |row, out| {
             let mut json = String::new();
             write_json(&mut json, array, row);
             out.put_slice(json.as_bytes());
         }),
-        _ if is_text(array) => Box::new(move |row, out| out.put_slice(plain(array, row).as_bytes())),
-        _ => Box::new(move |row, out| {
+        _ if is_text(array) => Writer::any(move |row, out| out.put_slice(plain(array, row).as_bytes())),
+        _ => Writer::any(move |row, out| {
             let mut text = String::new();
             write_text(&mut text, array, row);
             out.put_slice(text.as_bytes());
@@ -128,8 +128,8 @@ fn clock(out: &mut BytesMut, micros: i64) {
 }
 
 /// An array. It has one dimension here: a list of lists is JSON.
-pub fn list(array: &dyn Array, item: Type) -> Write1<'_> {
-    Box::new(move |row, out| {
+pub fn list(array: &dyn Array, item: Type) -> Writer<'_> {
+    Writer::any(move |row, out| {
         let items = items(array, row);
         let write = writer(items.as_ref(), &item);
         let mut value = BytesMut::new();
@@ -143,7 +143,7 @@ pub fn list(array: &dyn Array, item: Type) -> Write1<'_> {
                 continue;
             }
             value.clear();
-            write(n, &mut value);
+            write.write(n, &mut value);
             quoted(&value, out);
         }
         out.put_u8(b'}');
