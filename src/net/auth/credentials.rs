@@ -41,15 +41,15 @@ enum Why {
 pub enum Login {
     /// A token.
     Token,
-    /// The password of a user, which is here; nothing for a user that there is not, who must not be told so.
-    Password(Option<Secret>),
+    /// One of the passwords of a user; there are none of a user that there is not, who must not be told so.
+    Password(Vec<Secret>),
 }
 
 /// The user by whose name a token is given where there are users, too.
 pub const TOKEN_USER: &str = "token";
 
 impl Credentials {
-    /// What a client of this name is asked for. Of several passwords of one user it is the first.
+    /// What a client of this name is asked for.
     pub fn login(&self, user: &str) -> Login {
         if self.users.is_empty() || (user == TOKEN_USER && !self.tokens.is_empty()) {
             return Login::Token;
@@ -59,7 +59,8 @@ impl Credentials {
             Some(Secret::new(password))
         };
         // A name with a colon would take a part of the password for its own.
-        Login::Password(if user.contains(':') { None } else { self.users.iter().find_map(of_user) })
+        let is_name = !user.contains(':');
+        Login::Password(self.users.iter().filter(|_| is_name).filter_map(of_user).collect())
     }
 
     /// Whether this is one of the tokens.
@@ -204,17 +205,17 @@ mod tests {
     fn who_says_the_name_first_is_asked_for_what_belongs_to_it() {
         let secrets = |texts: &[&str]| texts.iter().map(|text| Secret::new(*text)).collect();
         let both = Credentials { tokens: secrets(&["t1"]), users: secrets(&["shop:a:b", "shop:old"]) };
-        let password = |user: &str| match both.login(user) {
+        let passwords = |user: &str| match both.login(user) {
             Login::Token => panic!("{user}"),
-            Login::Password(password) => password.map(|password| password.expose().to_vec()),
+            Login::Password(passwords) => passwords.iter().map(|one| one.expose().to_vec()).collect::<Vec<_>>(),
         };
-        assert_eq!(password("shop"), Some(b"a:b".to_vec()));
+        assert_eq!(passwords("shop"), [b"a:b".to_vec(), b"old".to_vec()]);
         for nobody in ["shop:a", "sho", "", "shopper"] {
-            assert_eq!(password(nobody), None, "{nobody}");
+            assert!(passwords(nobody).is_empty(), "{nobody}");
         }
         assert!(matches!(both.login(TOKEN_USER), Login::Token));
         let users = Credentials { tokens: vec![], users: secrets(&["token:x"]) };
-        assert!(matches!(users.login(TOKEN_USER), Login::Password(Some(_))));
+        assert!(matches!(users.login(TOKEN_USER), Login::Password(one) if one.len() == 1));
         let tokens = Credentials { tokens: secrets(&["t1"]), users: vec![] };
         assert!(matches!(tokens.login("anybody"), Login::Token));
         assert_eq!((tokens.check_token(b"t1"), tokens.check_token(b"t2").is_err()), (Ok(()), true));

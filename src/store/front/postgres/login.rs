@@ -2,16 +2,20 @@
 //! travels; a token is given as the password, as it is.
 
 use std::collections::HashMap;
+use std::slice;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use pgwire::api::auth::sasl::scram::{SCRAM_ITERATIONS, ScramSecret, ScramServerAuth, gen_salted_password};
+use pgwire::error::PgWireError;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::startup::Authentication;
 
 use super::error::{PgError, code};
 use super::wire::{Wire, WireError};
 use crate::net::{Authenticator, Login, Secret};
+
+mod proof;
 
 /// The mechanism that we offer.
 const SCRAM: &str = "SCRAM-SHA-256";
@@ -24,12 +28,16 @@ pub struct Logins {
     authenticator: Authenticator,
     /// What the salts are made of. A user has the same as long as we run, there or not.
     seed: [u8; 32],
-    /// Salted passwords by user, with the password that each is of: to make one takes thousands of hashes.
-    salted: Mutex<Salted>,
+    /// By user: to salt a password takes thousands of hashes.
+    salted: Mutex<HashMap<String, Salted>>,
 }
 
-/// Salted passwords by user, with what each is of.
-type Salted = HashMap<String, (Secret, Vec<u8>)>;
+/// The passwords of a user, and what they are when salted.
+#[derive(Clone)]
+struct Salted {
+    passwords: Vec<Secret>,
+    salted: Vec<Vec<u8>>,
+}
 
 /// What has kept a client out.
 pub enum Refused {
@@ -70,7 +78,7 @@ impl Logins {
         }
     }
 
-    async fn scram(&self, wire: &mut Wire, user: &str, known: Option<Secret>) -> Result<(), Refused> {
+    async fn scram(&self, wire: &mut Wire, user: &str, known: Vec<Secret>) -> Result<(), Refused> {
         wire.put(&PgWireBackendMessage::Authentication(Authentication::SASL(vec![SCRAM.to_owned()])))?;
         let message = password(wire).await?;
         let (mechanism, first) = initial(&message).ok_or_else(malformed)?;
@@ -79,32 +87,34 @@ impl Logins {
             let message = format!("the client wants {mechanism}, this port has {SCRAM}");
             return Err(Refused::Told(PgError::fatal(code::PROTOCOL, message)));
         }
-        let secret = self.secret(user, known.as_ref()).await;
+        let salt = self.salt(user);
+        let is_known = !known.is_empty();
+        let mut salted = self.salted(user, known, &salt).await;
+        // Without a user it is something that nobody can prove to know.
+        let one = salted.pop().unwrap_or_else(|| rand::random::<[u8; 32]>().to_vec());
+        let secret = ScramSecret::SaltedPassword { salt, salted_password: one };
         let answered = ScramServerAuth::new().on_client_first_message_with_secret(first, secret);
         let (challenge, waiting) = answered.map_err(|_| malformed())?;
-        wire.put(&PgWireBackendMessage::Authentication(Authentication::SASLContinue(challenge.into())))?;
+        wire.put(&PgWireBackendMessage::Authentication(Authentication::SASLContinue(challenge.clone().into())))?;
         let last = password(wire).await?;
-        match waiting.on_client_final_message(&last) {
-            Ok(proof) if known.is_some() => {
+        let proof = match waiting.on_client_final_message(&last) {
+            // Everything else about it is right. A user has two passwords while one takes the place of the other.
+            Err(PgWireError::InvalidPassword(_)) => {
+                salted.iter().find_map(|salted| proof::verify(salted, first, &challenge, &last))
+            }
+            proof => proof.ok(),
+        };
+        match proof.filter(|_| is_known) {
+            Some(proof) => {
                 wire.put(&PgWireBackendMessage::Authentication(Authentication::SASLFinal(proof.into())))?;
                 Ok(())
             }
-            _ => {
+            None => {
                 self.authenticator.wrong_password();
                 let message = format!("password authentication failed for user \"{user}\"");
                 Err(Refused::Told(PgError::fatal(code::PASSWORD, message)))
             }
         }
-    }
-
-    /// What a proof is checked against. For nobody it is something that nobody can prove to know.
-    async fn secret(&self, user: &str, known: Option<&Secret>) -> ScramSecret {
-        let salt = self.salt(user);
-        let salted_password = match known {
-            None => rand::random::<[u8; 32]>().to_vec(),
-            Some(password) => self.salted(user, password, &salt).await,
-        };
-        ScramSecret::SaltedPassword { salt, salted_password }
     }
 
     fn salt(&self, user: &str) -> Vec<u8> {
@@ -113,19 +123,27 @@ impl Logins {
         salt
     }
 
-    async fn salted(&self, user: &str, password: &Secret, salt: &[u8]) -> Vec<u8> {
-        let cached = self.salted.lock().get(user).cloned();
-        if let Some((of, salted)) = cached
-            && Secret::is_any(&[of], password.expose())
-        {
-            return salted;
+    /// The passwords of a user, salted.
+    async fn salted(&self, user: &str, passwords: Vec<Secret>, salt: &[u8]) -> Vec<Vec<u8>> {
+        let is_same = |cached: &Salted| {
+            cached.passwords.len() == passwords.len()
+                && cached.passwords.iter().zip(&passwords).all(|(a, b)| Secret::is_any(slice::from_ref(a), b.expose()))
+        };
+        let cached = self.salted.lock().get(user).filter(|cached| is_same(cached)).cloned();
+        if let Some(cached) = cached {
+            return cached.salted;
         }
-        let (of, salt) = (password.clone(), salt.to_vec());
-        let text = String::from_utf8_lossy(password.expose()).into_owned();
-        let salt_it = move || gen_salted_password(&text, &salt, SCRAM_ITERATIONS);
-        let salted = tokio::task::spawn_blocking(salt_it).await.unwrap_or_else(|_| rand::random::<[u8; 32]>().to_vec());
+        if passwords.is_empty() {
+            return Vec::new();
+        }
+        let (of, salt) = (passwords.clone(), salt.to_vec());
+        let salt_them = move || {
+            let one = |of: &Secret| gen_salted_password(&String::from_utf8_lossy(of.expose()), &salt, SCRAM_ITERATIONS);
+            of.iter().map(one).collect::<Vec<_>>()
+        };
+        let salted = tokio::task::spawn_blocking(salt_them).await.unwrap_or_default();
         // Users are in a file of ours, so they are few.
-        self.salted.lock().insert(user.to_owned(), (of, salted.clone()));
+        self.salted.lock().insert(user.to_owned(), Salted { passwords, salted: salted.clone() });
         salted
     }
 }
@@ -145,7 +163,7 @@ async fn password(wire: &mut Wire) -> Result<BytesMut, Refused> {
 }
 
 /// The mechanism and the data of a `SASLInitialResponse`.
-fn initial(message: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn initial(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr(0, message)?;
     let (mechanism, rest) = (&message[..end], &message[end + 1..]);
     let (length, data) = rest.split_first_chunk()?;
