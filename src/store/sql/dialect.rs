@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::rewrite::node::{cast, text};
 
 pub mod catalog;
+mod column_name;
 
 /// What a statement is to be asked of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,7 @@ impl Dialect {
         let node = &mut statement["node"];
         session.give_types(node);
         session.drop_database(node);
+        column_name::name_columns(node);
         if catalog::is_asked(node) {
             catalog::rewrite(node);
             return Asked::Catalog;
@@ -157,7 +159,7 @@ mod tests {
         let sql = Parser::new()
             .unwrap()
             .validate_in(&Dialect::Postgres(session), "SELECT $1 AS a, $2 FROM range($2) AS r(x) WHERE x = ANY($3)");
-        let runs = "SELECT CAST($1 AS INTERVAL) AS a, $2 FROM \"range\"($2) AS r(x) \
+        let runs = "SELECT CAST($1 AS INTERVAL) AS a, $2 AS \"?column?\" FROM \"range\"($2) AS r(x) \
                     WHERE (x = ANY(SELECT unnest(CAST($3 AS VARCHAR[]))))";
         assert_eq!(sql, Ok((runs.to_owned(), Asked::Data)));
     }
@@ -169,16 +171,16 @@ mod tests {
         for (statement, asked, runs) in [
             ("SELECT name FROM public.spans", Asked::Data, "SELECT \"name\" FROM main.spans"),
             ("SELECT public.spans.kind FROM shop.public.spans", Asked::Data, "SELECT spans.kind FROM main.spans"),
-            ("SELECT pg_catalog.count(*) FROM logs", Asked::Data, "SELECT count_star() FROM logs"),
-            ("SELECT version(), x FROM spans", Asked::Data, "SELECT \"version\"(), x FROM spans"),
-            ("SELECT 1", Asked::Data, "SELECT 1"),
+            ("SELECT pg_catalog.count(*) FROM logs", Asked::Data, "SELECT count_star() AS count FROM logs"),
+            ("SELECT version(), x FROM spans", Asked::Data, "SELECT \"version\"() AS version, x FROM spans"),
+            ("SELECT 1", Asked::Data, "SELECT 1 AS ?column?"),
             ("SELECT relname FROM pg_class", Asked::Catalog, "SELECT relname FROM pgc.pg_class"),
             ("SELECT version()", Asked::Catalog, "SELECT \"version\"() AS \"version\""),
             ("SELECT current_user", Asked::Catalog, "SELECT current_user_() AS \"current_user\""),
             (
                 "SELECT 'spans'::regclass::oid, atttypid::regtype::text FROM pg_catalog.pg_attribute",
                 Asked::Catalog,
-                "SELECT CAST(regclass_oid_('spans') AS BIGINT) AS regclass, CAST(regtype_name_(atttypid) AS text) AS atttypid \
+                "SELECT CAST(regclass_oid_('spans') AS BIGINT) AS oid, CAST(regtype_name_(atttypid) AS text) AS atttypid \
                  FROM pgc.pg_attribute",
             ),
         ] {

@@ -83,6 +83,11 @@ const FIXED: &[&str] = &[
     "ssl",
 ];
 
+/// A setting as PostgreSQL writes its name.
+pub fn shown_name(name: &str) -> &str {
+    REPORTED.iter().find(|(known, _)| *known == name).map_or(name, |(_, shown)| shown)
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Settings {

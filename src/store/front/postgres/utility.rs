@@ -12,6 +12,7 @@ use super::error::{PgError, code};
 use super::extended::{Portal, no_statement};
 use super::running::Break;
 use super::session::{Session, Transaction};
+use super::settings::shown_name;
 
 impl Session {
     /// What is no query and gives no rows.
@@ -111,8 +112,11 @@ impl Session {
     /// The answer to `SHOW`.
     pub(super) fn show(&self, name: Option<&str>) -> Result<Answer, PgError> {
         let Some(name) = name else {
-            let rows: Vec<[String; 3]> =
-                self.settings.all().map(|(name, value)| [name.to_owned(), value.to_owned(), String::new()]).collect();
+            let rows: Vec<[String; 3]> = self
+                .settings
+                .all()
+                .map(|(name, value)| [shown_name(name).to_owned(), value.to_owned(), String::new()])
+                .collect();
             return Answer::of_texts(["name", "setting", "description"], &rows);
         };
         let value = self.settings.get(name).ok_or_else(|| {
@@ -120,7 +124,7 @@ impl Session {
             error.hint = Some("SHOW TABLES lists the tables, SHOW ALL the parameters".to_owned());
             error
         })?;
-        Answer::of_texts([name], &[[value.to_owned()]])
+        Answer::of_texts([shown_name(name)], &[[value.to_owned()]])
     }
 
     /// In a transaction that has failed, nothing but its end is taken.

@@ -97,12 +97,21 @@ impl Asked {
 /// Whether a function is one of the catalog, and none that others use, too.
 fn is_of_catalog(name: &str) -> bool {
     let starts = ["pg_", "_pg_", "has_", "current_s", "obj_", "col_", "shobj_", "quote_", "to_reg", "txid_", "inet_"];
-    let whole = ["version", "format_type", "current_database", "set_config", "parse_ident"];
+    let whole = [
+        "version",
+        "format_type",
+        "current_database",
+        "set_config",
+        "parse_ident",
+        "array_upper",
+        "array_lower",
+        "array_ndims",
+    ];
     NAMES.functions.contains(name) && (whole.contains(&name) || starts.iter().any(|start| name.starts_with(start)))
 }
 
 /// The function for a word that PostgreSQL knows without brackets.
-fn session_word(node: &Value) -> Option<(&'static str, &'static str)> {
+pub(super) fn session_word(node: &Value) -> Option<(&'static str, &'static str)> {
     let [name] = items(node, "column_names") else { return None };
     Some(match name.as_str()?.to_ascii_lowercase().as_str() {
         "current_user" => ("current_user_", "current_user"),
@@ -161,11 +170,6 @@ fn before(node: &mut Value) {
         }
         ("CAST", _) => cast_of(node),
         ("COMPARISON", _) => comparison(node),
-        (_, "SELECT_NODE") => {
-            if let Some(columns) = node["select_list"].as_array_mut() {
-                columns.iter_mut().for_each(name_column);
-            }
-        }
         ("", "TABLE_FUNCTION") => table_function(node),
         _ => {}
     }
@@ -178,6 +182,11 @@ fn after(node: &mut Value) {
                 let alias = node["alias"].take();
                 *node = call(&[function], Vec::new());
                 node["alias"] = alias;
+            } else if items(node, "column_names").last().is_some_and(|name| name == "xmin") {
+                // A column of every table there, which no `*` gives.
+                let alias = node["alias"].take();
+                *node = cast(literal("INTEGER", "1"), "BIGINT");
+                node["alias"] = if alias == json!("") { json!("xmin") } else { alias };
             } else if let Some(names) = node["column_names"].as_array_mut()
                 && names.len() >= 3
                 && names[0]
@@ -229,37 +238,6 @@ fn rename(node: &mut Value, name: &str) {
     node["function_name"] = json!(name);
     node["is_operator"] = json!(false);
     node["qualified_name"] = json!({"path": [name]});
-}
-
-/// PostgreSQL calls a column by its function, where it has no other name.
-fn name_column(column: &mut Value) {
-    if !text(column, "alias").is_empty() {
-        return;
-    }
-    let name = match text(column, "class") {
-        "FUNCTION" => text(column, "function_name").to_owned(),
-        "CASE" => "case".to_owned(),
-        "COLUMN_REF" => match session_word(column) {
-            Some((_, name)) => name.to_owned(),
-            None => return,
-        },
-        "CAST" => match text(&column["child"], "class") {
-            "COLUMN_REF" => match column["child"]["column_names"].as_array().and_then(|names| names.last()?.as_str()) {
-                Some(name) => name.to_owned(),
-                None => return,
-            },
-            "CAST" => {
-                let mut inner = column["child"].clone();
-                name_column(&mut inner);
-                text(&inner, "alias").to_owned()
-            }
-            _ => lower(&column["type_expr"], "type_name"),
-        },
-        _ => return,
-    };
-    if !name.is_empty() && !matches!(name.as_str(), "unnest" | "_pg_expandarray") {
-        column["alias"] = Value::String(name);
-    }
 }
 
 /// Types that DuckDB has by another name, or as text.
@@ -332,7 +310,13 @@ fn numbered(node: &mut Value, wanted: Wanted) {
         Wanted::Number => true,
         Wanted::Name => false,
     };
-    let function = format!("{kind}_{}_", if number { "oid" } else { "name" });
+    let suffix = match wanted {
+        // Columns with functions have their names.
+        Wanted::Number if kind == "regproc" => "number",
+        _ if number => "oid",
+        _ => "name",
+    };
+    let function = format!("{kind}_{suffix}_");
     let alias = node["alias"].take();
     *node = call(&[function.as_str()], vec![node["child"].take()]);
     node["alias"] = alias;

@@ -51,10 +51,10 @@ FROM pgc.pg_settings_;
 -- Schemas, roles, databases.
 CREATE TABLE pgc.pg_namespace AS
 SELECT * FROM (VALUES
-  (11::BIGINT, 'pg_catalog', 10::BIGINT, NULL::VARCHAR[], 1::BIGINT),
-  (2200, 'public', 10, NULL, 1),
-  (13000, 'information_schema', 10, NULL, 1)
-) AS t(oid, nspname, nspowner, nspacl, xmin);
+  (11::BIGINT, 'pg_catalog', 10::BIGINT, NULL::VARCHAR[]),
+  (2200, 'public', 10, NULL),
+  (13000, 'information_schema', 10, NULL)
+) AS t(oid, nspname, nspowner, nspacl);
 CREATE VIEW pgc.pg_roles AS
 SELECT session_user_() AS rolname, false AS rolsuper, true AS rolinherit, false AS rolcreaterole, false AS rolcreatedb,
   true AS rolcanlogin, false AS rolreplication, -1 AS rolconnlimit, '********' AS rolpassword,
@@ -69,10 +69,10 @@ SELECT 5::BIGINT AS oid, session_database_() AS datname, 10::BIGINT AS datdba, 6
   false AS datistemplate, true AS datallowconn, -1 AS datconnlimit, 722::BIGINT AS datfrozenxid,
   1::BIGINT AS datminmxid, 1663::BIGINT AS dattablespace, 'C' AS datcollate, 'C' AS datctype,
   NULL::VARCHAR AS daticulocale, NULL::VARCHAR AS daticurules, NULL::VARCHAR AS datcollversion,
-  NULL::VARCHAR[] AS datacl, 1::BIGINT AS xmin;
+  NULL::VARCHAR[] AS datacl;
 CREATE TABLE pgc.pg_tablespace AS
 SELECT 1663::BIGINT AS oid, 'pg_default' AS spcname, 10::BIGINT AS spcowner, NULL::VARCHAR[] AS spcacl,
-  NULL::VARCHAR[] AS spcoptions, 1::BIGINT AS xmin;
+  NULL::VARCHAR[] AS spcoptions;
 
 -- Tables and their columns. All are views, and so are those of the catalog.
 CREATE VIEW pgc.pg_class AS
@@ -84,12 +84,12 @@ SELECT t.oid, t.name AS relname, 2200::BIGINT AS relnamespace, t.oid + 100000 AS
   true AS relhasrules, false AS relhastriggers, false AS relhassubclass, false AS relrowsecurity,
   false AS relforcerowsecurity, true AS relispopulated, 'n' AS relreplident, false AS relispartition,
   0::BIGINT AS relrewrite, 0::BIGINT AS relfrozenxid, 0::BIGINT AS relminmxid, NULL::VARCHAR[] AS relacl,
-  NULL::VARCHAR[] AS reloptions, NULL::VARCHAR AS relpartbound, false AS relhasoids, 1::BIGINT AS xmin
+  NULL::VARCHAR[] AS reloptions, NULL::VARCHAR AS relpartbound
 FROM shown.tables t
 UNION ALL
 -- Where a comment belongs to: no more of the catalog is listed.
 SELECT c.oid, c.name, 11, 0, 0, 10, 2, 0, 0, 0, -1, 0, 0, false, true, 'p', 'r', 0, 0, false, false, false, false,
-  false, true, 'n', false, 0, 0, 0, NULL, NULL, NULL, false, 1
+  false, true, 'n', false, 0, 0, 0, NULL, NULL, NULL
 FROM (VALUES (1259, 'pg_class'), (1247, 'pg_type'), (1249, 'pg_attribute'), (1255, 'pg_proc'), (2615, 'pg_namespace'),
   (1262, 'pg_database'), (2606, 'pg_constraint'), (3456, 'pg_collation'), (1260, 'pg_authid')) AS c(oid, name);
 CREATE VIEW pgc.pg_attribute AS
@@ -100,7 +100,7 @@ SELECT c.oid AS attrelid, c.name AS attname, c.type AS atttypid, coalesce(y.leng
   '' AS attidentity, '' AS attgenerated, false AS attisdropped, true AS attislocal, 0::SMALLINT AS attinhcount,
   -1::SMALLINT AS attstattarget, (CASE WHEN c.type IN (25, 1043) THEN 100 ELSE 0 END)::BIGINT AS attcollation,
   NULL::VARCHAR[] AS attacl, NULL::VARCHAR[] AS attoptions, NULL::VARCHAR[] AS attfdwoptions,
-  NULL::VARCHAR[] AS attmissingval, 1::BIGINT AS xmin
+  NULL::VARCHAR[] AS attmissingval
 FROM shown.columns c LEFT JOIN shown.types y ON y.oid = c.type;
 CREATE VIEW pgc.pg_description AS
 SELECT oid AS objoid, 1259::BIGINT AS classoid, 0 AS objsubid, comment AS description
@@ -121,7 +121,7 @@ SELECT y.oid, y.name AS typname, 11::BIGINT AS typnamespace, 10::BIGINT AS typow
   CASE WHEN y.item <> 0 THEN 'array_send' ELSE y.name || 'send' END AS typsend, '-' AS typmodin, '-' AS typmodout,
   '-' AS typanalyze, 'i' AS typalign, 'x' AS typstorage, false AS typnotnull, 0::BIGINT AS typbasetype,
   -1 AS typtypmod, 0 AS typndims, (CASE WHEN y.oid IN (25, 1043) THEN 100 ELSE 0 END)::BIGINT AS typcollation,
-  NULL::VARCHAR AS typdefaultbin, NULL::VARCHAR AS typdefault, NULL::VARCHAR[] AS typacl, 1::BIGINT AS xmin
+  NULL::VARCHAR AS typdefaultbin, NULL::VARCHAR AS typdefault, NULL::VARCHAR[] AS typacl
 FROM shown.types y;
 CREATE VIEW pgc.pg_proc AS
 SELECT f.oid, f.name AS proname, 2200::BIGINT AS pronamespace, 10::BIGINT AS proowner, 12::BIGINT AS prolang,
@@ -131,15 +131,17 @@ SELECT f.oid, f.name AS proname, 2200::BIGINT AS pronamespace, 10::BIGINT AS pro
   2249::BIGINT AS prorettype, list_transform(f.arguments, lambda a: 25::BIGINT) AS proargtypes,
   NULL::BIGINT[] AS proallargtypes, NULL::VARCHAR[] AS proargmodes, f.arguments AS proargnames,
   NULL::VARCHAR AS proargdefaults, NULL::BIGINT[] AS protrftypes, f.definition AS prosrc, NULL::VARCHAR AS probin,
-  NULL::VARCHAR AS prosqlbody, NULL::VARCHAR[] AS proconfig, NULL::VARCHAR[] AS proacl, 1::BIGINT AS xmin
+  NULL::VARCHAR AS prosqlbody, NULL::VARCHAR[] AS proconfig, NULL::VARCHAR[] AS proacl
 FROM shown.functions f;
 CREATE TABLE pgc.pg_language AS
-SELECT 12::BIGINT AS oid, 'sql' AS lanname, 10::BIGINT AS lanowner, false AS lanispl, true AS lanpltrusted;
+SELECT 12::BIGINT AS oid, 'sql' AS lanname, 10::BIGINT AS lanowner, false AS lanispl, true AS lanpltrusted,
+  0::BIGINT AS lanplcallfoid, 0::BIGINT AS laninline, 2248::BIGINT AS lanvalidator, NULL::VARCHAR[] AS lanacl;
 CREATE TABLE pgc.pg_collation AS
-SELECT * FROM (VALUES (100::BIGINT, 'default', 11::BIGINT, 10::BIGINT, 'd', true, -1, NULL::VARCHAR, NULL::VARCHAR),
-  (950, 'C', 11, 10, 'c', true, -1, 'C', 'C'))
+SELECT * FROM (VALUES (100::BIGINT, 'default', 11::BIGINT, 10::BIGINT, 'd', true, -1, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR,
+    NULL::VARCHAR, NULL::VARCHAR),
+  (950, 'C', 11, 10, 'c', true, -1, 'C', 'C', NULL, NULL, NULL))
   AS t(oid, collname, collnamespace, collowner, collprovider, collisdeterministic, collencoding, collcollate,
-    collctype);
+    collctype, colliculocale, collicurules, collversion);
 CREATE TABLE pgc.pg_am AS
 SELECT * FROM (VALUES (2::BIGINT, 'heap', 'heap_tableam_handler', 't'), (403, 'btree', 'bthandler', 'i'))
   AS t(oid, amname, amhandler, amtype);
@@ -174,8 +176,7 @@ CREATE TABLE pgc.pg_constraint(oid BIGINT, conname VARCHAR, connamespace BIGINT,
   condeferred BOOLEAN, convalidated BOOLEAN, conrelid BIGINT, contypid BIGINT, conindid BIGINT, conparentid BIGINT,
   confrelid BIGINT, confupdtype VARCHAR, confdeltype VARCHAR, confmatchtype VARCHAR, conislocal BOOLEAN,
   coninhcount SMALLINT, connoinherit BOOLEAN, conkey SMALLINT[], confkey SMALLINT[], conpfeqop BIGINT[],
-  conppeqop BIGINT[], conffeqop BIGINT[], confdelsetcols SMALLINT[], conexclop BIGINT[], conbin VARCHAR,
-  consrc VARCHAR, xmin BIGINT);
+  conppeqop BIGINT[], conffeqop BIGINT[], confdelsetcols SMALLINT[], conexclop BIGINT[], conbin VARCHAR);
 CREATE TABLE pgc.pg_inherits(inhrelid BIGINT, inhparent BIGINT, inhseqno INTEGER, inhdetachpending BOOLEAN);
 CREATE TABLE pgc.pg_trigger(oid BIGINT, tgrelid BIGINT, tgparentid BIGINT, tgname VARCHAR, tgfoid BIGINT,
   tgtype SMALLINT, tgenabled VARCHAR, tgisinternal BOOLEAN, tgconstrrelid BIGINT, tgconstrindid BIGINT,
@@ -263,6 +264,9 @@ CREATE TABLE pgc.pg_stat_user_tables(relid BIGINT, schemaname VARCHAR, relname V
   seq_tup_read BIGINT, idx_scan BIGINT, idx_tup_fetch BIGINT, n_tup_ins BIGINT, n_tup_upd BIGINT, n_tup_del BIGINT,
   n_live_tup BIGINT, n_dead_tup BIGINT, last_vacuum TIMESTAMP, last_autovacuum TIMESTAMP, last_analyze TIMESTAMP,
   last_autoanalyze TIMESTAMP);
+CREATE TABLE pgc.pg_statio_user_tables(relid BIGINT, schemaname VARCHAR, relname VARCHAR, heap_blks_read BIGINT,
+  heap_blks_hit BIGINT, idx_blks_read BIGINT, idx_blks_hit BIGINT, toast_blks_read BIGINT, toast_blks_hit BIGINT,
+  tidx_blks_read BIGINT, tidx_blks_hit BIGINT);
 CREATE TABLE pgc.pg_stat_database(datid BIGINT, datname VARCHAR, numbackends INTEGER, xact_commit BIGINT,
   xact_rollback BIGINT, blks_read BIGINT, blks_hit BIGINT, tup_returned BIGINT, tup_fetched BIGINT);
 CREATE TABLE pgc.pg_ts_config(oid BIGINT, cfgname VARCHAR, cfgnamespace BIGINT, cfgowner BIGINT, cfgparser BIGINT);
@@ -297,6 +301,7 @@ CREATE MACRO pgc.pg_get_ruledef(the_id) AS NULL::VARCHAR, (the_id, the_pretty) A
 CREATE MACRO pgc.pg_get_partkeydef(the_id) AS NULL::VARCHAR;
 CREATE MACRO pgc.pg_get_serial_sequence(the_relation, the_name) AS NULL::VARCHAR;
 CREATE MACRO pgc.pg_get_statisticsobjdef_columns(the_id) AS NULL::VARCHAR;
+CREATE MACRO pgc.pg_partition_ancestors(the_id) AS unnest([]::BIGINT[]);
 CREATE MACRO pgc.pg_get_functiondef(the_id) AS (SELECT of_pg_get_functiondef.definition FROM shown.functions
     of_pg_get_functiondef WHERE of_pg_get_functiondef.oid = the_id);
 CREATE MACRO pgc.pg_get_function_arguments(the_id) AS
@@ -309,6 +314,13 @@ CREATE MACRO pgc.pg_table_is_visible(the_id) AS true;
 CREATE MACRO pgc.pg_type_is_visible(the_id) AS true;
 CREATE MACRO pgc.pg_function_is_visible(the_id) AS true;
 CREATE MACRO pgc.pg_collation_is_visible(the_id) AS true;
+CREATE MACRO pgc.pg_operator_is_visible(the_id) AS true;
+CREATE MACRO pgc.pg_opclass_is_visible(the_id) AS true;
+CREATE MACRO pgc.pg_conversion_is_visible(the_id) AS true;
+CREATE MACRO pgc.pg_statistics_obj_is_visible(the_id) AS true;
+CREATE MACRO pgc.pg_ts_config_is_visible(the_id) AS true;
+CREATE MACRO pgc.array_remove(the_list, the_item) AS list_filter(the_list, lambda item_: item_ IS DISTINCT FROM the_item);
+CREATE MACRO pgc.getdatabaseencoding() AS 'UTF8';
 CREATE MACRO pgc.pg_relation_is_publishable(the_id) AS false;
 CREATE MACRO pgc.pg_is_other_temp_schema(the_id) AS false;
 CREATE MACRO pgc.pg_my_temp_schema() AS 0::BIGINT;
@@ -410,6 +422,9 @@ CREATE MACRO pgc.regnamespace_name_(the_id) AS
 CREATE MACRO pgc.regrole_oid_(the_name) AS 10::BIGINT;
 CREATE MACRO pgc.regrole_name_(the_id) AS session_user_();
 CREATE MACRO pgc.regproc_oid_(the_name) AS bare_name_(the_name);
+CREATE MACRO pgc.regproc_number_(the_name) AS coalesce(try_cast(the_name AS BIGINT),
+  (SELECT min(of_regproc_number.oid) FROM shown.functions of_regproc_number WHERE of_regproc_number.name =
+    bare_name_(split_part(the_name::VARCHAR, '(', 1))));
 CREATE MACRO pgc.regproc_name_(the_id) AS
   coalesce((SELECT min(of_regproc_name.name) FROM shown.functions of_regproc_name WHERE of_regproc_name.oid =
     try_cast(the_id AS BIGINT)), bare_name_(the_id));
