@@ -12,6 +12,10 @@ test *args:
 explore cases="1000000":
     PROPTEST_CASES={{cases}} scripts/test --lib whatever_the_destination_does
 
+# A hundred million messages of PostgreSQL's protocol, changed at random (10 minutes), or as many as are wanted
+fuzz-postgres runs="100000000":
+    FUZZ_RUNS={{runs}} scripts/test --lib changed_messages
+
 # Formatting, clippy with warnings denied, dependency rules, Nix syntax
 lint:
     scripts/lint

@@ -49,6 +49,8 @@ pub mod cursor;
 pub mod error;
 pub mod extended;
 pub mod frame;
+#[cfg(test)]
+mod fuzz;
 pub mod interval;
 pub mod lexer;
 pub mod login;

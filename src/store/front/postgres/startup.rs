@@ -169,7 +169,7 @@ async fn login(
 }
 
 /// Pairs of texts, each with a zero at its end, and a zero behind them all.
-fn parameters(mut body: &[u8]) -> Option<Vec<(&str, &str)>> {
+pub fn parameters(mut body: &[u8]) -> Option<Vec<(&str, &str)>> {
     let mut text = || {
         let end = memchr::memchr(0, body)?;
         let (text, rest) = (std::str::from_utf8(&body[..end]).ok()?, &body[end + 1..]);
