@@ -10,7 +10,7 @@ use vispyr::store::sql::format::Kind;
 use vispyr::store::sql::request::Query;
 use vispyr::store::sql::{Config, Service, SqlError, sandbox};
 
-const HOSTILE: &str = include_str!("fixtures/hostile.sql");
+pub const HOSTILE: &str = include_str!("fixtures/hostile.sql");
 pub const ORDINARY: &str = include_str!("fixtures/ordinary.sql");
 
 pub fn statements(fixture: &str) -> impl Iterator<Item = &str> {

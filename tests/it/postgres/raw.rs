@@ -13,11 +13,13 @@ pub struct Raw {
     stream: TcpStream,
     /// The number of the connection, for requests to cancel.
     pub number: i32,
+    /// What [`Raw::message`] has read last.
+    pub last: Vec<u8>,
 }
 
 impl Raw {
     pub async fn open(vispyr: &Vispyr) -> Self {
-        Raw { stream: TcpStream::connect(vispyr.address("postgres")).await.unwrap(), number: 0 }
+        Raw { stream: TcpStream::connect(vispyr.address("postgres")).await.unwrap(), number: 0, last: Vec::new() }
     }
 
     pub async fn login(vispyr: &Vispyr, user: &str) -> Self {
@@ -35,6 +37,20 @@ impl Raw {
 
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Sends to somebody who may have closed the connection.
+    pub async fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Reads one message into `last`.
+    pub async fn message(&mut self) {
+        let mut head = [0; 5];
+        tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut head)).await.expect("a message").unwrap();
+        let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize - 4;
+        self.last = vec![0; length];
+        self.stream.read_exact(&mut self.last).await.unwrap();
     }
 
     pub async fn shutdown(&mut self) {
