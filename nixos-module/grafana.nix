@@ -41,6 +41,17 @@ let
       )
     );
 
+  storePassword = cfg.grafana.storePasswordFile;
+  hasTls = (cfg.settings.postgres.tls.certificate_file or cfg.settings.tls.certificate_file or null) != null;
+  # How Grafana comes into the store.
+  login =
+    source:
+    removeAttrs source [ "secureJsonData" ]
+    // lib.optionalAttrs (storePassword != null) {
+      secureJsonData.password = credential "store-password";
+    }
+    // lib.optionalAttrs hasTls { jsonData = source.jsonData // { sslmode = "require"; }; };
+
   # What this machine has, and where. A link to what it has not is left out.
   here = {
     prometheus = lib.optional cfg.prometheus.enable "http://127.0.0.1:${toString config.services.prometheus.port}";
@@ -72,7 +83,7 @@ let
         correlations = lib.filter (correlation: has correlation.targetUID) source.correlations;
       }
     ) here.${source.uid}
-  ) (provisioned "datasources/vispyr.yaml").datasources;
+  ) (map (source: if source.uid == "store" then login source else source) (provisioned "datasources/vispyr.yaml").datasources);
 in
 {
   config = lib.mkIf (cfg.enable && cfg.grafana.enable) {
@@ -138,7 +149,8 @@ in
         LoadCredential = [
           "secret-key:${secrets}/grafana-secret-key"
           "admin-password:${password}"
-        ];
+        ]
+        ++ lib.optional (storePassword != null) "store-password:${storePassword}";
         # nixpkgs' unit writes to its user's home.
         ReadWritePaths = [ grafana.dataDir ];
       };

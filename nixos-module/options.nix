@@ -239,6 +239,13 @@ in
           `grafana cli admin reset-admin-password` changes it.
         '';
       };
+      storePasswordFile = secretFile {
+        example = "/run/secrets/grafana-store";
+        description = ''
+          The password of the user `grafana` at the store's port 5433, or a token, where
+          `settings.postgres.auth` or `settings.auth` wants one. Not set: none is given.
+        '';
+      };
     };
 
     nodeExporter.enable = enabled "Run node_exporter on 127.0.0.1:9100, scraped by Prometheus, for this machine's own CPU, memory, disks and network.";
