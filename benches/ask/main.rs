@@ -88,7 +88,8 @@ async fn questions(vispyr: &Vispyr, when: &str, millions: u64) {
     for (what, goal) in GOALS {
         let mut times = Vec::new();
         let (rows, first) = vispyr.ask(&statement(what, spans, 0)).await;
-        assert!(!what.contains("trace") || rows == data::TRACE, "{what}: {rows} rows");
+        // What is sent while others ask has traces of the same ids.
+        assert!(!what.contains("trace") || rows >= data::TRACE, "{what}: {rows} rows");
         for n in 1..16 {
             times.push(vispyr.ask(&statement(what, spans, n)).await.1);
         }

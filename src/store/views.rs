@@ -35,8 +35,7 @@ pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
     let rows = match table {
         Table::Resources => return dictionary(table, &["resource"], &source(table)),
         Table::Series => {
-            let stored = ["metric", "service_name", "labels", "resource_id", "scope_name", "scope_version"];
-            format!("({})", dictionary(table, &stored, &source(table)))
+            format!("({})", series(&["labels", "resource_id", "scope_name", "scope_version"], &source(table)))
         }
         Table::Stacks => return dictionary(table, &["frame_ids"], &source(table)),
         Table::Frames => return dictionary(table, &["function", "file", "line", "mapping"], &source(table)),
@@ -81,8 +80,8 @@ pub fn select_joined(table: Table, source: &str, resource: &str) -> String {
     let columns = columns(table).replace("r.resource ", &format!("r.{resource} "));
     match table {
         Table::Series => {
-            let stored = ["metric", "service_name", "labels", resource, "scope_name", "scope_version"];
-            format!("SELECT {columns} FROM ({}) AS r", dictionary(table, &stored, source))
+            let rows = series(&["labels", resource, "scope_name", "scope_version"], source);
+            format!("SELECT {columns} FROM ({rows}) AS r")
         }
         _ => format!("SELECT {columns} FROM {source} AS r"),
     }
@@ -155,6 +154,14 @@ fn dictionary(table: Table, columns: &[&str], source: &str) -> String {
     let key = table.key().unwrap_or_default();
     let columns: Vec<String> = columns.iter().map(|column| format!("any_value({column}) AS {column}")).collect();
     format!("SELECT {key}, {} FROM {source} GROUP BY {key}", columns.join(", "))
+}
+
+/// The same of the series, whose `columns` are those but the metric and the service. Those are grouped by, too: so
+/// DuckDB leaves out the rows of other metrics before it groups any.
+fn series(columns: &[&str], source: &str) -> String {
+    let columns: Vec<String> = columns.iter().map(|column| format!("any_value({column}) AS {column}")).collect();
+    let keys = "series_id, metric, service_name";
+    format!("SELECT {keys}, {} FROM {source} GROUP BY {keys}", columns.join(", "))
 }
 
 /// The user's columns over the stored ones; `resource` is the joined one.

@@ -172,7 +172,9 @@ impl Parser {
 
     fn ask(&self, question: &str, argument: &str, statement: &str) -> Result<String, SqlError> {
         let mut connection = self.connection.lock();
-        let result = connection.query_row(question, [argument], |row| row.get(0));
+        // Prepared once: that is most of the work.
+        let prepared = connection.prepare_cached(question);
+        let result = prepared.and_then(|mut question| question.query_row([argument], |row| row.get(0)));
         result.map_err(|e| {
             let error = SqlError::from_duckdb(&e, statement);
             if matches!(error, SqlError::Fatal(_) | SqlError::Memory(_)) {

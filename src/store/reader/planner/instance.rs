@@ -81,7 +81,7 @@ impl Instance {
         connection.execute_batch(&format!("SET disabled_optimizers = '{}'", self.off))?;
         let question = "SELECT json_serialize_plan(?, optimize := true, skip_null := true, skip_empty := true, \
                     skip_default := true)";
-        let plan: String = connection.query_row(question, [sql], |row| row.get(0))?;
+        let plan: String = connection.prepare_cached(question)?.query_row([sql], |row| row.get(0))?;
         let mut reader = serde_json::Deserializer::from_str(&plan);
         reader.disable_recursion_limit();
         let plan: Json = match serde::Deserialize::deserialize(&mut reader) {
