@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::kept::{EarlyDrop, Kept, Room, summary};
 use super::lease::Lease;
-use super::plan::{Dropped, Situation, Why, plan};
+use super::plan::{Situation, Why, plan};
 use super::{Config, dropped};
 use crate::durable;
 use crate::store::catalog::expiry::{self, Ended};
@@ -77,8 +77,8 @@ pub struct Enforcer {
     last: Option<Now>,
     unsteady_until: Option<Instant>,
     last_early_drop: Option<EarlyDrop>,
-    /// Whether it was said that the disk is full of other things.
-    is_at_its_end: bool,
+    /// Whether it was said that others fill the disk.
+    others_fill_it: bool,
     /// What has to leave the disk as soon as no statement reads it.
     is_urgent: bool,
 }
@@ -106,7 +106,7 @@ impl Enforcer {
             last: None,
             unsteady_until: None,
             last_early_drop: None,
-            is_at_its_end: false,
+            others_fill_it: false,
             is_urgent: false,
         }
     }
@@ -139,8 +139,15 @@ impl Enforcer {
         };
         let wall = i64::try_from(now.wall).unwrap_or(i64::MAX);
         let coming = disk.free.saturating_add(ended.sealed);
-        // Some more, so that the next look need not drop again.
-        let need = if coming < min_free { min_free + min_free / 8 - coming } else { 0 };
+        let stored: u64 = files.iter().map(|aged| aged.file.bytes).sum();
+        // Where others have filled the disk, no drop gives it back: then the store keeps half of what they leave.
+        let half = stored.saturating_add(coming) / 2;
+        let need = if coming < min_free.min(half) {
+            // Some more, so that the next look need not drop again.
+            (min_free + min_free / 8).min(half) - coming
+        } else {
+            0
+        };
         let situation = Situation { now: wall, is_clock_steady: self.is_steady(now), need };
         let dropped = plan(&files, &self.config, situation);
         if !dropped.is_empty() {
@@ -152,7 +159,7 @@ impl Enforcer {
                 self.last_early_drop = Some(early);
             }
         }
-        self.tell_end(need, &dropped);
+        self.tell_others(min_free, half);
         done.dropped = dropped.iter().map(|dropped| (dropped.aged.file.path.clone(), dropped.why)).collect();
 
         let (left, ended) = {
@@ -194,17 +201,17 @@ impl Enforcer {
         self.unsteady_until.is_none()
     }
 
-    /// Says once when there is nothing to drop any more.
-    fn tell_end(&mut self, need: u64, dropped: &[Dropped<'_>]) {
-        let gives: u64 = dropped.iter().map(|dropped| dropped.aged.file.bytes).sum();
-        let is_at_its_end = gives < need;
-        if is_at_its_end && !self.is_at_its_end {
+    /// Says once that others fill the disk.
+    fn tell_others(&mut self, min_free: u64, half: u64) {
+        let others_fill_it = half < min_free;
+        if others_fill_it && !self.others_fill_it {
             tracing::error!(
-                missing = need - gives,
-                "the disk has less than min_free_disk, and the store has nothing more to drop: other files fill it"
+                min_free_disk = min_free,
+                keeps = half,
+                "the disk has less than min_free_disk because of other files: the store keeps half of what they leave"
             );
         }
-        self.is_at_its_end = is_at_its_end;
+        self.others_fill_it = others_fill_it;
     }
 }
 
