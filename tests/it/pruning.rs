@@ -305,7 +305,9 @@ async fn answers_are_the_same_as_from_all_files() {
         let mut random = SmallRng::seed_from_u64(seed);
         let (mut different, mut fewer, mut with_rows) = (Vec::new(), 0, 0);
         let asked: Vec<String> = asked(&mut random);
-        let ordinary = statements(ORDINARY).filter(|_| seed == 1).map(str::to_owned);
+        // Of a sample there is often twice nothing, and then something.
+        let is_same_twice = |sql: &&str| seed == 1 && !sql.contains("SAMPLE");
+        let ordinary = statements(ORDINARY).filter(is_same_twice).map(str::to_owned);
         let count = asked.len();
         for sql in asked.into_iter().chain(ordinary) {
             let (expected, _) = ask(&over_all, query(&sql)).await;

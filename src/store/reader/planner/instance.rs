@@ -92,13 +92,15 @@ impl Instance {
             return Ok(Needs::All);
         }
         let Scans { mut tables, resources } = Scans::of(&plan["plans"]);
+        let keys = Keys::of(&plan["plans"][0]);
         if let Some(resources) = resources
+            && keys.takes_resources()
             && self.reads_resources(sql)?
         {
             let all = tables.remove(&Table::Resources).map_or(resources.clone(), |other| other.or(resources));
             tables.insert(Table::Resources, all);
         }
-        Ok(Needs::Some(tables, Keys::of(&plan["plans"][0])))
+        Ok(Needs::Some(tables, keys))
     }
 
     /// Whether the column with the resources is read. Any plan that does without it shows that it does not matter.

@@ -25,7 +25,11 @@ type Outputs = Vec<Vec<Column>>;
 
 /// The keys that a statement takes of each stored variant of which it does not take the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Keys(HashMap<Column, BTreeSet<String>>);
+pub struct Keys {
+    of: HashMap<Column, BTreeSet<String>>,
+    /// Variants of which something is taken, the whole perhaps.
+    taken: HashSet<Column>,
+}
 
 impl Keys {
     /// Of a statement's plan.
@@ -33,18 +37,24 @@ impl Keys {
         let mut taken = Taken::default();
         let outputs = taken.outputs(plan);
         taken.whole_of(&outputs);
-        let Taken { mut keys, whole } = taken;
-        keys.retain(|column, keys| {
+        let Taken { keys: mut of, whole } = taken;
+        let taken = of.keys().chain(&whole).copied().collect();
+        of.retain(|column, keys| {
             // DuckDB has no object with two keys that differ in case alone.
             let distinct: HashSet<String> = keys.iter().map(|key| key.to_lowercase()).collect();
             !whole.contains(column) && keys.len() <= MOST && distinct.len() == keys.len()
         });
-        Keys(keys)
+        Keys { of, taken }
+    }
+
+    /// Whether the resources of rows may be taken.
+    pub fn takes_resources(&self) -> bool {
+        self.taken.iter().any(|(table, _)| *table == Table::Resources)
     }
 
     /// Those of the columns of a table, by the columns' places.
     pub fn of_table(&self, table: Table) -> BTreeMap<usize, BTreeSet<String>> {
-        let of_table = self.0.iter().filter(|((of, _), _)| *of == table);
+        let of_table = self.of.iter().filter(|((of, _), _)| *of == table);
         of_table.map(|((_, place), keys)| (*place, keys.clone())).collect()
     }
 }
