@@ -93,6 +93,8 @@ let
           lib.all (uid: lib.elem uid (map (source: source.uid) (sources config))) (
             lib.concatMap (source: map (c: c.targetUID) (source.correlations or [ ])) (sources config)
           );
+        "no password is given where none is wanted" =
+          config: lib.all (source: (source.secureJsonData or null) == null) (sources config);
         "no Alertmanager unless it is wanted" = config: !runs "alertmanager" config;
         "no port is open" = config: ports config == [ ];
         "no secret is in the store" =
@@ -133,6 +135,23 @@ let
             !(source.jsonData ? tracesToProfiles)
             && lib.all (c: c.targetUID != "pyroscope") (source.correlations or [ ])
           ) (sources config);
+      };
+    };
+    store-with-password = {
+      config = enabled {
+        grafana.storePasswordFile = "/run/secrets/grafana-store";
+        settings.tls = {
+          certificate_file = "/run/secrets/certificate";
+          key_file = "/run/secrets/key";
+        };
+      };
+      holds = {
+        "Grafana reads the password as a credential" =
+          config:
+          lib.elem "store-password:/run/secrets/grafana-store" (serviceOf "grafana" config).LoadCredential
+          && (lib.last (sources config)).secureJsonData.password
+            == "$__file{/run/credentials/grafana.service/store-password}";
+        "and speaks TLS" = config: (lib.last (sources config)).jsonData.sslmode == "require";
       };
     };
     without-grafana = {
