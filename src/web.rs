@@ -10,7 +10,7 @@
 //! | [`layout`] | what all pages have |
 //! | [`params`], [`range`] | the state of a page, which is in its address |
 //! | [`text`], [`chart`] | values as text and as pictures |
-//! | [`flow`], [`logs`], [`health`], [`letters`] | the views |
+//! | [`flow`], [`services`], [`traces`], [`trace`], [`logs`], [`query`], [`health`], [`letters`] | the views |
 //! | [`assets`] | style sheet, script and icon |
 
 mod assets;
@@ -24,11 +24,15 @@ mod layout;
 mod letters;
 mod logs;
 mod params;
+mod query;
 mod range;
 mod routes;
+mod services;
 mod sql;
 pub mod status;
 mod text;
+mod trace;
+mod traces;
 
 use std::sync::Arc;
 

@@ -10,16 +10,28 @@ use super::sql::AskError;
 use super::text::{cut, foreign};
 
 /// The views, in the order of the navigation, with their keys.
-const VIEWS: [(View, &str, &str, &str); 3] =
-    [(View::Flow, "/", "Flow", "f"), (View::Logs, "/logs", "Logs", "l"), (View::Health, "/health", "Health", "h")];
+const VIEWS: [(View, &str, &str, &str); 6] = [
+    (View::Flow, "/", "Flow", "f"),
+    (View::Services, "/services", "Services", "s"),
+    (View::Traces, "/traces", "Traces", "t"),
+    (View::Logs, "/logs", "Logs", "l"),
+    (View::Sql, "/sql", "SQL", "q"),
+    (View::Health, "/health", "Health", "h"),
+];
 
 /// A part of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The pipeline.
     Flow,
+    /// Rate, errors and durations.
+    Services,
+    /// Traces.
+    Traces,
     /// Log records.
     Logs,
+    /// Statements.
+    Sql,
     /// Status and config.
     Health,
 }
@@ -99,7 +111,7 @@ impl Page<'_> {
     }
 
     fn picker(&self, range: &Range, path: &str) -> Markup {
-        let rest = self.params.without(&["range", "from", "to", "page", "before"]);
+        let rest = self.params.without(&["range", "from", "to", "before", "skip"]);
         let is_absolute = range.last.is_none();
         html! {
             form.picker method="get" action=(path) aria-label="Time range" {

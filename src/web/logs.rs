@@ -15,7 +15,7 @@ use maud::{Markup, html};
 
 use super::chart::{self, Bar};
 use super::layout::{Page, View, empty, failed, warnings};
-use super::params::Params;
+use super::params::{Params, segment};
 use super::range::{self, Nanos, Range};
 use super::sql::{AskError, Rows};
 use super::text::{count, foreign, nanos_of, time};
@@ -191,6 +191,7 @@ fn record_row(rows: &Rows, row: usize, params: &Params) -> Markup {
     let body = rows.text(row, "body");
     let length = rows.whole(row, "length").unwrap_or(0);
     let kept = params.kept();
+    let in_trace = format!("/trace/{}", segment(trace));
     html! { tr data-row class={ "record " (class) } {
         td { @if let Some(nanos) = nanos {
             a href=(kept.link(&format!("/logs/at/{nanos}"))) { (time(nanos)) }
@@ -203,8 +204,9 @@ fn record_row(rows: &Rows, row: usize, params: &Params) -> Markup {
             (foreign(body, BODY))
             @if length > BODY as i64 { span.muted { " … " (super::text::whole(length)) " characters" } }
         }
-        td { @if !trace.is_empty() { code { (foreign(trace, 8)) } " "
-            a href=(kept.with("trace", trace).link("/logs")) { "its records" } } }
+        td { @if !trace.is_empty() {
+            a href=(kept.clone().and("span", rows.text(row, "span_id")).link(&in_trace)) { code { (foreign(trace, 8)) } }
+        } }
     } }
 }
 

@@ -4,11 +4,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::routing::{any, get, post};
-use http::{HeaderMap, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use maud::Markup;
 
 use super::params::Params;
-use super::{DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, plain, reply};
+use super::{
+    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, plain, query, reply, services, trace, traces,
+};
 use crate::telemetry::text::TextFormat;
 
 /// Bytes of a form.
@@ -29,6 +31,11 @@ pub fn router(site: Site) -> Router {
         .route("/dead-letters", get(letters::list_page))
         .route("/dead-letters/{id}", get(letters::letter_page))
         .route("/dead-letters/handle", post(letters::handle))
+        .route("/services", get(services::page))
+        .route("/traces", get(traces::page))
+        .route("/trace/{id}", get(trace::page))
+        .route("/sql", get(query::page))
+        .route("/sql/download", get(query::download))
         .route("/logs", get(logs::page))
         .route("/logs/at/{at}", get(logs::record_page))
         .route("/health", get(health::page))
@@ -75,4 +82,13 @@ async fn dead_letters_api(State(site): State<Site>, request: Request) -> Respons
     // Nothing that it takes has a body.
     let request = request.map(|_| ());
     dead_letters::answer(site.view.letters(), &request, &site.hosts).await.map(Body::new)
+}
+
+/// An answer that leads elsewhere.
+pub fn see_other(link: &str) -> Response<Body> {
+    let mut response = plain(StatusCode::SEE_OTHER, format!("see {link}\n")).map(Body::new);
+    if let Ok(location) = HeaderValue::from_str(link) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }

@@ -8,8 +8,10 @@ use http::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::params::Params;
+
 /// Bytes of an answer that a page reads.
-const MAX_ANSWER: usize = 8 << 20;
+const MAX_ANSWER: usize = 16 << 20;
 
 /// What asks the store. Dropping the answer, or the future, ends the statement.
 pub trait SqlService: Send + Sync + 'static {
@@ -31,12 +33,23 @@ pub enum AskError {
     Refused {
         /// In the store's words.
         message: String,
-        /// Where in the statement, in characters.
-        position: Option<usize>,
+        /// Where in the statement.
+        position: Option<Position>,
     },
     /// An answer that is none.
     #[error("the store's answer cannot be read: {0}")]
     Unreadable(String),
+}
+
+/// A place in a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Position {
+    /// Bytes before it.
+    pub offset: usize,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its character in the line, from 1.
+    pub column: usize,
 }
 
 /// A column of an answer.
@@ -56,6 +69,9 @@ pub struct Rows {
     pub columns: Vec<Column>,
     /// The cells.
     pub rows: Vec<Vec<Value>>,
+    /// What the store took, in milliseconds; nothing if the answer was not read to its end.
+    #[serde(default)]
+    pub elapsed_ms: Option<u64>,
     /// Whether there are more rows than these.
     #[serde(default)]
     pub truncated: bool,
@@ -74,6 +90,19 @@ impl Rows {
     /// A text; empty where there is none.
     pub fn text(&self, row: usize, column: &str) -> &str {
         self.cell(row, column).as_str().unwrap_or_default()
+    }
+
+    /// A number. Those beyond 2^53 come as text.
+    pub fn number(&self, row: usize, column: &str) -> Option<f64> {
+        match self.cell(row, column) {
+            Value::String(text) => text.parse().ok(),
+            cell => cell.as_f64(),
+        }
+    }
+
+    /// Whether a cell is true.
+    pub fn is_true(&self, row: usize, column: &str) -> bool {
+        self.cell(row, column) == &Value::Bool(true)
     }
 
     /// A whole number, exact.
@@ -115,7 +144,7 @@ pub fn refusal(status: http::StatusCode, body: &[u8]) -> AskError {
     #[derive(Deserialize)]
     struct Said {
         error: String,
-        position: Option<usize>,
+        position: Option<Position>,
     }
     match serde_json::from_slice::<Said>(body) {
         Ok(Said { error, .. }) if status == http::StatusCode::SERVICE_UNAVAILABLE => AskError::Away(error),
@@ -165,8 +194,25 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "''"))
 }
 
+/// The attributes that a page's parameters ask for, as `where=http.route = /cart`. What makes no sense is told.
+pub fn attributes(params: &Params, problems: &mut Vec<String>) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for text in params.all("where") {
+        match text.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
+            Some((key, value)) if !key.is_empty() => found.push((key.to_owned(), value.to_owned())),
+            _ => problems.push(format!("{text:?} is no attribute, expected such as http.route = /cart")),
+        }
+    }
+    found
+}
+
+/// The condition that an attribute has a value. Numbers are found by their text.
+pub fn attribute((key, value): &(String, String)) -> String {
+    format!("attributes.{} = {}", identifier(key), quoted(value))
+}
+
 /// A name as SQL spells it.
-pub fn identifier(name: &str) -> String {
+fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('\0', "").replace('"', "\"\""))
 }
 
@@ -208,6 +254,17 @@ mod tests {
             let rows = parse(&read, is_whole, max_rows).unwrap();
             assert_eq!((rows.len(), rows.truncated), (expected, expected < 3), "{max_rows} of {endless}");
         }
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong_and_where() {
+        let body = br#"{"error":"no such column","position":{"offset":10,"line":2,"column":1}}"#;
+        let position = Some(Position { offset: 10, line: 2, column: 1 });
+        let refused = AskError::Refused { message: "no such column".to_owned(), position };
+        assert_eq!(refusal(http::StatusCode::BAD_REQUEST, body), refused);
+        let away = refusal(http::StatusCode::SERVICE_UNAVAILABLE, br#"{"error":"starting","position":null}"#);
+        assert_eq!(away, AskError::Away("starting".to_owned()));
+        assert!(matches!(refusal(http::StatusCode::BAD_GATEWAY, b"<html>"), AskError::Unreadable(_)));
     }
 
     #[test]

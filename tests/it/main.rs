@@ -67,4 +67,5 @@ mod store_rebuild;
 mod wal_crash;
 mod watchdog;
 mod web_pages;
+mod web_pages_traces;
 mod web_pages_views;

@@ -8,14 +8,14 @@ use crate::dead_letters::with_letters;
 use crate::harness::{Answer, Options, Vispyr, get, post, send};
 
 /// What begins a script, what turns the direction of text, and what ends an element or an attribute.
-const HOSTILE: &str = "<script>alert(1)</script>\u{202e}'\"></td><img src=x onerror=alert(1)>";
+pub const HOSTILE: &str = "<script>alert(1)</script>\u{202e}'\"></td><img src=x onerror=alert(1)>";
 
-async fn page(vispyr: &Vispyr, path: &str) -> Answer {
+pub async fn page(vispyr: &Vispyr, path: &str) -> Answer {
     get(&vispyr.url("web", path)).await.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// What every page has to be, whatever is in it.
-fn assert_is_safe(path: &str, answer: &Answer) {
+pub fn assert_is_safe(path: &str, answer: &Answer) {
     let header = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(header("content-type").as_deref(), Some("text/html; charset=utf-8"), "{path}");
     let policy = header("content-security-policy").unwrap_or_default();
@@ -72,6 +72,10 @@ async fn every_view_is_there_without_a_store() {
         ("/flow/what/traces", 404, "No such part"),
         ("/dead-letters", 200, "There are none"),
         ("/dead-letters/tempo-1", 404, "no dead letter"),
+        ("/services", 200, "this collector has no store"),
+        ("/traces", 200, "this collector has no store"),
+        ("/trace/00", 200, "this collector has no store"),
+        ("/sql?q=SELECT+1", 200, "this collector has no store"),
         ("/logs", 200, "this collector has no store"),
         ("/logs/at/1", 200, "this collector has no store"),
         ("/logs/at/x", 404, "No such record"),

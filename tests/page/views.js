@@ -24,6 +24,10 @@ const VIEWS = [
   { name: "part", path: "/flow/log/traces", expects: "figure.trend svg" },
   { name: "health", path: "/health", expects: "table tbody tr" },
   { name: "logs", path: "/logs?range=1h", expects: "tr[data-row]" },
+  { name: "services", path: "/services?range=1h", expects: "svg.services-map a.part" },
+  { name: "traces", path: "/traces?range=1h", expects: "svg a rect.heat" },
+  { name: "trace", path: "/traces?range=1h&order=slowest", expects: "table.waterfall svg.bar" },
+  { name: "sql", path: `/sql?q=${encodeURIComponent("FROM red(now() - INTERVAL 1 HOUR, now())")}`, expects: "table.rows tr[data-row]" },
   { name: "letters", path: "/dead-letters", expects: "h1" },
 ];
 const MODES = {
@@ -82,12 +86,16 @@ async function lookAtViews(browser) {
       page.on("console", (message) => { if (message.type() === "error") errors.push(message.text()); });
       page.on("pageerror", (error) => errors.push(error.message));
       page.on("requestfailed", (request) => errors.push(request.url()));
-      const answer = await page.goto(base + view.path, { waitUntil: "load" });
+      let answer = await page.goto(base + view.path, { waitUntil: "load" });
+      if (view.name === "trace") {
+        const link = await page.locator("tr[data-row] a[href^='/trace/']").first().getAttribute("href");
+        answer = await page.goto(base + link, { waitUntil: "load" });
+      }
       check(`${name}: is there`, answer?.status() === 200, answer?.status());
       check(`${name}: shows something`, (await page.locator(view.expects).count()) > 0, view.expects);
       const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
       check(`${name}: is no wider than the window`, wide <= 0, wide);
-      await page.screenshot({ path: path.join(shots, `${name}.png`), fullPage: mode !== "phone" });
+      await page.screenshot({ path: path.join(shots, `${name}.png`) });
       // What axe-core does to be there is no fault of the page.
       check(`${name}: no error on the console`, errors.length === 0, errors);
       await audit(page, name);
@@ -106,7 +114,7 @@ async function lookAtViews(browser) {
 /** @param {import("playwright-core").Browser} browser */
 async function useKeys(browser) {
   const page = await browser.newPage();
-  await page.goto(`${base}/?range=15m`);
+  await page.goto(`${base}/?range=2h`);
   await page.keyboard.press("Tab");
   const skip = await page.evaluate("document.activeElement.textContent");
   check("the first stop skips to the content", skip === "Skip to content", skip);
@@ -116,7 +124,7 @@ async function useKeys(browser) {
   check("Esc closes the list", (await page.locator("dialog").count()) === 0);
   await page.keyboard.press("g");
   await page.keyboard.press("l");
-  await page.waitForURL("**/logs?range=15m");
+  await page.waitForURL("**/logs?range=2h");
   check("g l leads to the logs and keeps the range", true);
   await page.keyboard.press("/");
   check("/ is the search", (await page.evaluate("document.activeElement.name")) === "q");

@@ -90,9 +90,19 @@ function listenForKeys() {
     const link = rows[chosen].querySelector("a");
     if (link instanceof HTMLElement) link.focus({ preventScroll: true });
   };
+  const nextError = () => {
+    const next = rows.findIndex((row, n) => n > chosen && row.hasAttribute("data-error"));
+    const below = document.querySelector("a[data-next-error]");
+    if (next >= 0) move(next - chosen);
+    else if (below instanceof HTMLAnchorElement) below.click();
+  };
   document.addEventListener("keydown", (event) => {
     const target = event.target;
     const types = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
+    if (event.ctrlKey && event.key === "Enter" && target instanceof HTMLTextAreaElement && "submit" in target.dataset) {
+      target.form?.requestSubmit();
+      return;
+    }
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (types) {
       if (event.key === "Escape") target.blur();
@@ -105,6 +115,13 @@ function listenForKeys() {
       return;
     }
     switch (event.key) {
+      case "n": nextError(); break;
+      case "[":
+      case "]": {
+        const fold = rows[chosen]?.querySelector("a.fold");
+        if (fold instanceof HTMLAnchorElement) fold.click();
+        break;
+      }
       case "j": move(1); break;
       case "k": move(-1); break;
       case "g": afterG = true; break;
@@ -126,7 +143,10 @@ function showKeys() {
   const keys = [
     ["/", "search"],
     ["j, k", "next and last row"],
-    ["g, then f s t l q h", "Flow, Services, Traces, Logs, SQL, Health, as far as they are there"],
+    ["n", "next error"],
+    ["[ or ]", "fold or unfold the chosen span"],
+    ["g, then f s t l q h", "Flow, Services, Traces, Logs, SQL, Health"],
+    ["Ctrl-Enter", "run the statement"],
     ["?", "this list"],
     ["Esc", "close it, leave a field"],
   ];
@@ -164,7 +184,76 @@ function watchPicker() {
   });
 }
 
+/** Draws a range on a histogram: the page of that time comes. */
+function listenForRanges() {
+  for (const svg of document.querySelectorAll(".histogram svg")) {
+    if (!(svg instanceof SVGSVGElement)) continue;
+    /** @type {number | undefined} */
+    let start;
+    /** @type {SVGRectElement | undefined} */
+    let selection;
+    /** @param {MouseEvent} event */
+    const place = (event) => {
+      const box = svg.getBoundingClientRect();
+      return Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
+    };
+    svg.addEventListener("pointerdown", (event) => { start = place(event); });
+    svg.addEventListener("dragstart", (event) => event.preventDefault());
+    svg.addEventListener("pointermove", (event) => {
+      if (start === undefined || Math.abs(place(event) - start) < 0.01) return;
+      if (!selection) {
+        selection = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        selection.classList.add("selection");
+        selection.setAttribute("height", String(svg.viewBox.baseVal.height));
+        svg.append(selection);
+        svg.setPointerCapture(event.pointerId);
+      }
+      const [from, to] = [Math.min(start, place(event)), Math.max(start, place(event))];
+      selection.setAttribute("x", String(from * 1000));
+      selection.setAttribute("width", String((to - from) * 1000));
+    });
+    svg.addEventListener("pointerup", (event) => {
+      if (start !== undefined && selection) {
+        const [first, last] = [BigInt(svg.dataset.from ?? "0"), BigInt(svg.dataset.to ?? "0")];
+        /** @param {number} share */
+        const at = (share) => first + ((last - first) * BigInt(Math.round(share * 1e6))) / 1000000n;
+        const end = place(event);
+        const address = new URL(location.href);
+        for (const name of ["range", "before", "skip"]) address.searchParams.delete(name);
+        address.searchParams.set("from", String(at(Math.min(start, end))));
+        address.searchParams.set("to", String(at(Math.max(start, end))));
+        location.href = address.href;
+      }
+      start = undefined;
+    });
+  }
+}
+
+/** Says that a page is on its way, once that takes a moment, and how to leave it. */
+function showWaiting() {
+  const wait = () => {
+    setTimeout(() => {
+      const box = document.createElement("p");
+      box.className = "waiting";
+      box.setAttribute("role", "status");
+      const stop = document.createElement("button");
+      stop.textContent = "Cancel";
+      stop.addEventListener("click", () => {
+        window.stop();
+        box.remove();
+      });
+      box.append("Waiting for the answer … ", stop);
+      document.body.append(box);
+    }, 300);
+  };
+  for (const form of document.querySelectorAll("form[method=get]")) form.addEventListener("submit", wait);
+  // A page that is gone back to is as it was left.
+  window.addEventListener("pageshow", () => document.querySelector(".waiting")?.remove());
+}
+
 showTimes(document);
+listenForRanges();
+showWaiting();
 keepLive();
 listenForKeys();
 watchPicker();

@@ -2,7 +2,7 @@
 
 use crate::web::params::Params;
 use crate::web::range::{Nanos, Range, sql_time};
-use crate::web::sql::{identifier, quoted};
+use crate::web::sql::{attribute, attributes, quoted};
 
 /// The levels of OpenTelemetry's severity numbers, with their classes in the style sheet.
 pub const LEVELS: [(&str, &str, &str); 7] = [
@@ -64,12 +64,7 @@ impl Filter {
                 filter.problems.push(format!("there is no level {wanted:?}"));
             }
         }
-        for text in params.all("where") {
-            match text.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
-                Some((key, value)) if !key.is_empty() => filter.attributes.push((key.to_owned(), value.to_owned())),
-                _ => filter.problems.push(format!("{text:?} is no attribute, expected such as http.route = /cart")),
-            }
-        }
+        filter.attributes = attributes(params, &mut filter.problems);
         filter
     }
 
@@ -81,9 +76,7 @@ impl Filter {
         all.extend(self.level.map(|level| format!("{LEVEL} = {}", quoted(level))));
         all.extend(self.text.as_ref().map(|text| format!("contains(lower(body), lower({}))", quoted(text))));
         all.extend(self.trace.as_ref().map(|trace| format!("trace_id = {}", quoted(trace))));
-        all.extend(
-            self.attributes.iter().map(|(key, value)| format!("attributes.{} = {}", identifier(key), quoted(value))),
-        );
+        all.extend(self.attributes.iter().map(attribute));
         all.join("\n  AND ")
     }
 }

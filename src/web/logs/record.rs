@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::filter::{LEVEL, level_of};
 use super::{BODY, record_row};
 use crate::web::layout::{Page, View, empty, failed, fields, warnings};
-use crate::web::params::Params;
+use crate::web::params::{Params, segment};
 use crate::web::range::{Nanos, SECOND, sql_time};
 use crate::web::sql::Rows;
 use crate::web::text::{foreign, time, whole};
@@ -118,7 +118,9 @@ fn one(rows: &Rows, row: usize, params: &Params) -> Markup {
                     }
                 }
                 @if !trace.is_empty() { div { dt { "trace" } dd {
-                    code { (foreign(trace, 64)) } " "
+                    a href=(params.kept().and("span", rows.text(row, "span_id")).link(&format!("/trace/{}", segment(trace)))) {
+                        code { (foreign(trace, 64)) } }
+                    " "
                     a href=(params.kept().with("trace", trace).link("/logs")) { "its records" }
                 } } }
             }

@@ -1,0 +1,168 @@
+//! The rows of a waterfall, and the map of all of them.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+
+use super::tree::Row;
+use super::{SHOWN, Trace};
+use crate::web::params::{Params, segment};
+use crate::web::sql::Rows;
+use crate::web::text::{duration, foreign, whole};
+
+/// Lines of the map.
+const LINES: usize = 120;
+
+/// Steps to the right that are shown; deeper rows say how deep they are.
+const STEPS: usize = 24;
+
+/// Ticks of the axis.
+const TICKS: usize = 4;
+
+/// What the rows of a page need.
+struct Waterfall<'a> {
+    trace: &'a Trace,
+    params: &'a Params,
+    path: String,
+    names: HashMap<(&'a str, bool), (&'a str, &'a str)>,
+}
+
+/// The map, the rows from `first` on, and the ways to others.
+pub fn draw(trace: &Trace, rows: &[Row], first: usize, names: &Rows, params: &Params) -> Markup {
+    let last = rows.len().min(first + SHOWN);
+    let of = |row| {
+        let key = (names.text(row, "span_id"), names.is_true(row, "server"));
+        (key, (names.text(row, "name"), names.text(row, "kind")))
+    };
+    let names = (0..names.len()).map(of).collect();
+    let path = format!("/trace/{}", segment(&trace.id));
+    let waterfall = Waterfall { trace, params, path, names };
+    html! {
+        (waterfall.map(rows, first, last))
+        (waterfall.ways(rows, first, last))
+        div.scroll tabindex="0" role="region" aria-label="Spans" { table.waterfall {
+            thead { tr {
+                th scope="col" { "Span" } th.axis scope="col" { (waterfall.axis()) } th.n scope="col" { "Duration" }
+            } }
+            tbody { @for row in &rows[first..last] { (waterfall.row(*row)) } }
+        } }
+        (waterfall.ways(rows, first, last))
+        p.muted { span.critical { "▬" } " on the critical path: the trace would have ended sooner if it were shorter." }
+    }
+}
+
+impl Waterfall<'_> {
+    /// A place in a bar of 1000 units.
+    fn place(&self, nanos: i64) -> f64 {
+        let length = (self.trace.end - self.trace.start).max(1) as f64;
+        (nanos as f64 / length * 1000.0).clamp(0.0, 1000.0)
+    }
+
+    /// All rows in a few lines; those of this page are marked. A click leads to the page of a line.
+    fn map(&self, rows: &[Row], first: usize, last: usize) -> Markup {
+        let lines = rows.len().clamp(1, LINES);
+        let line_of = |row: usize| row * lines / rows.len().max(1);
+        let mut drawn = vec![(1000.0_f64, 0.0_f64, false); lines];
+        for (n, row) in rows.iter().enumerate() {
+            let span = &self.trace.spans[row.span];
+            let Some(offset) = span.offset else { continue };
+            let (from, to) = (self.place(offset), self.place(offset.saturating_add(span.duration.unwrap_or(0))));
+            let line = &mut drawn[line_of(n)];
+            *line = (line.0.min(from), line.1.max(to), line.2 || span.is_error);
+        }
+        let pages = rows.len().div_ceil(SHOWN);
+        html! {
+            @if pages > 1 {
+                svg.map viewBox={ "0 0 1000 " (lines) } preserveAspectRatio="none" role="img" aria-label="All spans" {
+                    rect.window x="0" width="1000" y=(line_of(first)) height=((line_of(last.max(1) - 1) + 1) - line_of(first)) {}
+                    @for (y, (from, to, is_error)) in drawn.iter().enumerate() {
+                        @if to >= from {
+                            rect class=(if *is_error { "failed" } else { "bar" }) x=(format!("{from:.1}")) y=(y)
+                                width=(format!("{:.1}", (to - from).max(2.0))) height="0.8" {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where in the rows this page is, and what leads elsewhere.
+    fn ways(&self, rows: &[Row], first: usize, last: usize) -> Markup {
+        let to = |row: usize| {
+            self.params.with("row", if row == 0 { String::new() } else { row.to_string() }).link(&self.path)
+        };
+        let is_error = |(_, row): &(usize, &Row)| self.trace.spans[row.span].is_error;
+        let next_error = rows.iter().enumerate().skip(last).find(is_error).map(|(n, _)| n);
+        html! {
+            @if rows.len() > SHOWN {
+                p.ways {
+                    "Rows " (whole(first as i64 + 1)) " to " (whole(last as i64)) " of " (whole(rows.len() as i64)) " "
+                    @if first > 0 { a rel="prev" href=(to(first.saturating_sub(SHOWN))) { "earlier rows" } " " }
+                    @if last < rows.len() { a rel="next" href=(to(last)) { "later rows" } " " }
+                    @if let Some(row) = next_error { a data-next-error href=(to(row)) { "next error below" } }
+                }
+            }
+        }
+    }
+
+    fn axis(&self) -> Markup {
+        let length = (self.trace.end - self.trace.start) as f64;
+        html! {
+            span.ticks { @for tick in 0..=TICKS { span { (duration(length * tick as f64 / TICKS as f64)) } } }
+        }
+    }
+
+    fn row(&self, row: Row) -> Markup {
+        let span = &self.trace.spans[row.span];
+        let (name, kind) = self.names.get(&(span.id.as_str(), span.is_server)).copied().unwrap_or_default();
+        let is_critical = self.trace.tree.critical.contains(&row.span);
+        let own = self.trace.tree.own_time(&self.trace.spans, row.span);
+        let took = span.duration.map_or_else(|| "unfinished".to_owned(), |nanos| duration(nanos as f64));
+        let chosen = self.params.get("span") == Some(span.id.as_str());
+        html! {
+            tr data-row data-error[span.is_error] aria-selected=[chosen.then_some("true")] {
+                td class={ "name d" (row.depth.min(STEPS)) } {
+                    (self.fold(row))
+                    span class={ "dot c" (span.service % 20) } {} " "
+                    a href=(self.params.with("span", span.id.as_str()).link(&self.path)) {
+                        (foreign(&self.trace.services[span.service], 40)) " " strong { (foreign(if name.is_empty() { "no name" } else { name }, 80)) }
+                    }
+                    @if !kind.is_empty() && kind != "internal" { span.muted { " " (foreign(kind, 12)) } }
+                    @if row.depth > STEPS { span.muted { " level " (row.depth + 1) } }
+                    @if span.is_error { " " span.level.bad { "error" } }
+                }
+                td.time {
+                    @if let Some(offset) = span.offset {
+                        @let (x, end) = (self.place(offset), self.place(offset.saturating_add(span.duration.unwrap_or(0))));
+                        svg.bar viewBox="0 0 1000 18" preserveAspectRatio="none" role="img"
+                            aria-label={ "from " (duration(offset as f64)) ", " (took) } {
+                            rect class={ "c" (span.service % 20) } x=(format!("{x:.2}")) y="3" height="10"
+                                width=(format!("{:.2}", (end - x).max(2.0))) {}
+                            @if is_critical { rect.critical x=(format!("{x:.2}")) y="15" height="3" width=(format!("{:.2}", (end - x).max(2.0))) {} }
+                        }
+                    } @else { span.muted { "no start" } }
+                }
+                td.n title={ "by itself " (duration(own as f64)) } { (took) }
+            }
+        }
+    }
+
+    /// What folds or unfolds what is below a span.
+    fn fold(&self, row: Row) -> Markup {
+        let id = self.trace.spans[row.span].id.as_str();
+        let searched = self.params.get("find").is_some() || self.params.get("only").is_some();
+        if row.below == 0 || id.is_empty() || searched {
+            return html! { span.fold {} };
+        }
+        let is_folded = self.params.all("fold").any(|folded| folded == id);
+        let others = self.params.all("fold").filter(|folded| *folded != id);
+        let link = others.fold(self.params.without(&["fold"]), |link, other| link.and("fold", other));
+        let link = if is_folded { link } else { link.and("fold", id) };
+        html! {
+            a.fold href=(link.link(&self.path)) aria-label={ (if is_folded { "Unfold " } else { "Fold " }) (row.below) " spans" } {
+                (if is_folded { "▸" } else { "▾" })
+            }
+            @if is_folded { span.muted { "+" (row.below) " " } }
+        }
+    }
+}

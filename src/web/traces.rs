@@ -1,0 +1,202 @@
+//! The view Traces: a search, a heatmap of durations in which a cell is a filter, and the list of traces.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`filter`] | what a page's parameters ask for, as conditions in SQL |
+//! | [`heatmap`] | durations over time |
+
+mod filter;
+mod heatmap;
+
+use axum::body::Body;
+use axum::extract::State;
+use http::{Response, StatusCode, Uri};
+use maud::{Markup, html};
+
+use super::layout::{Page, View, choice, empty, failed, warnings};
+use super::params::{Params, segment};
+use super::range::{self, Range, SECOND};
+use super::sql::{AskError, Rows};
+use super::text::{count, duration, foreign, time_of, whole};
+use super::{Site, routes};
+use filter::{Filter, Order};
+
+/// Traces of a page.
+const SHOWN: usize = 50;
+
+/// Services and names of spans to choose from.
+const CHOICES: usize = 300;
+
+/// Services of a trace that the list shows.
+const SERVICES: usize = 6;
+
+/// How far spans of a trace may be outside the time range.
+const AROUND: range::Nanos = 3600 * SECOND;
+
+/// The page.
+pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
+    let params = routes::params(&uri);
+    // An id leads to its trace.
+    if let Some(id) = params.get("id") {
+        return routes::see_other(&params.kept().link(&format!("/trace/{}", segment(&id.to_lowercase()))));
+    }
+    let range = Range::read(&params, range::now());
+    let filter = Filter::read(&params);
+    let statements = [heatmap::sql(&filter, &range), list_sql(&filter, &range), choices_sql(&filter, &range)];
+    let (cells, list, choices) = tokio::join!(
+        site.rows(&statements[0], heatmap::MAX_CELLS),
+        site.rows(&statements[1], SHOWN + 1),
+        site.rows(&statements[2], CHOICES),
+    );
+    let content = html! {
+        h1 { "Traces" }
+        (filters(&params, &filter, choices.as_ref().ok()))
+        @match cells {
+            Ok(rows) => (heatmap::draw(&rows, &range, &params)),
+            Err(error) => (failed(&error)),
+        }
+        @match list {
+            Ok(rows) => { (warnings(&rows.warnings)) (traces(&rows, &params, &filter)) }
+            // The heatmap has said the same.
+            Err(AskError::NoStore | AskError::Away(_)) => {}
+            Err(error) => (failed(&error)),
+        }
+    };
+    let page = Page {
+        title: "Traces".to_owned(),
+        view: View::Traces,
+        params: &params,
+        range: Some((&range, "/traces")),
+        statements: statements.into(),
+        live: false,
+        content,
+    };
+    routes::html(StatusCode::OK, page.render())
+}
+
+/// The traces that have a span as is asked for, and then all of their spans.
+fn list_sql(filter: &Filter, range: &Range) -> String {
+    let order = match filter.order {
+        Order::Newest => "newest DESC",
+        Order::Slowest => "longest DESC NULLS LAST",
+    };
+    let outer = match filter.order {
+        Order::Newest => "start_time DESC",
+        Order::Slowest => "any_value(longest) DESC NULLS LAST",
+    };
+    let near =
+        Range { from: range.from.saturating_sub(AROUND).max(0), to: range.to.saturating_add(AROUND), ..range.clone() };
+    format!(
+        "WITH hits AS (\n  SELECT trace_id, max(start_time) AS newest, max(duration_ns) AS longest, count(*) AS hits\n  FROM spans\n  WHERE {}\n  \
+         GROUP BY trace_id\n  ORDER BY {order}, trace_id\n  LIMIT {} OFFSET {}\n)\n\
+         SELECT trace_id, min(start_time) AS start_time,\n  \
+         max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)) AS duration_ns,\n  \
+         arg_min(service_name, (parent_span_id IS NOT NULL, start_time)) AS root_service,\n  \
+         left(arg_min(name, (parent_span_id IS NOT NULL, start_time)), 200) AS root_name,\n  \
+         count(*) AS spans, count(*) FILTER (WHERE status_code = 'error') AS errors,\n  \
+         any_value(hits) AS hits, list_sort(list(DISTINCT service_name)) AS services\n\
+         FROM spans JOIN hits USING (trace_id)\nWHERE {}\nGROUP BY trace_id\nORDER BY {outer}, trace_id",
+        filter.conditions(range),
+        SHOWN + 1,
+        filter.skip,
+        near.condition("start_time"),
+    )
+}
+
+fn choices_sql(filter: &Filter, range: &Range) -> String {
+    let of_service = filter.service.as_ref().map(|service| format!("service_name = {}", super::sql::quoted(service)));
+    format!(
+        "SELECT service_name, left(name, 200) AS name, count(*) AS spans,\n  {} AS is_chosen\nFROM spans\nWHERE {}\nGROUP BY ALL\n\
+         ORDER BY is_chosen DESC, spans DESC, service_name, name\nLIMIT {CHOICES}",
+        of_service.unwrap_or_else(|| "true".to_owned()),
+        range.condition("start_time"),
+    )
+}
+
+fn filters(params: &Params, filter: &Filter, choices: Option<&Rows>) -> Markup {
+    let rest = params.only(&["range", "from", "to", "zone"]);
+    let (mut services, mut names): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    if let Some(rows) = choices {
+        for row in 0..rows.len() {
+            let (service, name) = (rows.text(row, "service_name"), rows.text(row, "name"));
+            if !service.is_empty() && !services.contains(&service) {
+                services.push(service);
+            }
+            if rows.is_true(row, "is_chosen") && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        services.sort_unstable();
+        names.sort_unstable();
+    }
+    html! {
+        form.filters method="get" action="/traces" role="search" aria-label="Traces" {
+            @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
+            label { span { "Service" } (choice("service", filter.service.as_deref(), &services, "all services")) }
+            label { span { "Span" } (choice("name", filter.name.as_deref(), &names, "all spans")) }
+            label { span { "Status" } select name="status" {
+                option value="" { "any" }
+                option value="error" selected[filter.only_errors] { "errors" }
+            } }
+            label { span { "Attribute" } input name="where" placeholder="http.route = /cart" data-search
+                value=[filter.attributes.first().map(|(key, value)| format!("{key} = {value}"))]; }
+            label { span { "At least" } input name="min" placeholder="100ms" size="7" value=[params.get("min")]; }
+            label { span { "Less than" } input name="max" placeholder="2s" size="7" value=[params.get("max")]; }
+            label { span { "Order" } select name="order" {
+                option value="" { "newest first" }
+                option value="slowest" selected[filter.order == Order::Slowest] { "slowest first" }
+            } }
+            button { "Search" }
+            a href=(params.kept().link("/traces")) { "Clear" }
+        }
+        form.filters method="get" action="/traces" aria-label="One trace" {
+            @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
+            label { span { "Trace id" } input name="id" size="34"; }
+            button { "Open" }
+        }
+        @for problem in &filter.problems { p.problem role="alert" { (problem) } }
+    }
+}
+
+fn traces(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
+    if rows.is_empty() {
+        return empty(
+            "No trace is like that in this time.",
+            html! { p { "Take a longer time range or fewer conditions. Applications send spans by OTLP to port 4317 or 4318; "
+            code { "vispyr demo" } " sends those of a make-believe shop." } },
+        );
+    }
+    let longest = (0..rows.len()).filter_map(|row| rows.whole(row, "duration_ns")).max().unwrap_or(1).max(1);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Traces that were found" { table {
+            thead { tr {
+                th scope="col" { "Start" } th scope="col" { "Root" } th.n scope="col" { "Duration" } th scope="col" { "" }
+                th.n scope="col" { "Spans" } th.n scope="col" { "Errors" } th scope="col" { "Services" }
+            } }
+            tbody { @for row in 0..rows.len().min(SHOWN) { (trace_row(rows, row, longest, params)) } }
+        } }
+        @if rows.len() > SHOWN {
+            p { a rel="next" href=(params.with("skip", (filter.skip + SHOWN).to_string()).link("/traces")) { "More traces" } }
+        } @else { p.muted { "These are all of them." } }
+    }
+}
+
+fn trace_row(rows: &Rows, row: usize, longest: i64, params: &Params) -> Markup {
+    let took = rows.whole(row, "duration_ns").unwrap_or(0);
+    let errors = rows.whole(row, "errors").unwrap_or(0);
+    let services = rows.cell(row, "services").as_array().map(Vec::as_slice).unwrap_or_default();
+    let id = rows.text(row, "trace_id");
+    html! { tr data-row data-error[errors > 0] {
+        td { (time_of(rows.text(row, "start_time"))) }
+        td { a href=(params.kept().link(&format!("/trace/{}", segment(id)))) {
+            (foreign(rows.text(row, "root_service"), 60)) " " strong { (foreign(rows.text(row, "root_name"), 100)) } } }
+        td.n { (duration(took as f64)) }
+        td { svg.bar.short viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" {
+            rect.bar x="0" y="2" height="6" width=(format!("{:.1}", (took as f64 / longest as f64 * 100.0).max(0.5))) {} } }
+        td.n { (whole(rows.whole(row, "spans").unwrap_or(0))) }
+        td.n { @if errors > 0 { span.level.bad { (whole(errors)) } } @else { "0" } }
+        td { @for (n, service) in services.iter().take(SERVICES).enumerate() {
+            @if n > 0 { ", " } (foreign(service.as_str().unwrap_or("no name"), 40)) }
+            @if services.len() > SERVICES { span.muted { " and " (count((services.len() - SERVICES) as u64, "other", "others")) } } }
+    } }
+}
