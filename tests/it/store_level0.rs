@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use vispyr::signal::Signal;
+use vispyr::store::engine::failpoint;
 use vispyr::store::engine::sealed_file::LEVEL0;
 use vispyr::wal::Position;
 
@@ -32,6 +33,15 @@ fn unsealed(dir: &Path) -> Vec<String> {
     let mut statement = db.prepare(sql).unwrap();
     let files = statement.query_map([format!("%{LEVEL0}")], |row| row.get(0)).unwrap();
     files.collect::<Result<_, _>>().unwrap()
+}
+
+/// Empties what was not synced, and says that the machine has started again.
+fn cut_power(dir: &Path) {
+    for file in unsealed(dir) {
+        std::fs::write(dir.join("store/sealed").join(file), "").unwrap();
+    }
+    let db = rusqlite::Connection::open(dir.join("store/catalog.sqlite")).unwrap();
+    assert_eq!(db.execute("UPDATE own SET value = 'of another start' WHERE key = 'boot'", []), Ok(1));
 }
 
 /// Only what is sealed is there; the log brings the rest again, once.
@@ -80,12 +90,7 @@ async fn the_program_s_engine_goes_on_where_it_was_killed() {
 fn after_a_power_cut_the_log_brings_it_again() {
     let dir = tempfile::tempdir().unwrap();
     let source = half_sealed(dir.path());
-    for file in unsealed(dir.path()) {
-        std::fs::write(dir.path().join("store/sealed").join(file), "").unwrap();
-    }
-    let db = rusqlite::Connection::open(dir.path().join("store/catalog.sqlite")).unwrap();
-    assert_eq!(db.execute("UPDATE own SET value = 'of another start' WHERE key = 'boot'", []), Ok(1));
-    drop(db);
+    cut_power(dir.path());
     comes_again(dir.path(), &source);
 }
 
@@ -96,4 +101,39 @@ fn if_one_is_gone_all_come_again() {
     let one = unsealed(dir.path()).remove(0);
     std::fs::remove_file(dir.path().join("store/sealed").join(one)).unwrap();
     comes_again(dir.path(), &source);
+}
+
+/// Killed in each second round: what the first has sealed stays, and the logs go on from there even if the machine
+/// ends, too.
+#[test]
+fn an_engine_that_is_killed_again_and_again_gets_on_with_sealing() {
+    const RECORDS: u64 = 80;
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::new(SPANS);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    for n in 1..=RECORDS {
+        assert!(feed(&engine, &source, n));
+    }
+    let files = engine.level0_files().len();
+    assert!(files > 64, "{files}");
+    engine.kill();
+
+    let mut engine = EngineProcess::start(dir.path(), &[(failpoint::VARIABLE, "before_catalog:2")]);
+    assert_eq!(engine.try_ask(".flush"), None);
+    engine.wait_for_sigkill();
+    let all = RECORDS * u64::from(SPANS);
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    assert_eq!(engine.spans(), (all, all));
+    let left = unsealed(dir.path()).len() as u64;
+    assert!(0 < left && left < RECORDS, "{left}");
+    let sealed = Sender::connect(&engine, LOG, RECORDS).progress.sealed;
+    assert!(Position(0) < sealed && sealed < Position(RECORDS), "{sealed:?}");
+    engine.kill();
+
+    cut_power(dir.path());
+    let mut engine = EngineProcess::start(dir.path(), &[]);
+    let before = sealed.0 * u64::from(SPANS);
+    assert_eq!(engine.spans(), (before, before));
+    assert!(feed(&engine, &source, RECORDS));
+    assert_eq!(engine.spans(), (all, all));
 }

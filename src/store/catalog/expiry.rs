@@ -113,6 +113,14 @@ impl Catalog {
         self.aged(CURRENT)
     }
 
+    /// The current files of level 0, in the order in which they came.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn level0(&self) -> Result<Vec<Aged>, CatalogError> {
+        self.aged("f.end_snapshot IS NULL AND level = 0 ORDER BY data_file_id")
+    }
+
     fn aged(&self, which: &str) -> Result<Vec<Aged>, CatalogError> {
         let sql = format!("SELECT {FILE}, created FROM {FILES} WHERE {which}");
         let aged = |row: &Row<'_>| Ok(Aged { file: File::from_row(row)?, created: row.get(8)? });

@@ -1,4 +1,4 @@
-//! Sealing: about once a minute, all files of level 0 become sorted files that are on disk, by table
+//! Sealing: about once a minute, the files of level 0 become sorted files that are on disk, by table
 //! and hour, and the positions of the logs move.
 //!
 //! Each file is written and synced under a name that ends in `.part`; then the folders are synced;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::exchange::{Exchange, ExchangeError};
 use super::failpoint;
-use super::sealed_file::{self, LogRange};
+use super::sealed_file::{self, LogRange, Metadata};
 use super::sealed_files;
 use super::shared::Shared;
 use super::unsealed::Round;
@@ -29,6 +29,7 @@ use crate::store::instance::is_full_disk;
 use crate::store::merge::{self, Job, MergeError, Merged};
 use crate::store::parquet_file;
 use crate::store::schema::Table;
+use crate::wal::Position;
 
 /// First pause after a failed round, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -98,7 +99,10 @@ impl Sealer {
     pub fn run(mut self) {
         let interval = self.shared.config.seal_interval;
         while let Some(mut round) = self.shared.unsealed.next(interval, || self.shared.resends.are_due()) {
-            self.shared.resends.sealing();
+            self.add_positions(&mut round);
+            if round.is_all {
+                self.shared.resends.sealing();
+            }
             let mut pause = FIRST_PAUSE;
             while let Err(error) = self.seal(&round) {
                 if error.is_full_disk() && self.shared.reserve.give_up().is_ok_and(|given_up| given_up) {
@@ -131,6 +135,28 @@ impl Sealer {
             && let Err(error) = self.shared.catalog.lock().forget(&letters)
         {
             tracing::warn!(%error, "cannot forget the positions of dead letters that are stored");
+        }
+    }
+
+    /// The positions up to which a round of files that an earlier process has left moves the logs. Those are never
+    /// further than the catalog has taken: a letter that was refused was never here.
+    fn add_positions(&self, round: &mut Round) {
+        for file in &round.files[..round.left_over] {
+            let metadata = match Metadata::read(&self.shared.sealed_dir.join(&file.path)) {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    tracing::warn!(%error, file = file.path, "a file of level 0 does not say of which records it is");
+                    continue;
+                }
+            };
+            for LogRange { log, signal, upto, .. } in metadata.into_iter().flat_map(|metadata| metadata.logs) {
+                let (taken, sealed) = self.shared.progress.cursors(log, signal);
+                let upto = Position(upto);
+                if sealed < upto && upto <= taken {
+                    let known = round.positions.entry((log, signal)).or_default();
+                    *known = upto.max(*known);
+                }
+            }
         }
     }
 

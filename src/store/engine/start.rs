@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use duckdb::Connection;
 use parking_lot::Mutex;
@@ -28,6 +29,7 @@ use crate::durable::reserve::Reserve;
 use crate::signal::{Signal, now_nanos};
 use crate::store::catalog::{Catalog, CatalogError, File};
 use crate::store::process::ProcessError;
+use crate::store::retention::plan::Aged;
 use crate::store::{Config, merge};
 
 /// Space that is kept back on the disk, in bytes: enough for some batches and a round of sealing.
@@ -128,15 +130,22 @@ fn lost_files(catalog: &Catalog) -> Result<Vec<LostFile>, CatalogError> {
 /// Level 0 as an earlier process has left it. When the machine has started again since, or any file
 /// is not as it was, all of it goes: the logs bring its rows again.
 fn open_level0(catalog: &mut Catalog, sealed: &Path) -> Result<Unsealed, EngineError> {
-    let files: Vec<File> = catalog.files()?.into_iter().filter(|file| file.level == 0).collect();
-    let is_whole =
-        |file: &File| std::fs::metadata(sealed.join(&file.path)).is_ok_and(|found| found.len() == file.bytes);
+    let files = catalog.level0()?;
+    let is_whole = |Aged { file, .. }: &Aged| {
+        std::fs::metadata(sealed.join(&file.path)).is_ok_and(|found| found.len() == file.bytes)
+    };
     let boot = verify::boot();
     let same_boot = !boot.is_empty() && catalog.boot()?.as_deref() == Some(boot.as_str());
     if same_boot && files.iter().all(is_whole) {
         let (taken, sealed) = (catalog.taken()?, catalog.positions()?);
         let ahead = taken.into_iter().filter(|(log, upto)| sealed.get(log) < Some(upto)).collect();
-        return Ok(Unsealed::new(files, ahead));
+        // What the catalog has taken together has the same time.
+        let together = files.chunk_by(|a, b| a.created == b.created);
+        let age =
+            |created| Duration::from_nanos(now_nanos().cast_signed().saturating_sub(created).max(0).cast_unsigned());
+        let batches =
+            together.map(|batch| (batch.iter().map(|aged| aged.file.clone()).collect(), age(batch[0].created)));
+        return Ok(Unsealed::new(batches.collect(), ahead));
     }
     if !files.is_empty() {
         tracing::info!(
