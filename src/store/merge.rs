@@ -11,7 +11,6 @@
 //! | [`server`], [`client`] | its socket, from both sides |
 //! | [`mod@write`] | the one file is written |
 //! | [`filter`] | rows that are left out by a person's condition |
-//! | [`select`] | which rows it holds, in which order |
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +30,6 @@ pub mod client;
 mod filter;
 pub mod plan;
 pub mod process;
-mod select;
 pub mod server;
 mod write;
 
@@ -130,7 +128,7 @@ pub enum MergeError {
     /// The disk is full.
     #[error("no space for a merged file: {0}")]
     NoSpace(String),
-    /// DuckDB's memory does not do for it.
+    /// DuckDB's memory does not do for its filter.
     #[error("no memory for a merge: {0}")]
     NoMemory(String),
     /// The new file does not hold what it should.
@@ -165,8 +163,8 @@ impl From<duckdb::Error> for MergeError {
     }
 }
 
-/// Opens a DuckDB that does nothing but merge, with this much memory in bytes and one thread. What it
-/// has no memory for it writes into the folder `spill`.
+/// Opens the DuckDB that finds rows by a condition, with this much memory in bytes and one thread. What it
+/// has no memory for it writes into the folder `spill`, where files are sorted, too.
 ///
 /// # Errors
 /// DuckDB's.

@@ -13,7 +13,10 @@
 //! | [`columns`] | the columns of a stored table as Arrow has them |
 //! | [`order`] | the order of rows in a file |
 //! | [`write`](mod@write) | a file is written |
+//! | [`read`] | a file is read in the shape of another |
 //! | [`merge`] | sorted files become one |
+//! | [`runs`] | files in another order become sorted ones |
+//! | [`copy`] | a file is written again without some rows |
 //! | [`footer`] | what a footer says beyond that |
 //! | [`leaves`] | shredded keys as columns of their own |
 //! | [`filters`] | which row groups can hold a trace |
@@ -21,12 +24,15 @@
 
 pub mod columns;
 pub mod conform;
+pub mod copy;
 pub mod encoding;
 pub mod filters;
 pub mod footer;
 pub mod leaves;
 pub mod merge;
 pub mod order;
+pub mod read;
+pub mod runs;
 pub mod shred;
 pub mod statistics;
 pub mod write;

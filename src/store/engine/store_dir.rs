@@ -14,6 +14,7 @@ use super::sealed_files::{self, Swept};
 use crate::durable;
 use crate::durable::lock::{self, DirLock, LockError};
 use crate::durable::version::{self, VersionError};
+use crate::store::parquet_file::runs;
 
 /// What this version writes into `VERSION`.
 const VERSION: u32 = 1;
@@ -126,7 +127,7 @@ impl StoreDir {
     /// [`StoreDirError::Io`] for the first file with which that fails.
     pub fn sweep(&self, known: &HashSet<&str>) -> Result<Swept, StoreDirError> {
         let failed = |(path, error): (PathBuf, _)| io("tidy up", &path, error);
-        let spilled = |name: &str| name.starts_with("duckdb_temp");
+        let spilled = |name: &str| name.starts_with("duckdb_temp") || name.ends_with(runs::EXTENSION);
         let kept = |folder| self.lost_and_found().join(folder);
         let tmp = sealed_files::sweep(&self.tmp(), &HashSet::new(), &spilled, &kept("tmp")).map_err(failed)?;
         let sealed = sealed_files::sweep(&self.sealed(), known, &sealed_file::is_dispensable, &kept("sealed"))

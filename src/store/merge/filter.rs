@@ -1,15 +1,16 @@
 //! Rows are left out of a file: those for which a person's condition is true.
 //!
 //! The condition is about the columns that users see, and the file has others: ids are bytes, a
-//! resource is a number. So both stand side by side, the stored ones under other names, and what goes
-//! into the new file is as it was.
+//! resource is a number. DuckDB tells the numbers of the rows; what stays is moved as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use duckdb::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::{Job, MergeError, select};
+use super::{Job, MergeError};
+use crate::store::engine::sealed_file;
+use crate::store::instance::quoted_path;
 use crate::store::macros;
 use crate::store::schema::Table;
 use crate::store::sql::parse::Parser;
@@ -26,49 +27,53 @@ pub struct Filter {
     pub dry_run: bool,
 }
 
-/// What is done to the rows of a job.
-#[derive(Debug)]
-pub(super) struct Kept {
-    /// SQL that is true for the rows that stay.
-    condition: String,
-    /// SQL of what each `resource_id` stands for.
-    resources: String,
+/// The numbers of the rows of a job's only input for which the condition is true, in their order; of a job without
+/// inputs none.
+///
+/// # Errors
+/// [`MergeError::Condition`], or [`MergeError::Columns`] if the table has not all columns.
+pub(super) fn left_out(db: &Connection, job: &Job, table: Table, filter: &Filter) -> Result<Vec<u64>, MergeError> {
+    let condition =
+        Parser::new()?.condition(&filter.condition).map_err(|error| MergeError::Condition(error.to_string()))?;
+    // What the gate writes into a condition.
+    let sql = "SELECT count(*) > 0 FROM duckdb_schemas() WHERE schema_name = 'stored'";
+    if !db.query_row(sql, [], |row| row.get::<_, bool>(0))? {
+        db.execute_batch("CREATE SCHEMA stored")?;
+        macros::create_attributes(db)?;
+    }
+    let known = users_columns(db, table)?;
+    let missing: Vec<&str> = condition.columns.difference(&known).map(String::as_str).collect();
+    if !missing.is_empty() {
+        return Err(MergeError::Columns(format!("{} has no column {}", table.name(), missing.join(", "))));
+    }
+    let needed = if condition.columns.contains("resource") { &filter.resources[..] } else { &[] };
+    let files = scan(job, Table::Resources, needed.iter().map(String::as_str));
+    let resources = format!("(SELECT resource_id, any_value(resource) AS resource FROM {files} GROUP BY resource_id)");
+    let rows = scan(job, table, job.inputs.iter().map(|input| input.path.as_str()));
+    let both = beside(table, "s.file_row_number AS \"number of row\"", &rows, &resources);
+    let sql = format!("SELECT \"number of row\" FROM {both} AS rows_of WHERE ({}) IS TRUE ORDER BY 1", condition.text);
+    let mut statement = db.prepare(&sql)?;
+    let numbers = statement.query_map([], |row| row.get::<_, i64>(0))?;
+    Ok(numbers.map(|number| number.map(i64::cast_unsigned)).collect::<Result<_, _>>()?)
 }
 
-impl Kept {
-    /// Judges the condition of a job.
-    ///
-    /// # Errors
-    /// [`MergeError::Condition`], or [`MergeError::Columns`] if the table has not all columns.
-    pub(super) fn new(db: &Connection, job: &Job, table: Table, filter: &Filter) -> Result<Self, MergeError> {
-        let condition =
-            Parser::new()?.condition(&filter.condition).map_err(|error| MergeError::Condition(error.to_string()))?;
-        // What the gate writes into a condition.
-        let sql = "SELECT count(*) > 0 FROM duckdb_schemas() WHERE schema_name = 'stored'";
-        if !db.query_row(sql, [], |row| row.get::<_, bool>(0))? {
-            db.execute_batch("CREATE SCHEMA stored")?;
-            macros::create_attributes(db)?;
-        }
-        let known = users_columns(db, table)?;
-        let missing: Vec<&str> = condition.columns.difference(&known).map(String::as_str).collect();
-        if !missing.is_empty() {
-            return Err(MergeError::Columns(format!("{} has no column {}", table.name(), missing.join(", "))));
-        }
-        let needed = if condition.columns.contains("resource") { &filter.resources[..] } else { &[] };
-        let files = select::scan(job, Table::Resources, needed.iter().map(String::as_str));
-        let resources =
-            format!("(SELECT resource_id, any_value(resource) AS resource FROM {files} GROUP BY resource_id)");
-        Ok(Kept { condition: format!("({}) IS NOT TRUE", condition.text), resources })
+/// All rows of some files of `table`, with their numbers in their file, in parentheses.
+fn scan<'a>(job: &Job, table: Table, paths: impl Iterator<Item = &'a str>) -> String {
+    // The files of one scan have the same columns: the first one tells them.
+    let mut versions: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for path in paths {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let files = versions.entry(sealed_file::schema_in(name)).or_default();
+        files.push(quoted_path(&job.sealed.join(path)));
     }
-
-    /// `source` without the rows that are left out. Both have the stored columns and `merged_row`.
-    pub(super) fn of(&self, table: Table, source: &str) -> String {
-        let stored = || table.columns().iter().map(|column| column.name).chain(["merged_row"]);
-        let renamed: Vec<String> = stored().map(|name| format!("s.{name} AS \"stored {name}\"")).collect();
-        let back: Vec<String> = stored().map(|name| format!("\"stored {name}\" AS {name}")).collect();
-        let both = beside(table, &renamed.join(", "), source, &self.resources);
-        format!("(SELECT {} FROM {both} AS rows_of WHERE {})", back.join(", "), self.condition)
+    if versions.is_empty() {
+        return format!("(SELECT *, 0::BIGINT AS file_row_number FROM {})", table.empty_relation());
     }
+    let scans = versions.iter().map(|(version, files)| {
+        let (columns, files) = (table.column_list_of(*version), files.join(", "));
+        format!("SELECT {columns}, file_row_number FROM read_parquet([{files}], hive_partitioning = false)")
+    });
+    format!("({})", scans.collect::<Vec<_>>().join(" UNION ALL "))
 }
 
 /// The columns that users see of the rows of `source`, beside `others`.

@@ -175,9 +175,7 @@ fn rows_are_in_the_order_that_questions_want() {
     let mut sealed = Sealed::new(256 << 20);
     for (table, key) in [
         (Table::Spans, "(epoch_ns(start_time) // 300000000000, trace_id)"),
-        (Table::MetricPoints, "((hash(metric) & 4294967295) << 31 | (hash(series_id) & 2147483647), time)"),
-        (Table::Logs, "(service_name, time)"),
-        (Table::ProfileSamples, "(profile_type, stack_id)"),
+        (Table::Logs, "(coalesce(service_name, ''), time)"),
         (Table::Series, "series_id"),
     ] {
         let inputs = [0, 40_000].map(|from| sealed.add(table, &some_rows(table, from, 40_000, schema::VERSION)));
@@ -187,6 +185,20 @@ fn rows_are_in_the_order_that_questions_want() {
                 SELECT {key} AS key, lag({key}) OVER (ORDER BY file_row_number) AS before FROM read_parquet({path}))"
         );
         assert_eq!(sealed.one::<(i64, i64)>(&sql), (0, 80_000), "{table:?}");
+    }
+    for (table, together, then) in [
+        (Table::MetricPoints, "(metric, series_id)", "time"),
+        (Table::ProfileSamples, "coalesce(profile_type, '')", "stack_id"),
+    ] {
+        let inputs = [0, 40_000].map(|from| sealed.add(table, &some_rows(table, from, 40_000, schema::VERSION)));
+        let (path, _) = sealed.merge(table, &inputs);
+        let sql = format!(
+            "SELECT count(*) FILTER (WHERE g IS DISTINCT FROM before_g) - count(DISTINCT g),
+                    count(*) FILTER (WHERE g = before_g AND k < before_k)
+             FROM (SELECT {together} AS g, {then} AS k, lag(g) OVER rows AS before_g, lag(k) OVER rows AS before_k
+                   FROM read_parquet({path}) WINDOW rows AS (ORDER BY file_row_number))"
+        );
+        assert_eq!(sealed.one::<(i64, i64)>(&sql), (0, 0), "{table:?}");
     }
 }
 

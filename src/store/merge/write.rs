@@ -9,12 +9,11 @@ use std::time::Duration;
 use duckdb::Connection;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::filter::Kept;
-use super::{Job, MergeError, Merged, select};
+use super::filter::{self, Filter};
+use super::{Job, MergeError, Merged};
 use crate::durable;
-use crate::store::catalog::statistics::{self, Copied};
+use crate::store::catalog::statistics::Copied;
 use crate::store::engine::failpoint;
-use crate::store::engine::level0::PARQUET;
 use crate::store::engine::sealed_file::{self, Flush, LogRange, Metadata};
 use crate::store::engine::shredding::Shredding;
 use crate::store::engine::verify::is_shortage;
@@ -65,9 +64,9 @@ fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -
     let min_time = job.inputs.iter().filter_map(|input| input.min_time).min();
     let max_time = job.inputs.iter().filter_map(|input| input.max_time).max();
     let merged = Merged { min_time, max_time, ..Merged::default() };
-    let (left_out, copied) = match sorted(job, table, path, &merged, go_on)? {
-        Some(copied) => (0, copied),
-        None => match asked(db, job, table, path, &merged)? {
+    let (left_out, copied) = match &job.filter {
+        None => (0, sorted(db, job, table, path, &merged, go_on)?),
+        Some(filter) => match without(db, job, filter, table, path, &merged, go_on)? {
             (left_out, Ok(copied)) => (left_out, copied),
             (left_out, Err(kept)) => return Ok(Merged { rows: kept, left_out, ..Merged::default() }),
         },
@@ -80,76 +79,74 @@ fn write_to(db: &Connection, job: &Job, path: &Path, go_on: &dyn Fn() -> bool) -
     Ok(Merged { rows, left_out, bytes, checksum, footer, columns, ..merged })
 }
 
-/// Merges files that are in order; `None` if some are not, or if rows are left out.
+/// Merges files, which are sorted before if they are not.
 fn sorted(
+    db: &Connection,
     job: &Job,
     table: Table,
     path: &Path,
     merged: &Merged,
     go_on: &dyn Fn() -> bool,
-) -> Result<Option<Copied>, MergeError> {
-    if job.filter.is_some() {
-        return Ok(None);
-    }
+) -> Result<Copied, MergeError> {
     create_folder(path)?;
     let expected = job.inputs.iter().map(|input| input.rows).sum();
     let metadata = metadata(job, expected, merged)?;
     failpoint::reach("merger_before_copy");
     let files = files(job);
     let shredding = Shredding::of_files(table, &files, expected).map_err(other)?;
-    match parquet_file::merge::merge(table, &files, &shredding, path, metadata, go_on) {
-        Ok((read, copied)) => {
-            rows(job, expected, read)?;
-            Ok(Some(copied))
+    let merge = |files: &[PathBuf]| parquet_file::merge::merge(table, files, &shredding, path, metadata.clone(), go_on);
+    let merged = match merge(&files) {
+        // An earlier program has written it.
+        Err(FileError::Order(_)) => {
+            let spill: String = db.query_row("SELECT current_setting('temp_directory')", [], |row| row.get(0))?;
+            let spill = Path::new(&spill);
+            durable::create_dir(spill).map_err(|error| io("create", spill, &error))?;
+            let runs = parquet_file::runs::sort(table, &files, &shredding, spill, go_on);
+            runs.and_then(|runs| merge(&runs.files))
         }
-        Err(FileError::Stopped) => Err(given_up()),
-        Err(error) if error.is_full_disk() => Err(MergeError::NoSpace(error.to_string())),
-        Err(error) if error.is_io() => Err(other(error)),
-        // DuckDB does it slower.
-        Err(error) => {
-            tracing::debug!(table = job.table, %error, "files are not merged as they are");
-            Ok(None)
-        }
-    }
+        merged => merged,
+    };
+    let (read, copied) = merged.map_err(of_file)?;
+    rows(job, expected, read)?;
+    Ok(copied)
 }
 
-/// Has DuckDB merge. Answers how many rows a filter has left out, and what was written; or, if that is
-/// nothing, how many rows are kept.
-fn asked(
+/// Writes a file again without the rows that a filter names. Answers how many those are, and what was written; or, if
+/// that is nothing, how many rows are kept.
+fn without(
     db: &Connection,
     job: &Job,
+    filter: &Filter,
     table: Table,
     path: &Path,
     merged: &Merged,
+    go_on: &dyn Fn() -> bool,
 ) -> Result<(u64, Result<Copied, u64>), MergeError> {
-    let filter = job.filter.as_ref().map(|filter| Kept::new(db, job, table, filter)).transpose()?;
-    let (found, kept): (u64, u64) =
-        db.query_row(&select::counts(job, table, filter.as_ref()), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let numbers = filter::left_out(db, job, table, filter)?;
     let expected: u64 = job.inputs.iter().map(|input| input.rows).sum();
-    let left_out = if filter.is_some() { expected.saturating_sub(found) } else { 0 };
-    if job.filter.as_ref().is_some_and(|filter| filter.dry_run || left_out == 0 || kept == 0) {
+    let left_out = numbers.len() as u64;
+    let kept = expected.saturating_sub(left_out);
+    let [input] = &files(job)[..] else { return Ok((left_out, Err(kept))) };
+    if filter.dry_run || left_out == 0 || kept == 0 {
         return Ok((left_out, Err(kept)));
     }
     create_folder(path)?;
-    rows(job, expected, found + left_out)?;
-    let metadata = metadata(job, kept, merged)?;
+    let output = (path, metadata(job, kept, merged)?);
     failpoint::reach("merger_before_copy");
-    let shredding = Shredding::of_files(table, &files(job), found).map_err(other)?;
-    let copy = |shredding: &Shredding| {
-        let options = format!("{PARQUET}{}, {}", shredding.option(), metadata.option());
-        statistics::copy(db, table, &select::rows(job, table, filter.as_ref()), path, &options)
-            .map_err(MergeError::from)
-    };
-    let copied = match copy(&shredding) {
-        // Each shredded column takes memory. Without them questions are slower, and all rows are there.
-        Err(MergeError::NoMemory(error)) if !shredding.is_none(table) => {
-            tracing::warn!(table = job.table, error, "a merge has no memory for shredded columns");
-            copy(&Shredding::none(table))
-        }
-        copied => copied,
-    }?;
+    let shredding = Shredding::of_files(table, std::slice::from_ref(input), expected).map_err(other)?;
+    let copied = parquet_file::copy::without(table, input, &numbers, &shredding, output, go_on);
+    let (read, copied) = copied.map_err(of_file)?;
+    rows(job, expected, read)?;
     rows(job, kept, copied.rows)?;
     Ok((left_out, Ok(copied)))
+}
+
+fn of_file(error: FileError) -> MergeError {
+    match error {
+        FileError::Stopped => given_up(),
+        error if error.is_full_disk() => MergeError::NoSpace(error.to_string()),
+        error => other(error),
+    }
 }
 
 fn files(job: &Job) -> Vec<PathBuf> {

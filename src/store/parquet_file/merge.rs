@@ -2,19 +2,15 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
 
-use super::conform::{conform, views};
+use super::conform::views;
 use super::order::{self, Key};
+use super::read::Reader;
 use super::write::Writer;
 use super::{FileError, columns};
 use crate::store::catalog::statistics::Copied;
@@ -123,7 +119,7 @@ impl Rows<'_> {
 /// A file that is being read.
 struct Input {
     path: String,
-    reader: ParquetRecordBatchReader,
+    reader: Reader,
     /// Number of the batch that it stands in.
     batch: usize,
     /// And of the row.
@@ -135,16 +131,7 @@ struct Input {
 
 impl Input {
     fn open(table: Table, path: &Path, ahead: usize) -> Result<Self, FileError> {
-        let file = File::open(path).map_err(|error| FileError::io("open", path, error))?;
-        let told = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-        let options = ArrowReaderOptions::new().with_schema(views(told.schema()));
-        let told = ArrowReaderMetadata::try_new(told.metadata().clone(), options)?;
-        // Others have the values of keys a second time.
-        let columns = told.schema().fields().iter().enumerate();
-        let wanted = columns.filter(|(_, field)| table.columns().iter().any(|column| column.name == field.name()));
-        let wanted = ProjectionMask::roots(told.parquet_schema(), wanted.map(|(place, _)| place));
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, told);
-        let reader = reader.with_projection(wanted).with_batch_size(ahead).build()?;
+        let reader = Reader::open(table, path, ahead)?;
         Ok(Input { path: path.display().to_string(), reader, batch: 0, row: 0, keys: Vec::new(), last: None })
     }
 
@@ -153,8 +140,7 @@ impl Input {
         self.keys.clear();
         self.row = 0;
         loop {
-            let Some(read) = self.reader.next().transpose()? else { return Ok(None) };
-            let read = conform(&read, &rows.schema, rows.shredding)?;
+            let Some(read) = self.reader.next(&rows.schema, rows.shredding, &[])? else { return Ok(None) };
             self.keys = order::keys(rows.table, &read)?;
             let Some((first, last)) = self.keys.first().zip(self.keys.last()) else { continue };
             if self.last.is_some_and(|last| last > *first) || !self.keys.is_sorted() {
