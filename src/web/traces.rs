@@ -170,7 +170,7 @@ fn traces(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Traces that were found" { table {
             thead { tr {
-                th scope="col" { "Start" } th scope="col" { "Root" } th.n scope="col" { "Duration" } th scope="col" { "" }
+                th scope="col" { "Start" } th scope="col" { "Root" } th.n scope="col" { "Duration" } th scope="col" { "Compared" }
                 th.n scope="col" { "Spans" } th.n scope="col" { "Errors" } th scope="col" { "Services" }
             } }
             tbody { @for row in 0..rows.len().min(SHOWN) { (trace_row(rows, row, longest, params)) } }

@@ -95,7 +95,7 @@ fn edge(call: &Call, from: (f64, f64), to: (f64, f64)) -> Markup {
     let (x1, x2) = if to.0 > from.0 { (from.0 + WIDTH, to.0) } else { (from.0, to.0 + WIDTH) };
     let middle = (x1 + x2) / 2.0;
     html! {
-        g class={ "edge " (if call.errors > 0.0 { "bad" } else { "ok" }) } {
+        g {
             title { (call.label) }
             path class={ "edge " (if call.errors > 0.0 { "bad" } else { "ok" }) }
                 d={ "M" (x1) " " (y1) "C" (middle) " " (y1) " " (middle) " " (y2) " " (x2) " " (y2) } {}
