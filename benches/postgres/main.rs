@@ -162,14 +162,11 @@ async fn idle(vispyr: &Vispyr) {
     );
 }
 
-/// Bytes of resident memory of all processes.
+/// Bytes of resident memory of the process that has the connections. Readers grow with what they are asked.
 fn resident(vispyr: &Vispyr) -> u64 {
-    let of = |pid: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
-    };
-    vispyr.pids().into_iter().map(of).sum()
+    let status = std::fs::read_to_string(format!("/proc/{}/status", vispyr.pids()[0])).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {
