@@ -368,13 +368,14 @@ mod tests {
                     .iter()
                     .map(|new| format!("'{}'", dir.path().join(&new.file.path).display()))
                     .collect();
-                format!("FROM read_parquet([{}])", files.join(", "))
+                let columns = chunk.table().column_list();
+                format!("SELECT {columns} FROM read_parquet([{}])", files.join(", "))
             };
             assert!(pieces.unwritable.is_empty());
             let differ = format!("SELECT count(*) FROM ({} EXCEPT ALL {})", rows(&whole), rows(&pieces));
             let count = |sql: &str| level0.db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(count(&differ), 0, "{}", chunk.table().name());
-            assert_eq!(count(&format!("SELECT count(*) {}", rows(&pieces))), chunk.rows() as i64);
+            assert_eq!(count(&format!("SELECT count(*) FROM ({})", rows(&pieces))), chunk.rows() as i64);
         }
     }
 }
