@@ -25,6 +25,10 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
         (errors(&status.last_errors))
         (links(&site.view.links()))
         (settings("The config in force", &site.view.settings()))
+        p.muted {
+            "For programs: " a href="/api/v1/status" { "/api/v1/status" } ", " a href="/metrics" { "/metrics" } ", "
+            a href="/-/ready" { "/-/ready" } ", " a href="/-/healthy" { "/-/healthy" }
+        }
     };
     let page = Page {
         title: "Health".to_owned(),

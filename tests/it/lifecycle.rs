@@ -124,7 +124,8 @@ async fn drained(vispyr: &Vispyr) -> bool {
 async fn starts_answers_and_stops() {
     let mut vispyr = Vispyr::serve().await;
     for (path, status, content_type, contains) in [
-        ("/", 200, "text/html; charset=utf-8", "/api/v1/status"),
+        ("/", 200, "text/html; charset=utf-8", "/health"),
+        ("/health", 200, "text/html; charset=utf-8", "/api/v1/status"),
         ("/-/healthy", 200, "text/plain; charset=utf-8", "healthy"),
         ("/-/ready", 200, "text/plain; charset=utf-8", "ready"),
         ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8", "vispyr_store_up 1"),
