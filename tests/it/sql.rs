@@ -270,13 +270,23 @@ mod harm {
     async fn a_statement_that_ignores_its_interrupt_ends_with_its_reader() {
         let vispyr = Vispyr::start(Options::config("[sql]\ngates = false\ntime_limit = \"1s\"")).await;
         while_ingesting(&vispyr, async {
-            let started = Instant::now();
-            let answer = ask(&vispyr, IGNORES_ITS_INTERRUPT).await;
-            assert_eq!(answer.status, 503, "{}", answer.text());
-            assert!(error(&answer).contains("ignored its interrupt"), "{}", answer.text());
-            assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-            vispyr.wait_count("SELECT 1", 1).await;
-            assert_eq!(ask(&vispyr, IGNORES_ITS_INTERRUPT).await.status, 503);
+            // On a machine that is busy with others it may not get to ignore anything, and is not blamed.
+            let mut ignored = 0;
+            for _ in 0..20 {
+                let started = Instant::now();
+                let answer = ask(&vispyr, IGNORES_ITS_INTERRUPT).await;
+                assert_eq!(answer.status, 503, "{}", answer.text());
+                assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+                vispyr.wait_count("SELECT 1", 1).await;
+                match error(&answer) {
+                    why if why.contains("ignored its interrupt") => ignored += 1,
+                    why => assert!(why.contains("too busy"), "{why}"),
+                }
+                if ignored == 2 {
+                    break;
+                }
+            }
+            assert_eq!(ignored, 2);
             assert_eq!(ask(&vispyr, IGNORES_ITS_INTERRUPT).await.status, 429);
         })
         .await;
