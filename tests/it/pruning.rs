@@ -101,7 +101,8 @@ fn store(sealed: &Path, seed: u64) -> Vec<FileEntry> {
                 CASE WHEN {hour} % 3 = 1 AND n % 4 = 0 THEN NULL
                      WHEN {hour} % 4 = 2 AND n % 2 = 0 THEN {{'http.route': n, 'only': {{'here': n}}}}::VARIANT
                      WHEN {hour} % 5 = 3 THEN {{'http.status_code': 200 + 100 * (n % 4)}}::VARIANT
-                     ELSE {{'http.route': '/' || n % 5, 'http.status_code': 200 + 100 * (n % 4)}}::VARIANT END AS attributes,
+                     WHEN {hour} % 2 = 0 THEN {{'http.route': '/' || n % 5, 'http.status_code': 200 + 100 * (n % 4), 'n': n}}::VARIANT
+                     ELSE {{'http.route': '/' || n % 5, 'http.status_code': 200 + 100 * (n % 4), 'n': 't' || n}}::VARIANT END AS attributes,
                 NULL AS events, NULL AS links FROM range({rows}) AS t(n)",
             time(hour)
         )
@@ -263,7 +264,7 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
         if *table == "spans" {
             asked.push(format!(
                 "SELECT attributes.\"http.route\"::VARCHAR, variant_typeof(attributes.\"http.route\"), \
-                 attributes.http.status_code, attributes.only.here, attributes.nothing FROM spans WHERE {condition}"
+                 attributes.http.status_code, attributes.n, attributes.only.here, attributes.nothing FROM spans WHERE {condition}"
             ));
             asked.push(format!(
                 "SELECT attributes.\"http.route\"::VARCHAR AS route, resource.\"host.name\"::VARCHAR AS host, count(*), \

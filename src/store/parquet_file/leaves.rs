@@ -39,16 +39,17 @@ pub fn variant(column: &str, key: &str) -> String {
     quoted_name(&name(column, key))
 }
 
-/// The values of a key that [has a column](Leaf::Column), in SQL.
-pub fn values(column: &str, key: &str) -> String {
-    format!("{}.{TYPED}.{TYPED}", variant(column, key))
+/// The values of a key that [has a column](Leaf::Column) of this type, in SQL. The type is said because DuckDB reads
+/// files whose statements are the same as if all had the types of the first.
+pub fn values(column: &str, key: &str, sql_type: &str) -> String {
+    format!("{}.{TYPED}.{TYPED}::{sql_type}", variant(column, key))
 }
 
 /// Where the values of a key are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaf {
-    /// In a column of their own.
-    Column,
+    /// In a column of their own, of this type of SQL.
+    Column(&'static str),
     /// Nowhere: no variant of the file has the key.
     Nowhere,
     /// Inside of the variants, some of them at least.
@@ -58,8 +59,8 @@ pub enum Leaf {
 /// What a file tells of the keys of its variants.
 #[derive(Debug, Default)]
 pub struct Leaves {
-    /// Names of the columns of keys.
-    columns: HashSet<String>,
+    /// Names of the columns of keys, with their types.
+    columns: HashMap<String, &'static str>,
     /// Keys that are shredded somehow, in the same form.
     shredded: HashSet<String>,
     /// Columns of which everything is shredded.
@@ -77,7 +78,7 @@ impl Leaves {
                     leaves.whole.insert(column.clone());
                 }
                 [column, typed, values] if typed == TYPED && values == TYPED => {
-                    leaves.columns.insert(column.clone());
+                    leaves.columns.extend(sql_type(descriptor).map(|sql_type| (column.clone(), sql_type)));
                 }
                 [column, typed, key, ..] if typed == TYPED => {
                     leaves.shredded.insert(name(column, key));
@@ -91,10 +92,10 @@ impl Leaves {
     /// Where the values of a key of a column are.
     pub fn of(&self, column: &str, key: &str) -> Leaf {
         let name = name(column, key);
-        match () {
-            () if self.columns.contains(&name) => Leaf::Column,
-            () if self.whole.contains(column) && !self.shredded.contains(&name) => Leaf::Nowhere,
-            () => Leaf::Inside,
+        match self.columns.get(&name) {
+            Some(sql_type) => Leaf::Column(sql_type),
+            None if self.whole.contains(column) && !self.shredded.contains(&name) => Leaf::Nowhere,
+            None => Leaf::Inside,
         }
     }
 }
@@ -152,7 +153,7 @@ fn keys(metadata: &ParquetMetaData) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     for (place, descriptor) in columns.iter().enumerate() {
         let [column, typed, key, values] = descriptor.path().parts() else { continue };
-        if typed != TYPED || values != TYPED || !is_scalar(descriptor) {
+        if typed != TYPED || values != TYPED || sql_type(descriptor).is_none() {
             continue;
         }
         let rest = [column.as_str(), TYPED, key, REST];
@@ -169,15 +170,17 @@ fn keys(metadata: &ParquetMetaData) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether the values are ones that DuckDB makes the same variants of.
-fn is_scalar(descriptor: &ColumnDescriptor) -> bool {
-    let is_text = matches!(descriptor.logical_type_ref(), Some(LogicalType::String));
-    let is_of_type = match descriptor.physical_type() {
-        PhysicalType::BYTE_ARRAY => is_text,
-        PhysicalType::INT64 | PhysicalType::DOUBLE | PhysicalType::BOOLEAN => descriptor.logical_type_ref().is_none(),
-        _ => false,
+/// The type of the values in SQL, if they are ones that DuckDB makes the same variants of.
+fn sql_type(descriptor: &ColumnDescriptor) -> Option<&'static str> {
+    let is_in_place = descriptor.max_rep_level() == 0 && descriptor.max_def_level() == LEVELS;
+    let sql_type = match (descriptor.physical_type(), descriptor.logical_type_ref()) {
+        (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)) => "VARCHAR",
+        (PhysicalType::INT64, None) => "BIGINT",
+        (PhysicalType::DOUBLE, None) => "DOUBLE",
+        (PhysicalType::BOOLEAN, None) => "BOOLEAN",
+        _ => return None,
     };
-    is_of_type && descriptor.max_rep_level() == 0 && descriptor.max_def_level() == LEVELS
+    is_in_place.then_some(sql_type)
 }
 
 /// A column of this name around the values.

@@ -105,7 +105,7 @@ fn assert_leaves(written: &Written, path: &Path) {
     let from = list(&[path.to_owned()]);
     for key in KEYS.iter().chain(&["none"]) {
         let object = match leaves.of("attributes", key) {
-            Leaf::Column => format!("{{{}: {}}}::VARIANT", quoted(key), leaves::values("attributes", key)),
+            Leaf::Column(of) => format!("{{{}: {}}}::VARIANT", quoted(key), leaves::values("attributes", key, of)),
             Leaf::Nowhere => "NULL::VARIANT".to_owned(),
             Leaf::Inside => continue,
         };
@@ -244,7 +244,7 @@ fn keys_whose_values_are_of_one_type_have_columns() {
         assert_leaves(&written, path);
         let leaves = Footer::read(Table::Logs, path).unwrap().leaves;
         let of = ["b", "b.c", "value", "typed_value", "q\"q", "none"].map(|key| leaves.of("attributes", key));
-        assert_eq!(of[..4], [Leaf::Column; 4]);
+        assert_eq!(of[..4], ["VARCHAR", "BIGINT", "DOUBLE", "VARCHAR"].map(Leaf::Column));
         assert_eq!(of[4..], [Leaf::Inside, Leaf::Nowhere]);
     }
 }

@@ -133,13 +133,13 @@ fn object(column: &str, keys: &BTreeSet<String>, leaves: &Leaves) -> Option<Stri
     let mut there = Vec::new();
     for key in keys {
         match leaves.of(column, key) {
-            Leaf::Column => there.push(key),
+            Leaf::Column(sql_type) => there.push((key, sql_type)),
             Leaf::Nowhere => {}
             Leaf::Inside => return None,
         }
     }
-    let Some(first) = there.first() else { return Some("NULL::VARIANT".to_owned()) };
-    let fields = there.iter().map(|key| format!("{}: {}", quoted(key), leaves::values(column, key)));
+    let Some((first, _)) = there.first() else { return Some("NULL::VARIANT".to_owned()) };
+    let fields = there.iter().map(|(key, of)| format!("{}: {}", quoted(key), leaves::values(column, key, of)));
     let fields = fields.collect::<Vec<_>>().join(", ");
     Some(format!("CASE WHEN {} IS NOT NULL THEN {{{fields}}}::VARIANT END", leaves::variant(column, first)))
 }
