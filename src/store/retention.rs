@@ -33,8 +33,8 @@ pub struct Config {
     /// Size of all files; over it the oldest are dropped. No limit but the disk if not given.
     pub max_size: Option<ByteSize>,
     /// Space of the disk that stays free: below it the oldest rows of the signal that takes most are
-    /// dropped early. 5 % of the disk and 2 GiB at most if not given. Where other files leave less than twice
-    /// as much, the store keeps half of what they leave.
+    /// dropped early. 5 % of the disk and 2 GiB at most if not given. Where other files leave less than half
+    /// as much again, the store keeps a third of what they leave.
     pub min_free_disk: Option<ByteSize>,
     /// For so long the catalog still has what has left it, for those who attach it; no shorter than
     /// statements run, and no longer than that while the disk is full.

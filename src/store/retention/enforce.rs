@@ -140,11 +140,11 @@ impl Enforcer {
         let wall = i64::try_from(now.wall).unwrap_or(i64::MAX);
         let coming = disk.free.saturating_add(ended.sealed);
         let stored: u64 = files.iter().map(|aged| aged.file.bytes).sum();
-        // Where others have filled the disk, no drop gives it back: then the store keeps half of what they leave.
-        let half = stored.saturating_add(coming) / 2;
-        let need = if coming < min_free.min(half) {
+        // Where others have filled the disk, no drop gives it back: then the store keeps a third of what they leave.
+        let most_free = stored.saturating_add(coming).saturating_add(ended.level0) / 3 * 2;
+        let need = if coming < min_free.min(most_free) {
             // Some more, so that the next look need not drop again.
-            (min_free + min_free / 8).min(half) - coming
+            (min_free + min_free / 8).min(most_free) - coming
         } else {
             0
         };
@@ -159,7 +159,7 @@ impl Enforcer {
                 self.last_early_drop = Some(early);
             }
         }
-        self.tell_others(min_free, half);
+        self.tell_others(min_free, most_free);
         done.dropped = dropped.iter().map(|dropped| (dropped.aged.file.path.clone(), dropped.why)).collect();
 
         let (left, ended) = {
@@ -201,14 +201,14 @@ impl Enforcer {
         self.unsteady_until.is_none()
     }
 
-    /// Says once that others fill the disk.
-    fn tell_others(&mut self, min_free: u64, half: u64) {
-        let others_fill_it = half < min_free;
+    /// Says once that others fill the disk, so that no more than `most_free` of it can be free.
+    fn tell_others(&mut self, min_free: u64, most_free: u64) {
+        let others_fill_it = most_free < min_free;
         if others_fill_it && !self.others_fill_it {
             tracing::error!(
                 min_free_disk = min_free,
-                keeps = half,
-                "the disk has less than min_free_disk because of other files: the store keeps half of what they leave"
+                keeps = most_free / 2,
+                "the disk has less than min_free_disk because of other files: the store keeps a third of what they leave"
             );
         }
         self.others_fill_it = others_fill_it;

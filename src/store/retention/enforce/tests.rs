@@ -95,7 +95,7 @@ fn a_full_disk_has_the_oldest_dropped_and_deleted_as_soon_as_no_statement_reads_
     }
     let full = Disk { total: 1000, free: 50 };
     let done = store.look(0, full);
-    // 25 are lacking to the half of what the store has and could have.
+    // 30 are lacking, and an eighth of 80.
     assert_eq!(done.dropped.len(), 2);
     let early = done.kept.last_early_drop.unwrap();
     assert_eq!((early.files, early.bytes, early.rows, early.signals), (2, 40, 2, vec!["logs".to_owned()]));
@@ -114,18 +114,18 @@ fn a_full_disk_has_the_oldest_dropped_and_deleted_as_soon_as_no_statement_reads_
 }
 
 #[test]
-fn where_others_fill_the_disk_the_store_keeps_half_of_what_they_leave() {
+fn where_others_fill_the_disk_the_store_keeps_a_third_of_what_they_leave() {
     let mut store = Store::new(Config { min_free_disk: Some(ByteSize(80)), ..Config::default() });
     for days_ago in 1..=10 {
         store.add(&days_ago.to_string(), days_ago, 5);
     }
-    assert_eq!(store.look(0, Disk { total: 1000, free: 10 }).dropped.len(), 4);
-    assert_eq!(store.look(35, Disk { total: 1000, free: 30 }).dropped.len(), 0);
-    assert_eq!(store.names().len(), 6);
+    assert_eq!(store.look(0, Disk { total: 1000, free: 10 }).dropped.len(), 6);
+    assert_eq!(store.look(35, Disk { total: 1000, free: 40 }).dropped.len(), 0);
+    assert_eq!(store.names().len(), 4);
     // Others have taken what was given back.
-    assert_eq!(store.look(40, Disk { total: 1000, free: 2 }).dropped.len(), 3);
-    assert_eq!(store.look(75, Disk { total: 1000, free: 17 }).dropped.len(), 0);
-    assert_eq!(store.names(), ["1.parquet", "2.parquet", "3.parquet"]);
+    assert_eq!(store.look(40, Disk { total: 1000, free: 4 }).dropped.len(), 3);
+    assert_eq!(store.look(75, Disk { total: 1000, free: 19 }).dropped.len(), 0);
+    assert_eq!(store.names(), ["1.parquet"]);
 }
 
 #[test]
