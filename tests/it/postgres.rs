@@ -321,21 +321,23 @@ async fn a_port_with_tls_takes_nobody_without() {
     assert!(!is_well && text.contains("password authentication failed"), "{text}");
 }
 
+/// Resident memory of the program's first process, in bytes.
+fn resident(vispyr: &Vispyr) -> usize {
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", vispyr.pid())).unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_do_nothing_cost_little_and_give_way() {
     let vispyr = Vispyr::serve().await;
     let client = connect(&vispyr).await;
     assert!(client.simple_query("SELECT 1").await.is_ok());
-    let resident = || {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", vispyr.pid())).unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size()
-    };
-    let before = resident();
+    let before = resident(&vispyr);
     let mut idle = Vec::new();
     for _ in 0..200 {
         idle.push(Raw::login(&vispyr, "somebody").await);
     }
-    let each = resident().saturating_sub(before) / idle.len();
+    let each = resident(&vispyr).saturating_sub(before) / idle.len();
     assert!(each < 100 << 10, "an idle connection costs {each} bytes");
     // More than there are places for: those that never said who they are go first.
     let mut half_open = Vec::new();

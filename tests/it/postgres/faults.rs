@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::NoTls;
 
 use super::raw::{self, Raw, message};
-use super::{code, connect, connect_as, simple};
+use super::{code, connect, connect_as, resident, simple};
 use crate::access::authority::write;
 use crate::harness::{Options, Vispyr};
 use crate::sql_gates::{HOSTILE, statements};
@@ -265,11 +265,7 @@ async fn ten_thousand_half_open_connections_cost_little_and_keep_nobody_out() {
     let vispyr = Vispyr::serve().await;
     let client = connect(&vispyr).await;
     assert!(client.simple_query("SELECT 1").await.is_ok());
-    let resident = || {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", vispyr.pid())).unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size()
-    };
-    let before = resident();
+    let before = resident(&vispyr);
     let mut open = Vec::with_capacity(MANY);
     for n in 0..MANY {
         let mut raw = Raw::open(&vispyr).await;
@@ -282,7 +278,7 @@ async fn ten_thousand_half_open_connections_cost_little_and_keep_nobody_out() {
             assert!(client.simple_query("SELECT 1").await.is_ok(), "after {n}");
         }
     }
-    let grown = resident().saturating_sub(before);
+    let grown = resident(&vispyr).saturating_sub(before);
     assert!(grown < 64 << 20, "{MANY} half-open connections cost {grown} bytes");
     // Who was there is served, and so is who comes now.
     assert!(client.simple_query("SELECT 1").await.is_ok());
