@@ -140,7 +140,8 @@ impl Source for Reader {
             connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
             // From here on the time stands still for the statement. What `now()` was when it was planned
             // may be another hour.
-            let now = if needs.prunes() { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
+            let again = needs.prunes() && self.0.planner.is_of_moment(statement);
+            let now = if again { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
             if self.holds(&now) {
                 let warnings = self.0.state.lock().warnings.clone();
                 failpoint::reach("reader_opened");

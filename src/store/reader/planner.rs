@@ -101,6 +101,11 @@ impl Planner {
         }
     }
 
+    /// Whether a validated statement may need something else in a moment.
+    pub fn is_of_moment(&self, statement: &Statement<'_>) -> bool {
+        self.instance.lock().as_ref().is_none_or(|open| open.is_of_moment(statement.sql))
+    }
+
     /// What a validated statement needs. All, if it cannot be planned here.
     pub fn needs(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Needs {
         // DuckDB writes no query that begins with the word.

@@ -65,6 +65,22 @@ fn an_outage_in_the_middle_of_a_search_is_waited_for() {
     .unwrap();
 }
 
+/// All that is left are items over which the server fails, and each answer takes longer than the pause.
+#[test]
+fn a_server_that_is_slow_to_fail_is_told_from_items_by_what_comes_later() {
+    deliver(&World {
+        concurrency: 1,
+        poison: [5, 8, 18, 40].into(),
+        asks: Some(1),
+        slow: 21_951,
+        too_many: 2,
+        outages: vec![(33_959, 12_212, Outage::Refuses)],
+        seed: 7_399_318_618_824_766_930,
+        ..quiet(false, vec![5, 6, 2, 5, 6, 4, 5, 1, 6, 1, 6, 5, 3, 5])
+    })
+    .unwrap();
+}
+
 /// In doubt: each one that is held has a bad item in it, or one over which the server fails.
 #[test]
 fn it_ends_if_nothing_whole_can_be_accepted() {

@@ -1,6 +1,8 @@
 //! The instance that plans. It has no data and reaches no file. It is not the one that parses, for that one has no
 //! tables.
 
+use std::collections::HashSet;
+
 use duckdb::Connection;
 use serde_json::Value as Json;
 
@@ -29,6 +31,14 @@ const ON: &[&str] = &[
 /// For the plan that only tells which columns are read.
 const OFF_FOR_COLUMNS: &str = "statistics_propagation,empty_result_pullup,late_materialization";
 
+/// Functions whose values are constants within a statement alone, macros of DuckDB's that are made of those, and what
+/// stands for a function without brackets. `age` of one time is not said to be one.
+const OF_MOMENT: &str = "
+    SELECT DISTINCT lower(function_name) FROM duckdb_functions()
+    WHERE stability = 'CONSISTENT_WITHIN_QUERY'
+        OR database_name = 'system' AND regexp_matches(macro_definition, 'current_|now\\(')
+    UNION SELECT unnest(['age', 'current_time', 'current_timestamp', 'localtime', 'localtimestamp'])";
+
 /// Schema of the tables that have the resource of each row.
 pub const JOINED: &str = "joined";
 
@@ -41,6 +51,8 @@ pub struct Instance {
     pub connection: Connection,
     /// The optimizers that are not [`ON`], as a setting.
     off: String,
+    /// Functions that give the same value only within a statement, and what is made of them.
+    of_moment: HashSet<String>,
 }
 
 impl Instance {
@@ -65,11 +77,17 @@ impl Instance {
             connection.execute_batch(&format!("CREATE VIEW {name} AS {select}"))?;
         }
         macros::create(&connection)?;
-        let mut optimizers = connection.prepare("SELECT name FROM duckdb_optimizers()")?;
-        let names = optimizers.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-        drop(optimizers);
-        let off: Vec<String> = names.into_iter().filter(|name| !ON.contains(&name.as_str())).collect();
-        Ok(Instance { connection, off: off.join(",") })
+        let off = names(&connection, "SELECT name FROM duckdb_optimizers()")?;
+        let off: Vec<String> = off.into_iter().filter(|name| !ON.contains(&name.as_str())).collect();
+        let of_moment = names(&connection, OF_MOMENT)?.into_iter().collect();
+        Ok(Instance { connection, off: off.join(","), of_moment })
+    }
+
+    /// Whether the plan of a statement may be another in a moment, because `now()` or the like is in it. Our views
+    /// and macros have it in no condition.
+    pub fn is_of_moment(&self, sql: &str) -> bool {
+        let words = sql.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.into_iter().any(|word| self.of_moment.contains(&word.to_lowercase()))
     }
 
     /// What a statement needs. All, if it has no plan that can be told.
@@ -116,4 +134,11 @@ impl Instance {
         }
         Ok(found || !any)
     }
+}
+
+/// The rows of a question for names.
+fn names(connection: &Connection, question: &str) -> Result<Vec<String>, duckdb::Error> {
+    let mut statement = connection.prepare(question)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.collect()
 }
