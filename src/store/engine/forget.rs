@@ -21,7 +21,7 @@ use super::quarantine::Changes;
 use super::{Engine, EngineError, Stop, failpoint, sealed_file, sealed_files, spawn};
 use crate::durable;
 use crate::signal::now_nanos;
-use crate::store::catalog::{File, NewFile, Positions};
+use crate::store::catalog::{File, Positions};
 use crate::store::forget::{Answer, Report, Request, TableReport};
 use crate::store::merge::client::{self, RunError};
 use crate::store::merge::{Filter, Job, MergeError, Merged};
@@ -199,15 +199,11 @@ impl Engine {
 
     fn replace(&self, old: &File, folder: &Path, id: Uuid, part: &Path, merged: Merged) -> Result<(), String> {
         let shared = &self.shared;
-        let Merged { rows, min_time, max_time, bytes, checksum, footer, columns, .. } = merged;
-        let path = folder.join(sealed_file::name(id, checksum));
+        let path = folder.join(sealed_file::name(id, merged.checksum));
         let done = sealed_files::part_of(&shared.sealed_dir.join(&path));
         let renamed = std::fs::rename(part, &done).and_then(|()| durable::sync_dir(&shared.sealed_dir.join(folder)));
         renamed.map_err(|error| format!("cannot rename {}: {error}", part.display()))?;
-        let path = path.to_string_lossy().into_owned();
-        let (table, level) = (old.table.clone(), old.level);
-        let file = File { table, path, rows, min_time, max_time, bytes, checksum, level };
-        let new = NewFile { file, has_field_ids: true, footer, columns, is_damaged: false };
+        let new = merged.into_file(&old.table, &path, old.level);
         let exchange = Exchange {
             old: std::slice::from_ref(&old.path),
             new: std::slice::from_ref(&new),

@@ -26,7 +26,7 @@ use crate::durable;
 use crate::signal::now_nanos;
 use crate::store::catalog::{File, NewFile};
 use crate::store::instance::is_full_disk;
-use crate::store::merge::{self, Job, MergeError, Merged};
+use crate::store::merge::{self, Job, MergeError};
 use crate::store::parquet_file;
 use crate::store::schema::Table;
 use crate::wal::Position;
@@ -228,10 +228,11 @@ impl Sealer {
             written.push(part.clone());
             match merge::write(&self.db, &job) {
                 Ok(merged) => {
-                    let done = sealed_files::part_of(&full.join(sealed_file::name(id, merged.checksum)));
+                    let name = sealed_file::name(id, merged.checksum);
+                    let done = sealed_files::part_of(&full.join(&name));
                     fs::rename(&part, &done).map_err(|e| io("rename", &part, e))?;
                     written.push(done);
-                    new.push(new_file(&job.table, folder, id, merged));
+                    new.push(merged.into_file(&job.table, &folder.join(name), LEVEL));
                 }
                 Err(MergeError::NoSpace(why)) => return Err(SealError::NoSpace(why)),
                 // They are files that questions can read: sealed they need not be the best ones.
@@ -279,13 +280,6 @@ impl Sealer {
         logs.sort_unstable();
         logs
     }
-}
-
-fn new_file(table: &str, folder: &Path, id: Uuid, merged: Merged) -> NewFile {
-    let Merged { rows, min_time, max_time, bytes, checksum, footer, columns, .. } = merged;
-    let path = folder.join(sealed_file::name(id, checksum)).to_string_lossy().into_owned();
-    let file = File { table: table.to_owned(), path, rows, min_time, max_time, bytes, checksum, level: LEVEL };
-    NewFile { file, has_field_ids: true, footer, columns, is_damaged: false }
 }
 
 fn answer(round: &mut Round, result: &Result<(), String>) {

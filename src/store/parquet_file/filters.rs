@@ -47,8 +47,8 @@ pub enum Found {
     Nothing,
     /// There may be some, of these times: nanoseconds since the Unix epoch.
     Between(i64, i64),
-    /// There may be some.
-    Some,
+    /// There may be some, of any time.
+    Anywhere,
 }
 
 impl Filters {
@@ -68,7 +68,7 @@ impl Filters {
     /// The file cannot be read.
     pub fn find(&self, path: &Path, ids: &BTreeSet<Vec<u8>>) -> Result<Found, ParquetError> {
         if self.places.is_empty() {
-            return Ok(Found::Some);
+            return Ok(Found::Anywhere);
         }
         let file = File::open(path)?;
         let mut found = Found::Nothing;
@@ -96,7 +96,7 @@ impl Found {
         match (self, times) {
             (Found::Nothing, Some((min, max))) => Found::Between(min, max),
             (Found::Between(from, upto), Some((min, max))) => Found::Between(from.min(min), upto.max(max)),
-            _ => Found::Some,
+            _ => Found::Anywhere,
         }
     }
 }

@@ -81,7 +81,7 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
                 Ok(Found::Nothing) => continue,
                 // DuckDB knows the times of row groups, too, and reads no others.
                 Ok(Found::Between(from, upto)) => filters.push(between(table, from, upto)),
-                Ok(Found::Some) | Err(_) => {}
+                Ok(Found::Anywhere) | Err(_) => {}
             }
         }
         let filter = if filters.is_empty() { String::new() } else { format!(" WHERE {}", filters.join(" AND ")) };
