@@ -125,6 +125,7 @@ async fn vispyr_server(listener: TcpListener, stop: CancellationToken) {
         authenticator: vispyr::net::Authenticator::none(),
         logs: Logs::new(Signal::ALL.map(open)),
         admission: Arc::new(Admission::new(admission::Config::default())),
+        tap: vispyr::tail::Tap::default(),
         telemetry: Telemetry::new(),
     };
     let logs = pipeline.logs.clone();

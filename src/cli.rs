@@ -16,6 +16,7 @@ pub mod serve;
 mod server;
 pub mod sql;
 pub mod status;
+pub mod tail;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Sql(sql::Args),
     /// Show rates, lag, disk and last errors of a running collector on one screen
     Status(collector::Asked),
+    /// Show what a running collector acknowledges at this moment, as lines of JSON
+    Tail(tail::Args),
     /// Show what destinations refused for good, send it again, or let it go
     DeadLetters(dead_letters::Args),
     /// Read the config and report every mistake in it
@@ -83,6 +86,7 @@ impl Arguments {
             Command::Store(args) => app::run(args.start()?, Roles::STORE).map(|()| ExitCode::SUCCESS),
             Command::Sql(args) => sql::run(args),
             Command::Status(args) => status::run(args),
+            Command::Tail(args) => tail::run(args),
             Command::DeadLetters(args) => dead_letters::run(args),
             Command::Check(args) => check::run(args),
             Command::Forget(args) => forget::run(args),

@@ -14,6 +14,7 @@
 //! | [`quarantine`] | what could not go where it was to go: dead letters |
 //! | [`exporters`] | from the log to the destinations |
 //! | [`store`] | the DuckDB store and its SQL |
+//! | [`tail`] | what is acknowledged at this moment, for those who watch |
 //! | [`web`] | the page, metrics and health of the collector |
 //! | `demo` | the make-believe shop, behind the feature of that name |
 //! | [`config`] | TOML to checked settings |
@@ -35,6 +36,7 @@ pub mod quarantine;
 pub mod receivers;
 pub mod signal;
 pub mod store;
+pub mod tail;
 pub mod telemetry;
 pub mod wal;
 pub mod web;

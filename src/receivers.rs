@@ -45,6 +45,7 @@ use std::sync::Arc;
 pub use admission::Admission;
 
 use crate::net::{Acceptor, Authenticator};
+use crate::tail::Tap;
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
 
@@ -57,6 +58,8 @@ pub struct Pipeline {
     pub admission: Arc<Admission>,
     /// The ledger.
     pub telemetry: Telemetry,
+    /// Gets a copy of what is acknowledged, while somebody watches.
+    pub tap: Tap,
     /// Takes connections in, for this receiver alone.
     pub acceptor: Acceptor,
     /// Checks the credentials of requests, for this receiver alone.

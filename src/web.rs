@@ -10,7 +10,7 @@
 //! | [`layout`] | what all pages have |
 //! | [`params`], [`range`] | the state of a page, which is in its address |
 //! | [`text`], [`chart`] | values as text and as pictures |
-//! | [`flow`], [`services`], [`traces`], [`trace`], [`logs`], [`query`], [`health`], [`letters`] | the views |
+//! | [`flow`], [`services`], [`traces`], [`trace`], [`logs`], [`tail`], [`query`], [`health`], [`letters`] | the views |
 //! | [`assets`] | style sheet, script and icon |
 
 mod assets;
@@ -30,6 +30,7 @@ mod routes;
 mod services;
 mod sql;
 pub mod status;
+mod tail;
 mod text;
 mod trace;
 mod traces;
@@ -46,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use crate::net::origin::Hosts;
 use crate::net::server::{self, Connections};
 use crate::net::{self, Acceptor, Authenticator};
+use crate::tail::Tap;
 
 pub use dead_letters::{Answer, DeadLetterApi, PATH as DEAD_LETTERS, Problem, Raw as RawDeadLetter};
 pub use sql::SqlService;
@@ -101,6 +103,8 @@ pub trait View: Send + Sync + 'static {
     fn letters(&self) -> Option<Arc<dyn DeadLetterApi>>;
     /// The store, if there is one.
     fn sql(&self) -> Option<Arc<dyn SqlService>>;
+    /// What is acknowledged at this moment.
+    fn tap(&self) -> Tap;
     /// Where else to look.
     fn links(&self) -> Vec<Link>;
 }

@@ -13,15 +13,16 @@ const RULES: &[(&str, &[&str])] = &[
     ("app", &["*"]),
     // The defaults and shapes of each part are the part's own.
     ("config", &["net", "receivers", "exporters", "quarantine", "wal", "store", "web", "telemetry", "demo"]),
-    ("receivers", &["blocking", "codec", "net", "wal", "wire", "signal", "telemetry"]),
+    ("receivers", &["blocking", "codec", "net", "tail", "wal", "wire", "signal", "telemetry"]),
     ("exporters", &["codec", "quarantine", "wal", "wire", "signal", "telemetry"]),
     ("exporters::store", &["codec", "quarantine", "wal", "wire", "signal", "telemetry", "store::protocol"]),
     // A record with its place is what collector and engine speak about; the log itself is not.
     ("store", &["codec", "durable", "net", "signal", "telemetry", "wire", "wal::Position", "wal::Record"]),
     ("wal", &["blocking", "durable", "quarantine", "signal", "telemetry"]),
     ("wire", &["signal", "telemetry"]),
+    ("tail", &["codec", "signal", "wire"]),
     // Read-only views come from the app; the text formats are telemetry's.
-    ("web", &["net", "telemetry"]),
+    ("web", &["net", "signal", "tail", "telemetry"]),
     ("telemetry", &["signal"]),
     // Whoever opens a port or knocks at one.
     ("net", &[]),

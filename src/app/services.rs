@@ -38,6 +38,7 @@ use crate::net::origin::Hosts;
 use crate::receivers::{self, Admission, Pipeline};
 use crate::signal::Signal;
 use crate::store::{front, merge};
+use crate::tail::Tap;
 use crate::telemetry::Telemetry;
 use crate::wal::Logs;
 use crate::web::{self, View};
@@ -83,6 +84,7 @@ pub struct Services {
     store: Stage,
     web: Stage,
     logs: Option<Logs>,
+    tap: Tap,
     front: Option<front::Heartbeat>,
     /// For a change of the config.
     reload: Option<Reload>,
@@ -113,6 +115,7 @@ impl Services {
             store: Stage::default(),
             web: Stage::default(),
             logs: None,
+            tap: Tap::default(),
             front: None,
             reload: None,
             ends,
@@ -129,6 +132,7 @@ impl Services {
         let view = Arc::new(AppView {
             state: services.state.clone(),
             telemetry: telemetry.clone(),
+            tap: services.tap.clone(),
             logs: Mutex::new(None),
             letters: Mutex::new(None),
             exporting: OnceLock::new(),
@@ -289,7 +293,7 @@ impl Services {
         telemetry.with_registry(|registry| registry.register_collector(metrics));
         let pipeline = |(acceptor, authenticator)| {
             let (logs, admission, telemetry) = (logs.clone(), admission.clone(), telemetry.clone());
-            Pipeline { logs, admission, telemetry, acceptor, authenticator }
+            Pipeline { logs, admission, telemetry, tap: self.tap.clone(), acceptor, authenticator }
         };
         let shutdown = || self.receivers.shutdown.clone();
         if let Some((listener, security)) = open.take("otlp_grpc") {
@@ -341,6 +345,7 @@ impl Services {
         self.demo.tasks.close();
         let _ = tokio::time::timeout_at(until(DEMO_SHARE).into(), self.demo.tasks.wait()).await;
         self.receivers.stop("receivers", until(RECEIVERS_SHARE)).await;
+        self.tap.close();
         self.exporters.stop("exporters", until(EXPORTERS_SHARE)).await;
         self.store.stop("store", until(STORE_SHARE)).await;
         if let Some(logs) = self.logs.clone() {

@@ -18,6 +18,7 @@ use super::reload::Running;
 use super::state::State;
 use super::store_client::StoreClient;
 use crate::signal::Signal;
+use crate::tail::Tap;
 use crate::telemetry::process::Usage;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::{SignalTotals, Telemetry};
@@ -41,6 +42,8 @@ pub struct AppView {
     pub state: State,
     /// The ledger.
     pub telemetry: Telemetry,
+    /// What is acknowledged, for those who watch.
+    pub tap: Tap,
     /// The logs, once they are open.
     pub logs: Mutex<Option<Logs>>,
     /// What destinations refused, once it is read.
@@ -239,6 +242,10 @@ impl View for AppView {
 
     fn sql(&self) -> Option<Arc<dyn SqlService>> {
         self.store.clone().map(|store| store as Arc<dyn SqlService>)
+    }
+
+    fn tap(&self) -> Tap {
+        self.tap.clone()
     }
 
     fn letters(&self) -> Option<Arc<dyn DeadLetterApi>> {

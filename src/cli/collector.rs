@@ -11,20 +11,27 @@ use super::Place;
 use super::server::{Server, Shown, hint};
 use crate::config::Grafana;
 
-/// What every such command takes.
+/// Which collector is asked.
 #[derive(Debug, clap::Args)]
-pub struct Asked {
+pub struct Named {
     #[command(flatten)]
     place: Place,
     /// Where the collector's web port is, HOST:PORT or a URL, instead of looking it up in the data
     /// directory
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// What every such command takes that shows an answer.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
     /// The answer as JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    shown: Shown,
+    named: Named,
 }
 
 /// A collector's web port.
@@ -47,9 +54,19 @@ pub struct Answer {
 impl Asked {
     /// The Grafana that the config names, unless another machine's collector is asked.
     pub fn grafana(&self) -> anyhow::Result<Grafana> {
-        match self.address {
+        match self.named.address {
             Some(_) => Ok(Grafana::default()),
-            None => Ok(self.place.config()?.grafana),
+            None => Ok(self.named.place.config()?.grafana),
+        }
+    }
+}
+
+impl Named {
+    /// The server that listens there.
+    pub fn server(&self) -> anyhow::Result<Server> {
+        match &self.address {
+            Some(address) => Server::named(address, &self.shown),
+            None => Server::local(&self.place.settings()?, "web", &self.shown),
         }
     }
 }
@@ -58,10 +75,7 @@ impl Collector {
     /// The one whose address is given, or the one that runs on the data directory. `patience`: how
     /// long an answer may take.
     pub fn find(asked: &Asked, patience: Duration) -> anyhow::Result<Self> {
-        let server = match &asked.address {
-            Some(address) => Server::named(address, &asked.shown)?,
-            None => Server::local(&asked.place.settings()?, "web", &asked.shown)?,
-        };
+        let server = asked.named.server()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Collector { server, patience, runtime })
     }

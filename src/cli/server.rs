@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use crate::app::{self, Settings};
@@ -116,7 +117,19 @@ impl Server {
     }
 
     /// Sends a request and reads the whole answer.
-    pub async fn ask(&self, default_path: &str, mut request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+    pub async fn ask(&self, default_path: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+        let (parts, body) = self.begin(default_path, request).await?.into_parts();
+        let body = body.collect().await.context("the answer broke off")?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        Ok(Answer { status: parts.status, headers: parts.headers, trailers, body: body.to_bytes() })
+    }
+
+    /// Sends a request, and gives the answer once it begins.
+    pub async fn begin(
+        &self,
+        default_path: &str,
+        mut request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let path = if self.path.is_empty() { default_path } else { &self.path };
         *request.uri_mut() = path.parse().with_context(|| format!("{path} is no path"))?;
         request.headers_mut().insert(header::HOST, self.to_string().parse()?);
@@ -125,11 +138,7 @@ impl Server {
         let stream = connected.with_context(|| format!("cannot connect to {self}"))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let response = sender.send_request(request).await.with_context(|| format!("no answer from {self}"))?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.context("the answer broke off")?;
-        let trailers = body.trailers().cloned().unwrap_or_default();
-        Ok(Answer { status: parts.status, headers: parts.headers, trailers, body: body.to_bytes() })
+        sender.send_request(request).await.with_context(|| format!("no answer from {self}"))
     }
 }
 

@@ -325,11 +325,15 @@ async fn append(
     mut tally: Tally,
 ) -> Result<(), Refusal> {
     let log = pipeline.logs.of(batch.signal).clone();
+    let tapped = pipeline.tap.is_open(batch.signal).then(|| (pipeline.tap.clone(), batch.clone()));
     let mut task = tokio::spawn(async move {
         let result = log.append(batch).await;
         drop(room);
         tally.settle(result.map_err(Refusal::from))?;
         tally.acknowledge();
+        if let Some((tap, batch)) = tapped {
+            tap.offer(batch);
+        }
         Ok(())
     });
     match tokio::time::timeout_at(deadline.at, &mut task).await {

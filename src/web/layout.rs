@@ -10,11 +10,12 @@ use super::sql::AskError;
 use super::text::{cut, foreign};
 
 /// The views, in the order of the navigation, with their keys.
-const VIEWS: [(View, &str, &str, &str); 6] = [
+const VIEWS: [(View, &str, &str, &str); 7] = [
     (View::Flow, "/", "Flow", "f"),
     (View::Services, "/services", "Services", "s"),
     (View::Traces, "/traces", "Traces", "t"),
     (View::Logs, "/logs", "Logs", "l"),
+    (View::Tail, "/tail", "Live", "v"),
     (View::Sql, "/sql", "SQL", "q"),
     (View::Health, "/health", "Health", "h"),
 ];
@@ -30,6 +31,8 @@ pub enum View {
     Traces,
     /// Log records.
     Logs,
+    /// What comes in now.
+    Tail,
     /// Statements.
     Sql,
     /// Status and config.

@@ -9,7 +9,8 @@ use maud::Markup;
 
 use super::params::Params;
 use super::{
-    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, plain, query, reply, services, trace, traces,
+    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, plain, query, reply, services, tail, trace,
+    traces,
 };
 use crate::telemetry::text::TextFormat;
 
@@ -23,6 +24,7 @@ pub fn router(site: Site) -> Router {
         .route("/-/healthy", get(async || plain(StatusCode::OK, "healthy\n").map(Body::new)))
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status))
+        .route(tail::PATH, get(tail::api))
         .route(DEAD_LETTERS, any(dead_letters_api))
         .route(&format!("{DEAD_LETTERS}/{{*rest}}"), any(dead_letters_api));
     let pages = Router::new()
@@ -38,6 +40,7 @@ pub fn router(site: Site) -> Router {
         .route("/sql/download", get(query::download))
         .route("/logs", get(logs::page))
         .route("/logs/at/{at}", get(logs::record_page))
+        .route("/tail", get(tail::page))
         .route("/health", get(health::page))
         .route(&format!("{}{{*rest}}", assets::PATH), get(async |uri: Uri| assets::answer(uri.path()).map(Body::new)));
     api.merge(pages)

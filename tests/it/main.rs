@@ -69,3 +69,4 @@ mod watchdog;
 mod web_pages;
 mod web_pages_traces;
 mod web_pages_views;
+mod web_tail;

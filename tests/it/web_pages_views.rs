@@ -75,6 +75,8 @@ async fn every_view_is_there_without_a_store() {
         ("/services", 200, "this collector has no store"),
         ("/traces", 200, "this collector has no store"),
         ("/trace/00", 200, "this collector has no store"),
+        ("/tail", 200, "Live tail"),
+        ("/tail?where=%3Cscript%3E&service=%3Cscript%3E&signal=%3Cscript%3E", 200, "role=\"alert\""),
         ("/sql?q=SELECT+1", 200, "this collector has no store"),
         ("/logs", 200, "this collector has no store"),
         ("/logs/at/1", 200, "this collector has no store"),

@@ -145,7 +145,7 @@ function showKeys() {
     ["j, k", "next and last row"],
     ["n", "next error"],
     ["[ or ]", "fold or unfold the chosen span"],
-    ["g, then f s t l q h", "Flow, Services, Traces, Logs, SQL, Health"],
+    ["g, then f s t l v q h", "Flow, Services, Traces, Logs, Live, SQL, Health"],
     ["Ctrl-Enter", "run the statement"],
     ["?", "this list"],
     ["Esc", "close it, leave a field"],
@@ -251,9 +251,174 @@ function showWaiting() {
   window.addEventListener("pageshow", () => document.querySelector(".waiting")?.remove());
 }
 
+/**
+ * A short text of an item's field.
+ * @param {unknown} value
+ */
+function shortText(value) {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
+}
+
+/**
+ * A length of time given in nanoseconds.
+ * @param {number} nanos
+ */
+function durationText(nanos) {
+  for (const [unit, name] of /** @type {[number, string][]} */ ([[1e9, "s"], [1e6, "ms"], [1e3, "µs"]])) {
+    if (nanos >= unit) return `${Number((nanos / unit).toPrecision(3))} ${name}`;
+  }
+  return `${nanos} ns`;
+}
+
+/**
+ * The row of an item. Its text is foreign: it becomes text, in elements of our own.
+ * @param {Record<string, any>} item
+ */
+function tailRow(item) {
+  const row = document.createElement("tr");
+  /** @param {Node | string} content @param {string} [kind] */
+  const cell = (content, kind) => {
+    const added = row.insertCell();
+    if (kind) added.className = kind;
+    added.append(content);
+    return added;
+  };
+  /** @param {unknown} value */
+  const foreign = (value) => {
+    const text = document.createElement("bdi");
+    text.textContent = shortText(value);
+    return text;
+  };
+  const time = document.createElement("time");
+  time.dateTime = item.time ?? "";
+  time.textContent = (item.time ?? "").slice(0, 23).replace("T", " ");
+  cell(time);
+  cell(item.signal);
+  cell(foreign(item.service ?? ""));
+  const what = cell("");
+  const level = item.severity ?? (item.status === "error" ? "ERROR" : undefined);
+  if (level) {
+    const mark = document.createElement("span");
+    mark.className = level === "ERROR" || level === "FATAL" ? "level bad" : level === "WARN" ? "level warn" : "level idle";
+    mark.textContent = level.toLowerCase();
+    what.append(mark, " ");
+  }
+  if (item.name) {
+    let name = foreign(item.name);
+    if (item.signal === "traces" && item.trace_id) {
+      const link = document.createElement("a");
+      link.href = `/trace/${encodeURIComponent(item.trace_id)}`;
+      link.append(name);
+      what.append(link, " ");
+    } else {
+      const strong = document.createElement("strong");
+      strong.append(name);
+      what.append(strong, " ");
+    }
+  }
+  if (item.body !== undefined) what.append(foreign(item.body));
+  const value = item.duration_ns !== undefined ? durationText(Number(item.duration_ns)) : item.value !== undefined ? `${shortText(item.value)} ${shortText(item.unit ?? "")}` : "";
+  cell(value, "n");
+  const attributes = Object.entries({ ...item.resource, ...item.attributes });
+  const last = cell("");
+  if (attributes.length > 0) {
+    const details = document.createElement("details");
+    const summary = document.createElement("summary");
+    const own = Object.entries(item.attributes ?? {}).slice(0, 3);
+    summary.append(foreign(own.map(([name, of]) => `${name}=${shortText(of)}`).join(" ") || `${attributes.length} of the resource`));
+    const list = document.createElement("dl");
+    list.className = "fields";
+    for (const [name, of] of attributes) {
+      const [line, term, text] = ["div", "dt", "dd"].map((kind) => document.createElement(kind));
+      term.append(foreign(name));
+      text.append(foreign(of));
+      line.append(term, text);
+      list.append(line);
+    }
+    details.append(summary, list);
+    last.append(details);
+  }
+  return row;
+}
+
+/** Shows what comes in, the newest first. */
+function followTail() {
+  const box = document.querySelector("[data-tail]");
+  const body = box?.querySelector("tbody");
+  const [state, lost, pause, clear] = ["[data-state]", "[data-lost]", "[data-pause]", "[data-clear]"].map((of) => box?.querySelector(of));
+  if (!(box instanceof HTMLElement) || !body || !(state instanceof HTMLElement) || !(lost instanceof HTMLElement)) return;
+  if (!(pause instanceof HTMLButtonElement) || !(clear instanceof HTMLButtonElement)) return;
+  const MOST = 500;
+  let [paused, shown, lostLines, notExamined] = [false, 0, 0, 0];
+  /** @type {Record<string, any>[]} */
+  let waiting = [];
+  /** @type {EventSource | undefined} */
+  let source;
+  const say = () => {
+    const number = shown.toLocaleString("en").replaceAll(",", "\u202f");
+    if (paused) state.textContent = `Paused; ${waiting.length === MOST ? "more than " : ""}${waiting.length} waiting`;
+    else if (source?.readyState === EventSource.OPEN) state.textContent = shown > 0 ? `Watching; ${number} so far` : "Watching; nothing like that came in yet";
+    else state.textContent = "Waiting for the collector; it may be starting, or have as many tails open as it takes";
+  };
+  // Rows are added a few times a second, not one by one: a busy stream must not keep the browser busy.
+  const show = () => {
+    if (!paused && waiting.length > 0) {
+      const rows = document.createDocumentFragment();
+      for (const item of waiting.reverse()) rows.append(tailRow(item));
+      shown += waiting.length;
+      waiting = [];
+      showTimes(rows);
+      body.prepend(rows);
+      while (body.rows.length > MOST) body.deleteRow(-1);
+    }
+    say();
+  };
+  const open = () => {
+    source = new EventSource(box.dataset.tail ?? "");
+    source.addEventListener("message", (event) => {
+      waiting.push(JSON.parse(event.data));
+      if (waiting.length > MOST) waiting.shift();
+    });
+    source.addEventListener("error", () => {
+      // It tries again by itself, unless the answer was no stream.
+      if (source?.readyState === EventSource.CLOSED && !document.hidden) setTimeout(open, 3000);
+    });
+    source.addEventListener("lost", (event) => {
+      const more = JSON.parse(event.data);
+      lostLines += more.lines;
+      notExamined += more.not_examined;
+      const said = [];
+      if (lostLines > 0) said.push(`${lostLines} items are not shown: more came in than fits here`);
+      if (notExamined > 0) said.push(`${notExamined} items were not looked at: more came in than a tail may cost`);
+      lost.textContent = `${said.join("; ")}. A filter helps.`;
+      lost.hidden = false;
+    });
+  };
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = paused ? "Go on" : "Pause";
+    show();
+  });
+  clear.addEventListener("click", () => {
+    body.replaceChildren();
+    waiting = [];
+    say();
+  });
+  // A page that nobody sees watches nothing: browsers have few connections to give.
+  document.addEventListener("visibilitychange", () => {
+    source?.close();
+    if (!document.hidden) open();
+  });
+  pause.disabled = clear.disabled = false;
+  open();
+  setInterval(show, 250);
+}
+
 showTimes(document);
 listenForRanges();
 showWaiting();
 keepLive();
 listenForKeys();
 watchPicker();
+followTail();

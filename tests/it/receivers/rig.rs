@@ -55,7 +55,14 @@ impl Rig {
         let telemetry = Telemetry::new();
         let pipeline = {
             let (acceptor, authenticator) = (vispyr::net::Acceptor::plain(), vispyr::net::Authenticator::none());
-            Pipeline { logs, admission: Arc::new(Admission::new(limits)), telemetry, acceptor, authenticator }
+            Pipeline {
+                logs,
+                admission: Arc::new(Admission::new(limits)),
+                telemetry,
+                tap: vispyr::tail::Tap::default(),
+                acceptor,
+                authenticator,
+            }
         };
         let shutdown = CancellationToken::new();
         let mut servers = Vec::new();
