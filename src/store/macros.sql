@@ -166,7 +166,13 @@ FROM (
         FROM (
             SELECT
                 service_name,
-                coalesce(attributes."http.route"::VARCHAR, name) AS route,
+                coalesce(
+                    attributes."http.route"::VARCHAR,
+                    CASE WHEN contains(name, '/') THEN name END,
+                    attributes."url.path"::VARCHAR,
+                    split_part(attributes."http.target"::VARCHAR, '?', 1),
+                    name
+                ) AS route,
                 stored.same_span(trace_id, span_id, kind, start_time) AS id,
                 status_code,
                 stored.plausible(start_time, duration_ns) AS duration_ns

@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod faults;
 pub mod raw;
+pub mod statements;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -15,6 +15,8 @@ JDBC = ("org.postgresql", "postgresql", "42.7.8")
 
 
 class Postgres:
+    service = SERVICE
+
     def __init__(self, results):
         self.results = results
 
@@ -58,8 +60,8 @@ class Postgres:
 
     def send_and_check(self, server, seconds):
         self.send(server)
-        settled = server.settle(f"SELECT count(*) FROM spans WHERE service_name = '{SERVICE}'", SPANS)
-        self.results.check("postgres: spans", settled, SPANS)
+        settled = server.settle(f"SELECT count(*) FROM spans WHERE service_name = '{self.service}'", SPANS)
+        self.results.check(f"{self.service}: spans", settled, SPANS)
         place = server.addresses["postgres"]
         for name, command in self.clients.items():
             getattr(self, f"check_{name}")(command, place)
@@ -74,7 +76,7 @@ class Postgres:
             }
             for n in range(SPANS)
         ]
-        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": SERVICE}}]}
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": self.service}}]}
         body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).encode()
         request = urllib.request.Request(
             f"http://{server.addresses['otlp_http']}/v1/traces", data=body, headers={"content-type": "application/json"}
@@ -122,6 +124,11 @@ class Postgres:
         check("sqlalchemy: attributes", found["columns"]["attributes"], "JSONB")
         check("pandas: rows", found["pandas"], SPANS)
         check("pandas: types", found["types"], ["datetime64", "int64"])
+        check("pandas: means by name", found["grouped"], {f"work {n}": 5_000_000 for n in range(4)})
+        check("pandas: dates", found["days"], "datetime64")
+        check("pandas: rows in chunks", found["chunks"], lambda count: count >= SPANS)
+        check("adbc: rows", found["adbc"], [SPANS, [5_000_000]])
+        check("adbc: types", found["adbc types"]["start_time"], "timestamp[us, tz=UTC]")
 
     def check_go(self, command, place):
         found, check = self.found(command, f"postgres://me@{place}/vispyr"), self.results.check

@@ -25,6 +25,8 @@ CREATE MACRO stored.json_or_null(x) AS CASE WHEN json_valid(x::VARCHAR) THEN x::
 
 CREATE MACRO stored.attribute_json(x) AS CAST(x::VARIANT AS JSON);
 
+CREATE MACRO stored.attribute_member(x, key) AS CAST(variant_extract(x::VARIANT, key) AS JSON);
+
 CREATE MACRO stored.attribute_time(x) AS TRY_CAST(x::VARIANT AS TIMESTAMP_NS);
 
 -- Numbers by their value, whatever type they have; integers that no double holds exactly by all of

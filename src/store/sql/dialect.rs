@@ -8,6 +8,7 @@ use super::rewrite::node::{cast, text};
 
 pub mod catalog;
 mod column_name;
+mod function;
 
 /// What a statement is to be asked of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,7 @@ impl Dialect {
             return Asked::Catalog;
         }
         drop_schema(node);
+        function::rewrite(node);
         Asked::Data
     }
 }

@@ -124,7 +124,9 @@ impl Parser {
             match self.tree(&blanked) {
                 Ok(tree) => return Ok(Parsed { tree, explain: true }),
                 // What is wrong with the query, not that it is none.
-                Err(error @ SqlError::Failed { .. }) => mistake = mistake.or(Some(error)),
+                Err(error @ SqlError::Failed { .. }) if !text::has_options(&blanked) => {
+                    mistake = mistake.or(Some(error))
+                }
                 Err(_) => {}
             }
         }
@@ -244,6 +246,10 @@ mod tests {
         assert!(message.contains("syntax error"), "{message}");
         assert_eq!(position, Some(21), "{message}");
         let Err(SqlError::Refused { position, .. }) = validate("EXPLAIN SELECT nextval('s')") else { panic!() };
+        for options in ["EXPLAIN ANALYZE SELECT 1", "explain (format json, analyze) SELECT 1"] {
+            let Err(SqlError::Refused { message, .. }) = validate(options) else { panic!("{options}") };
+            assert!(message.contains("EXPLAIN without options"), "{options}: {message}");
+        }
         assert_eq!(position, Some(15));
     }
 

@@ -68,6 +68,16 @@ pub fn has_word(text: &str, word: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found.eq_ignore_ascii_case(word))
 }
 
+/// Whether what is left of a statement without its `EXPLAIN` begins with options of PostgreSQL's `EXPLAIN`.
+pub fn has_options(text: &str) -> bool {
+    const OPTIONS: &[&str] =
+        &["analyze", "verbose", "costs", "settings", "generic_plan", "buffers", "wal", "timing", "summary", "format"];
+    let rest = text.trim_start();
+    let rest = rest.strip_prefix('(').map_or(rest, str::trim_start);
+    let word = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+    OPTIONS.iter().any(|option| option.eq_ignore_ascii_case(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,10 @@
-"""psycopg 3, SQLAlchemy and pandas. Prints one JSON object."""
+"""psycopg 3, SQLAlchemy, pandas and ADBC. Prints one JSON object."""
 
+import datetime
 import json
 import sys
 
+import adbc_driver_postgresql.dbapi
 import pandas
 import psycopg
 import sqlalchemy
@@ -32,4 +34,19 @@ frame = pandas.read_sql(
 )
 found["pandas"] = len(frame)
 found["types"] = [str(kind).split("[")[0] for kind in frame.dtypes]
+# An answer with dates and NULLs, a time of ours compared with one of Python's.
+statement = """SELECT start_time::date AS day, name, avg(duration_ns) AS mean, max(status_message) AS said FROM spans
+    WHERE service_name = %(service)s AND start_time > %(since)s GROUP BY 1, 2 ORDER BY 1, 2"""
+since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+frame = pandas.read_sql(statement, engine, params={"service": service, "since": since}, parse_dates=["day"])
+found["grouped"] = frame.groupby("name")["mean"].mean().to_dict()
+found["days"] = str(frame["day"].dtype).split("[")[0]
+found["chunks"] = sum(len(part) for part in pandas.read_sql("SELECT name FROM spans", engine, chunksize=7))
+# It copies the rows out in PostgreSQL's bytes, and makes Arrow of them.
+with adbc_driver_postgresql.dbapi.connect(f"postgresql://me@{place}/vispyr") as connection:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, start_time, duration_ns, attributes FROM spans WHERE service_name = $1", (service,))
+        table = cursor.fetch_arrow_table()
+        found["adbc"] = [table.num_rows, sorted(set(table["duration_ns"].to_pylist()))]
+        found["adbc types"] = {field.name: str(field.type) for field in table.schema}
 print(json.dumps(found))

@@ -3,6 +3,12 @@
 use super::error::{PgError, code};
 use super::lexer::{Kind, Lexer, Token};
 
+pub mod copy;
+mod prepared;
+
+pub use copy::CopyOut;
+pub use prepared::executed;
+
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -30,6 +36,10 @@ pub enum Command {
     Discard(&'static str),
     /// `DEALLOCATE name`; no name for `ALL`.
     Deallocate(Option<String>),
+    /// `PREPARE name AS statement`.
+    Prepare(String, String),
+    /// `EXECUTE name(values)`, each as it is written.
+    Execute(String, Vec<String>),
     /// `COPY ... TO STDOUT`.
     Copy(CopyOut),
     /// `DECLARE name CURSOR FOR query`.
@@ -38,23 +48,6 @@ pub enum Command {
     Fetch(String, Option<usize>),
     /// `CLOSE name`; no name for `ALL`.
     Close(Option<String>),
-}
-
-/// How rows are copied out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyOut {
-    /// What gives the rows.
-    pub query: String,
-    /// CSV, or tab-separated text.
-    pub csv: bool,
-    /// A first line with the names.
-    pub header: bool,
-    /// Between values.
-    pub delimiter: char,
-    /// What stands for NULL.
-    pub null: String,
-    /// Around values of CSV that need it.
-    pub quote: char,
 }
 
 /// What a statement is.
@@ -91,7 +84,9 @@ pub fn parse(statement: &str) -> Result<Command, PgError> {
             let rest = if second("prepare") { &rest[1..] } else { rest };
             Command::Deallocate(named_or_all(rest))
         }
-        "copy" => return copy(rest, statement).map(Command::Copy),
+        "prepare" => return prepared::prepare(rest, statement),
+        "execute" => return prepared::execute(rest, statement),
+        "copy" => return copy::copy(rest, statement).map(Command::Copy),
         "declare" => return declare(rest, statement),
         "fetch" => return fetch(rest),
         "close" => Command::Close(named_or_all(rest)),
@@ -175,99 +170,6 @@ fn show(rest: &[Token<'_>]) -> Command {
     }
 }
 
-fn copy(rest: &[Token<'_>], statement: &str) -> Result<CopyOut, PgError> {
-    let unable = |what: &str| {
-        PgError::new(code::NOT_SUPPORTED, format!("{what}: COPY (query) TO STDOUT and COPY table TO STDOUT work here"))
-    };
-    // The query is in brackets, or there is a table with or without columns.
-    let mut depth = 0_usize;
-    let mut to = None;
-    for (n, token) in rest.iter().enumerate() {
-        match token.text {
-            "(" if token.kind == Kind::Symbol => depth += 1,
-            ")" if token.kind == Kind::Symbol => depth = depth.saturating_sub(1),
-            _ if depth == 0 && token.is("from") => {
-                return Err(PgError::new(code::READ_ONLY, "COPY ... FROM is not allowed: statements may only read"));
-            }
-            _ if depth == 0 && token.is("to") => {
-                to = Some(n);
-                break;
-            }
-            _ => {}
-        }
-    }
-    let Some(to) = to.filter(|to| *to > 0) else { return Err(unable("COPY without TO")) };
-    let (source, behind) = (&rest[..to], &rest[to + 1..]);
-    if !behind.first().is_some_and(|token| token.is("stdout")) {
-        return Err(PgError::new("42501", "COPY to a file is not allowed: COPY ... TO STDOUT gives the rows"));
-    }
-    let text = |from: &Token<'_>, end: usize| statement[from.at..end].trim().to_owned();
-    let query = if source[0].is_symbol("(") {
-        let last = &source[source.len() - 1];
-        statement[source[0].at + 1..last.at].trim().to_owned()
-    } else {
-        let columns = source.iter().position(|token| token.is_symbol("("));
-        let last = &source[source.len() - 1];
-        match columns {
-            Some(open) if open > 0 => {
-                let table = text(&source[0], source[open].at);
-                format!("SELECT {} FROM {table}", &statement[source[open].at + 1..last.at])
-            }
-            _ => format!("SELECT * FROM {}", text(&source[0], last.at + last.text.len())),
-        }
-    };
-    options(query, &behind[1..])
-}
-
-fn options(query: String, words: &[Token<'_>]) -> Result<CopyOut, PgError> {
-    let mut copy = CopyOut { query, csv: false, header: false, delimiter: '\t', null: "\\N".to_owned(), quote: '"' };
-    let (mut delimiter, mut null) = (None, None);
-    let mut words = words.iter().filter(|token| !matches!(token.text, "(" | ")" | ",")).peekable();
-    while let Some(word) = words.next() {
-        let name = word.value();
-        let mut argument = || words.next_if(|token| !token.is("csv") && !token.is("header")).map(Token::value);
-        match name.as_str() {
-            "with" => {}
-            "csv" => copy.csv = true,
-            "format" => match words.next().map(Token::value).unwrap_or_default().as_str() {
-                "csv" => copy.csv = true,
-                "text" => {}
-                other => {
-                    let message = format!("COPY in the format {other} is not supported: text or csv");
-                    return Err(PgError::new(code::NOT_SUPPORTED, message));
-                }
-            },
-            "header" => {
-                let said = words.next_if(|token| ["true", "false", "on", "off", "1", "0"].contains(&token.text));
-                copy.header = said.is_none_or(|said| !["false", "off", "0"].contains(&said.text));
-            }
-            "delimiter" => delimiter = one_character(argument()),
-            "quote" => copy.quote = one_character(argument()).unwrap_or('"'),
-            "null" => null = argument(),
-            "encoding" | "escape" => {
-                argument();
-            }
-            "as" => {}
-            "binary" => {
-                return Err(PgError::new(
-                    code::NOT_SUPPORTED,
-                    "COPY in the format binary is not supported: text or csv",
-                ));
-            }
-            other => return Err(PgError::new(code::SYNTAX, format!("option \"{other}\" of COPY not recognized"))),
-        }
-    }
-    copy.delimiter = delimiter.unwrap_or(if copy.csv { ',' } else { '\t' });
-    copy.null = null.unwrap_or_else(|| if copy.csv { String::new() } else { "\\N".to_owned() });
-    Ok(copy)
-}
-
-fn one_character(value: Option<String>) -> Option<char> {
-    let value = value?;
-    let mut characters = value.chars();
-    characters.next().filter(|_| characters.next().is_none())
-}
-
 fn declare(rest: &[Token<'_>], statement: &str) -> Result<Command, PgError> {
     let name = rest.first().map(Token::value).unwrap_or_default();
     let Some(query) = rest.iter().skip(1).position(|token| token.is("for")).and_then(|n| rest.get(n + 2)) else {
@@ -328,33 +230,7 @@ mod tests {
         ] {
             assert_eq!(parse(statement), Ok(command), "{statement}");
         }
-    }
-
-    #[test]
-    fn copies_out() {
-        let copy = |statement: &str| match parse(statement) {
-            Ok(Command::Copy(copy)) => copy,
-            other => panic!("{statement}: {other:?}"),
-        };
-        let csv = copy("COPY (SELECT ')', (1) FROM spans) TO STDOUT WITH (FORMAT csv, HEADER true, NULL 'x')");
-        assert_eq!((csv.query.as_str(), csv.csv, csv.header), ("SELECT ')', (1) FROM spans", true, true));
-        assert_eq!((csv.delimiter, csv.null.as_str()), (',', "x"));
-        let text = copy("copy spans to stdout");
-        assert_eq!((text.query.as_str(), text.csv, text.delimiter), ("SELECT * FROM spans", false, '\t'));
-        assert_eq!(text.null, "\\N");
-        assert_eq!(copy("COPY spans (name, \"kind\") TO STDOUT CSV HEADER").query, "SELECT name, \"kind\" FROM spans");
-        assert_eq!(copy("COPY (SELECT 1) TO STDOUT (DELIMITER ';')").delimiter, ';');
-        for (bad, code) in [
-            ("COPY spans FROM STDIN", "25006"),
-            ("COPY spans TO '/tmp/x'", "42501"),
-            ("COPY spans TO PROGRAM 'x'", "42501"),
-            ("COPY (SELECT 1) TO STDOUT (FORMAT parquet)", "0A000"),
-            ("COPY (SELECT 1) TO STDOUT (FORMAT binary)", "0A000"),
-            ("COPY", "0A000"),
-            ("COPY (SELECT 1) TO STDOUT (FOO)", "42601"),
-            ("FETCH PRIOR FROM c", "55000"),
-            ("SET x", "42601"),
-        ] {
+        for (bad, code) in [("FETCH PRIOR FROM c", "55000"), ("SET x", "42601"), ("PREPARE TRANSACTION 'x'", "42601")] {
             assert_eq!(parse(bad).map_err(|error| error.code), Err(code), "{bad}");
         }
     }

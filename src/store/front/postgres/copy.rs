@@ -1,23 +1,35 @@
-//! `COPY ... TO STDOUT`: a row as a line, in PostgreSQL's text format or as CSV.
+//! `COPY ... TO STDOUT`: a row as a line, in PostgreSQL's text format or as CSV, or all in PostgreSQL's bytes.
 
 use bytes::{BufMut, BytesMut};
 use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::copy::{CopyDone, CopyOutResponse};
 
-use super::command::CopyOut;
-use super::rows::Rows;
+use super::command::copy::{CopyFormat, CopyOut};
+use super::rows::{BINARY, Rows};
 use super::running::{Break, Form, Running, Stop};
 use super::session::Session;
 use super::types::Column;
+
+/// What the binary format begins with: its signature, no flags, nothing more in the header (PostgreSQL's
+/// documentation, "COPY", "Binary Format").
+const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What it ends with: a row of -1 columns.
+const BINARY_END: &[u8] = &[0xff, 0xff];
 
 impl Session {
     /// Gives the rows of a query to `COPY`.
     pub(super) async fn copy(&mut self, running: &mut Running, options: &CopyOut, stop: &Stop) -> Result<(), Break> {
         let columns = i16::try_from(running.answer.columns.len()).unwrap_or(i16::MAX);
-        let formats = vec![0; running.answer.columns.len()];
-        self.wire.put(&Message::CopyOutResponse(CopyOutResponse::new(0, columns, formats)))?;
+        let is_binary = options.format == CopyFormat::Binary;
+        let formats = vec![if is_binary { BINARY } else { 0 }; running.answer.columns.len()];
+        self.wire.put(&Message::CopyOutResponse(CopyOutResponse::new(i8::from(is_binary), columns, formats)))?;
         put_header(options, &running.answer.columns, &mut self.wire.out);
         let sent = running.send(&mut self.wire, Form::Copy(options), None, stop).await?;
+        if is_binary {
+            let header = if sent.rows == 0 { BINARY_HEADER } else { &[] };
+            put_data(&[header, BINARY_END].concat(), &mut self.wire.out);
+        }
         self.wire.put(&Message::CopyDone(CopyDone::new()))?;
         self.complete(running, &format!("COPY {}", sent.rows))
     }
@@ -29,6 +41,14 @@ pub fn put_header(copy: &CopyOut, columns: &[Column], out: &mut BytesMut) {
         let names: Vec<Option<&[u8]>> = columns.iter().map(|column| Some(column.name.as_bytes())).collect();
         put_line(copy, names, out);
     }
+}
+
+/// Puts a row in bytes, with the header before it in one message, as clients expect it. One row.
+pub fn put_first(rows: &Rows<'_>, row: usize, out: &mut BytesMut) -> usize {
+    let mut message = BytesMut::new();
+    let put = rows.put(row..row + 1, 1, &mut message);
+    put_data(&[BINARY_HEADER, &message[5..]].concat(), out);
+    put
 }
 
 /// Puts a row.
@@ -48,14 +68,18 @@ fn put_line<'a>(copy: &CopyOut, values: impl IntoIterator<Item = Option<&'a [u8]
         }
         match value {
             None => line.put_slice(copy.null.as_bytes()),
-            Some(value) if copy.csv => put_csv(copy, value, delimiter, &mut line),
+            Some(value) if copy.format == CopyFormat::Csv => put_csv(copy, value, delimiter, &mut line),
             Some(value) => put_text(value, delimiter, &mut line),
         }
     }
     line.put_u8(b'\n');
+    put_data(&line, out);
+}
+
+fn put_data(data: &[u8], out: &mut BytesMut) {
     out.put_u8(b'd');
-    out.put_i32(i32::try_from(line.len() + 4).unwrap_or(i32::MAX));
-    out.put_slice(&line);
+    out.put_i32(i32::try_from(data.len() + 4).unwrap_or(i32::MAX));
+    out.put_slice(data);
 }
 
 fn put_csv(copy: &CopyOut, value: &[u8], delimiter: &[u8], line: &mut BytesMut) {

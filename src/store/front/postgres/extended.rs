@@ -89,35 +89,66 @@ fn name_of(name: &Option<String>) -> String {
 
 impl Session {
     pub(super) fn parse(&mut self, parse: &Parse) -> Result<(), Break> {
-        let name = name_of(&parse.name);
         let (sql, command) = match lexer::statements(&parse.query)[..] {
-            [] => ("", Command::Empty),
+            [] => (String::new(), Command::Empty),
             // Places in it stay where they are.
-            [(at, one)] => (&parse.query[..at + one.len()], command::parse(one)?),
+            [(at, one)] => self.resolved(&parse.query[..at + one.len()], command::parse(one)?)?,
             _ => {
                 let message = "cannot insert multiple commands into a prepared statement";
                 return Err(PgError::new(code::SYNTAX, message).into());
             }
         };
         self.check_transaction(&command)?;
+        self.prepare(name_of(&parse.name), sql, command, &parse.type_oids)?;
+        Ok(self.wire.put(&Message::ParseComplete(ParseComplete::new()))?)
+    }
+
+    /// Keeps a prepared statement. The numbers are those of the types that the client gave its parameters.
+    pub(super) fn prepare(
+        &mut self,
+        name: String,
+        sql: String,
+        command: Command,
+        type_oids: &[u32],
+    ) -> Result<(), PgError> {
         if !name.is_empty() && self.prepared.contains_key(&name) {
             let message = format!("prepared statement \"{name}\" already exists");
-            return Err(PgError::new(code::DUPLICATE_STATEMENT, message).into());
+            return Err(PgError::new(code::DUPLICATE_STATEMENT, message));
         }
         let bytes: usize = self.prepared.values().map(|prepared| prepared.sql.len()).sum();
         if self.prepared.len() >= MOST || bytes + sql.len() > MOST_BYTES {
             let message = "too many prepared statements on one connection; close some";
-            return Err(PgError::new(code::LIMIT, message).into());
+            return Err(PgError::new(code::LIMIT, message));
         }
-        let count = lexer::parameters(sql).max(parse.type_oids.len());
+        let count = lexer::parameters(&sql).max(type_oids.len());
         if count > usize::from(u16::MAX) {
-            return Err(PgError::new(code::LIMIT, "more than 65535 parameters").into());
+            return Err(PgError::new(code::LIMIT, "more than 65535 parameters"));
         }
-        let kind = |n: usize| parse.type_oids.get(n).filter(|oid| **oid != 0).and_then(|oid| Type::from_oid(*oid));
+        let kind = |n: usize| type_oids.get(n).filter(|oid| **oid != 0).and_then(|oid| Type::from_oid(*oid));
         let types = (0..count).map(|n| kind(n).filter(|kind| *kind != Type::UNKNOWN)).collect();
-        let prepared = Prepared { sql: sql.to_owned(), command, types, description: Mutex::default() };
+        let prepared = Prepared { sql, command, types, description: Mutex::default() };
         self.prepared.insert(name, Arc::new(prepared));
-        Ok(self.wire.put(&Message::ParseComplete(ParseComplete::new()))?)
+        Ok(())
+    }
+
+    /// `PREPARE`, which finds out at once whether the statement may run.
+    pub(super) async fn prepare_by_statement(&mut self, name: String, sql: String) -> Result<(), Break> {
+        self.prepare(name.clone(), sql, Command::Query, &[])?;
+        let prepared = self.prepared.get(&name).cloned().ok_or_else(|| no_statement(&name))?;
+        if let Err(error) = self.description(&prepared).await {
+            self.prepared.remove(&name);
+            return Err(error);
+        }
+        self.put_tag("PREPARE")
+    }
+
+    /// The statement that `EXECUTE` stands for; any other is itself.
+    pub(super) fn resolved(&self, sql: &str, command: Command) -> Result<(String, Command), PgError> {
+        let Command::Execute(name, values) = command else { return Ok((sql.to_owned(), command)) };
+        let prepared = self.prepared.get(&name).ok_or_else(|| no_statement(&name))?;
+        let limit = usize::try_from(self.shared.state.config.sql.max_statement.as_u64()).unwrap_or(usize::MAX);
+        let sql = command::executed(&name, &prepared.sql, prepared.types.len(), &values, limit)?;
+        Ok((sql, prepared.command.clone()))
     }
 
     pub(super) async fn bind(&mut self, bind: Bind) -> Result<(), Break> {
@@ -258,6 +289,7 @@ impl Session {
                 let mut running = self.ask(&question, stop).await?;
                 return self.copy(&mut running, &options, stop).await;
             }
+            Command::Prepare(name, sql) => return self.prepare_by_statement(name, sql).await,
             Command::Fetch(cursor, count) => {
                 let mut fetched = self.portals.remove(&cursor).ok_or_else(|| no_cursor(&cursor))?;
                 fetched.formats.clone_from(&portal.formats);

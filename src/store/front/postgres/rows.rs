@@ -20,6 +20,8 @@ pub const BINARY: i16 = 1;
 /// The rows of a batch.
 pub struct Rows<'a> {
     columns: Vec<Column<'a>>,
+    /// The type of the message that each becomes.
+    message: u8,
     /// A row without its values, if all rows are of one length.
     template: Option<Vec<u8>>,
 }
@@ -32,19 +34,20 @@ struct Column<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Of a batch with these columns in these formats: one for each, or one for all, or text.
-    pub fn new(batch: &'a RecordBatch, columns: &[types::Column], formats: &[i16]) -> Self {
+    /// Of a batch with these columns in these formats: one for each, or one for all, or text. Each becomes a message of
+    /// this type: `DataRow`, or `CopyData`, which has the same in it where it is binary.
+    pub fn new(batch: &'a RecordBatch, columns: &[types::Column], formats: &[i16], message: u8) -> Self {
         let columns = batch.columns().iter().zip(columns).enumerate().map(|(n, (array, column))| {
             let array: &dyn Array = array.as_ref();
             let has_nulls = array.data_type() == &DataType::Null || array.null_count() > 0;
             Column { array, has_nulls, writer: writer(array, &column.kind, format_of(formats, n)) }
         });
         let columns: Vec<_> = columns.collect();
-        let template = template(&columns);
-        Rows { columns, template }
+        let template = template(&columns, message);
+        Rows { columns, message, template }
     }
 
-    /// Puts these rows as `DataRow` messages until there are `enough` bytes. How many rows.
+    /// Puts these rows as messages until there are `enough` bytes. How many rows.
     pub fn put(&self, rows: Range<usize>, enough: usize, out: &mut BytesMut) -> usize {
         if let Some(template) = &self.template {
             let count = (enough.saturating_sub(out.len()) / template.len() + 1).min(rows.len());
@@ -80,7 +83,7 @@ impl<'a> Rows<'a> {
     }
 
     fn put_one(&self, row: usize, out: &mut BytesMut) {
-        out.put_u8(b'D');
+        out.put_u8(self.message);
         let length = Length::begin(out);
         out.put_i16(count(&self.columns));
         for column in &self.columns {
@@ -110,11 +113,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Bytes of a `DataRow` before its first value: the type, the length, the number of columns.
+/// Bytes of a message before its first value: the type, the length, the number of columns.
 const HEAD: usize = 7;
 
-fn template(columns: &[Column<'_>]) -> Option<Vec<u8>> {
-    let mut row = vec![b'D', 0, 0, 0, 0];
+fn template(columns: &[Column<'_>], message: u8) -> Option<Vec<u8>> {
+    let mut row = vec![message, 0, 0, 0, 0];
     row.put_i16(count(columns));
     for column in columns {
         let Writer::Fixed(Fixed { width, .. }) = &column.writer else { return None };

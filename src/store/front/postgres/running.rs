@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
-use super::command::CopyOut;
+use super::command::copy::{CopyFormat, CopyOut};
 use super::copy;
 use super::error::{PgError, code};
-use super::rows::Rows;
+use super::rows::{BINARY, Rows};
 use super::wire::{Wire, WireError};
 
 /// Bytes of rows that are written into the buffer at once.
@@ -55,6 +55,8 @@ pub struct Running {
     /// Where they come from.
     pub answer: Answer,
     batch: Option<(RecordBatch, usize)>,
+    /// Rows have been put.
+    begun: bool,
 }
 
 /// What rows become.
@@ -78,7 +80,7 @@ pub struct Sent {
 impl Running {
     /// From the start of an answer.
     pub fn new(answer: Answer) -> Self {
-        Running { answer, batch: None }
+        Running { answer, batch: None, begun: false }
     }
 
     /// Sends rows, `limit` at most.
@@ -108,7 +110,14 @@ impl Running {
                 },
             };
             let left = limit.map_or(usize::MAX, |limit| limit - rows);
-            let put = put_rows(batch, *at, left, &self.answer, form, &mut wire.out);
+            let put = match form {
+                Form::Copy(options) if options.format == CopyFormat::Binary && !self.begun => {
+                    let rows = Rows::new(batch, &self.answer.columns, &[BINARY], b'd');
+                    copy::put_first(&rows, *at, &mut wire.out)
+                }
+                _ => put_rows(batch, *at, left, &self.answer, form, &mut wire.out),
+            };
+            self.begun = true;
             *at += put;
             rows += put;
             wire.flush_much().await?;
@@ -123,13 +132,14 @@ impl Running {
 
 /// Puts rows from `at` on until there is enough in the buffer. How many.
 fn put_rows(batch: &RecordBatch, at: usize, left: usize, answer: &Answer, form: Form<'_>, out: &mut BytesMut) -> usize {
-    let formats = match form {
-        Form::Rows(formats) => formats,
-        Form::Copy(_) => &[],
+    let (formats, message, lines) = match form {
+        Form::Rows(formats) => (formats, b'D', None),
+        Form::Copy(options) if options.format == CopyFormat::Binary => (&[BINARY][..], b'd', None),
+        Form::Copy(options) => (&[][..], b'd', Some(options)),
     };
-    let rows = Rows::new(batch, &answer.columns, formats);
+    let rows = Rows::new(batch, &answer.columns, formats, message);
     let all = at..batch.num_rows().min(at.saturating_add(left));
-    let Form::Copy(options) = form else { return rows.put(all, CHUNK, out) };
+    let Some(options) = lines else { return rows.put(all, CHUNK, out) };
     let mut put = 0;
     for row in all {
         if out.len() >= CHUNK {

@@ -27,10 +27,10 @@ impl Session {
     }
 
     async fn statement(&mut self, statement: &str) -> Result<(), Break> {
-        let command = command::parse(statement)?;
+        let (statement, command) = self.resolved(statement, command::parse(statement)?)?;
         self.check_transaction(&command)?;
         let stop = self.begin();
-        let done = self.run_simply(statement, command, &stop).await;
+        let done = self.run_simply(&statement, command, &stop).await;
         self.key.end();
         done
     }
@@ -42,6 +42,7 @@ impl Session {
                 let mut running = self.ask(&question, stop).await?;
                 self.copy(&mut running, &options, stop).await
             }
+            Command::Prepare(name, sql) => self.prepare_by_statement(name, sql).await,
             Command::Fetch(name, count) => {
                 let mut portal = self.portals.remove(&name).ok_or_else(|| no_cursor(&name))?;
                 let done = self.fetch(&mut portal, count, true, stop).await;

@@ -15,7 +15,7 @@ use super::session::{Session, Transaction};
 use super::settings::shown_name;
 
 impl Session {
-    /// What is no query and gives no rows.
+    /// What is no query, and asks no reader.
     pub(super) fn run_command(&mut self, command: Command) -> Result<(), Break> {
         let tag = match command {
             Command::Empty => {
@@ -91,8 +91,17 @@ impl Session {
                 self.portals.remove(&name).ok_or_else(|| no_cursor(&name))?;
                 "CLOSE CURSOR"
             }
-            Command::Query | Command::Show(_) | Command::Copy(_) | Command::Fetch(..) => {
-                return Err(PgError::new(code::SYSTEM, "a statement with rows was taken for one without").into());
+            Command::Query
+            | Command::Show(_)
+            | Command::Prepare(..)
+            | Command::Execute(..)
+            | Command::Copy(_)
+            | Command::Fetch(..) => {
+                return Err(PgError::new(
+                    code::SYSTEM,
+                    "a statement that asks a reader was taken for one that does not",
+                )
+                .into());
             }
         };
         self.put_tag(tag)

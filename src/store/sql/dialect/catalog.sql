@@ -340,6 +340,7 @@ CREATE MACRO pgc.pg_table_size(the_id) AS 0::BIGINT;
 CREATE MACRO pgc.pg_indexes_size(the_id) AS 0::BIGINT;
 CREATE MACRO pgc.pg_total_relation_size(the_id) AS 0::BIGINT;
 CREATE MACRO pgc.pg_database_size(the_id) AS 0::BIGINT;
+CREATE MACRO pgc.pg_tablespace_size(the_id) AS 0::BIGINT;
 CREATE MACRO pgc.pg_stat_get_numscans(the_id) AS 0::BIGINT;
 CREATE MACRO pgc.txid_current() AS 1::BIGINT;
 CREATE MACRO pgc.pg_current_xact_id() AS 1::BIGINT;

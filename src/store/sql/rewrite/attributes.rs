@@ -139,12 +139,11 @@ impl Pass<'_> {
             ("SUBQUERY", _) if text(node, "subquery_type") == "ANY" => self.any_of(node),
             ("FUNCTION", _) if functions::takes_json(&function_name(node)) => Ok(self.json_of_first(node)),
             // `column -> 'field'`; with anything else on the right it is a lambda.
-            ("LAMBDA", _)
-                if text(node, "syntax_type") == "SINGLE_ARROW" && text(&node["expr"], "class") == "CONSTANT" =>
-            {
-                Ok(self.json(&node["lhs"]).map(|json| {
+            ("LAMBDA", _) if text(node, "syntax_type") == "SINGLE_ARROW" && is_path(&node["expr"]) => {
+                Ok(self.json_at(&node["lhs"], &node["expr"]).map(|(json, path)| {
                     let mut replaced = node.clone();
                     replaced["lhs"] = json;
+                    replaced["expr"] = path;
                     replaced
                 }))
             }
@@ -160,10 +159,29 @@ impl Pass<'_> {
 
     /// A function over JSON.
     fn json_of_first(&self, node: &Value) -> Option<Value> {
-        let json = self.json(arguments(node).next()?)?;
+        let mut given = arguments(node);
+        let (first, second) = (given.next()?, given.next());
         let mut replaced = node.clone();
-        replaced["arguments"][0]["expression"] = json;
+        match second.filter(|_| functions::takes_path(&function_name(node))) {
+            Some(path) => {
+                let (json, path) = self.json_at(first, path)?;
+                replaced["arguments"][0]["expression"] = json;
+                replaced["arguments"][1]["expression"] = path;
+            }
+            None => replaced["arguments"][0]["expression"] = self.json(first)?,
+        }
         Some(replaced)
+    }
+
+    /// A column as JSON, and the path to what is asked of it. Where that is a key of attributes, only what is under
+    /// it becomes JSON: all the rest need not be read.
+    fn json_at(&self, node: &Value, path: &Value) -> Option<(Value, Value)> {
+        let is_member = self.names.may_be_variant(node) && text(node, "class") == "COLUMN_REF" && is_key(path);
+        if is_member {
+            let member = call(&["stored", "attribute_member"], vec![node.clone(), path.clone()]);
+            return Some((member, literal("STRING", "$")));
+        }
+        Some((self.json(node)?, path.clone()))
     }
 
     /// A column as JSON, whatever is in it: the bodies of logs are JSON in some lines and not in others.
@@ -283,6 +301,23 @@ impl Pass<'_> {
         }
         Ok(None)
     }
+}
+
+/// Whether this is what stands behind `->`: a constant, or one with more behind it. DuckDB reads `a -> 0 ->> 'b'` as
+/// `a -> (0 ->> 'b')`, and means the other.
+fn is_path(node: &Value) -> bool {
+    match text(node, "class") {
+        "CONSTANT" => true,
+        "LAMBDA" => is_path(&node["lhs"]),
+        "FUNCTION" if function_name(node) == "->>" => arguments(node).next().is_some_and(is_path),
+        _ => false,
+    }
+}
+
+/// Whether a path is a text that DuckDB takes for one key: others begin with `$` or `/`.
+fn is_key(path: &Value) -> bool {
+    let key = &path["literal"];
+    text(key, "kind") == "STRING" && !text(key, "text").is_empty() && !text(key, "text").starts_with(['$', '/'])
 }
 
 /// The attribute as a number.

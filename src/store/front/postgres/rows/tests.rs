@@ -120,7 +120,7 @@ fn a_row_is_a_message_with_its_length() {
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns.to_vec()).unwrap();
     let columns: Vec<_> = schema.fields().iter().map(|field| types::Column::of_arrow(field)).collect();
     let mut out = BytesMut::new();
-    assert_eq!(Rows::new(&batch, &columns, &[]).put(0..1, 1, &mut out), 1);
+    assert_eq!(Rows::new(&batch, &columns, &[], b'D').put(0..1, 1, &mut out), 1);
     assert_eq!(&out[..], b"D\0\0\0\x10\0\x02\0\0\0\x02xy\xff\xff\xff\xff");
 }
 
@@ -136,7 +136,7 @@ fn rows_are_the_same_one_by_one_and_together() {
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let columns: Vec<_> = batch.schema().fields().iter().map(|field| types::Column::of_arrow(field)).collect();
-    let rows = Rows::new(&batch, &columns, &[BINARY]);
+    let rows = Rows::new(&batch, &columns, &[BINARY], b'D');
     assert!(rows.template.is_some());
     let (mut together, mut one_by_one) = (BytesMut::new(), BytesMut::new());
     // Two rows are enough at first.
@@ -146,5 +146,5 @@ fn rows_are_the_same_one_by_one_and_together() {
     assert_eq!(together, one_by_one);
     let with_null =
         RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef)]).unwrap();
-    assert!(Rows::new(&with_null, &columns[4..], &[BINARY]).template.is_none());
+    assert!(Rows::new(&with_null, &columns[4..], &[BINARY], b'D').template.is_none());
 }

@@ -259,6 +259,11 @@ pub fn takes_json(name: &str) -> bool {
     JSON.contains(&name)
 }
 
+/// Whether its second argument is a path in the first, and it has no others.
+pub fn takes_path(name: &str) -> bool {
+    matches!(name, "->>" | "json_extract" | "json_extract_string")
+}
+
 /// Whether its first argument is text.
 pub fn takes_text(name: &str) -> bool {
     TEXT.contains(&name)

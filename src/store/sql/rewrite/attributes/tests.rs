@@ -255,6 +255,17 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("SELECT count(*) FROM logs WHERE (body->>'n') = '1'", "1"),
     ("SELECT body FROM logs WHERE body_type = 'map'", "\"{\\\"n\\\":7.5}\""),
     ("SELECT attributes->>'k' AS k FROM spans WHERE duration_ns IN (2, 7) ORDER BY duration_ns", "\"200\" \"7.5\""),
+    ("SELECT attributes->>'x' AS x FROM spans WHERE duration_ns IN (9, 10) ORDER BY duration_ns", "null \"true\""),
+    ("SELECT count(*) FROM spans WHERE (attributes->'k') > 300", "6"),
+    ("SELECT json_extract_string(attributes, 'k') AS k FROM spans WHERE duration_ns IN (7, 9)", "\"7.5\" \"abc\""),
+    ("SELECT attributes->>'$.k' AS k FROM spans WHERE duration_ns = 7", "\"7.5\""),
+    ("SELECT events->>'name' AS n, events->0->>'name' AS e FROM spans WHERE duration_ns = 7", "null,\"e\""),
+    (
+        "SELECT attributes->>'a' AS a FROM (SELECT {'a': [1.0, 2.5]} AS attributes UNION ALL SELECT {'a': [3.0]}) ORDER BY 1",
+        "\"[1.0,2.5]\" \"[3.0]\"",
+    ),
+    ("SELECT attributes->>'k' AS k FROM (SELECT 'plain' AS attributes)", "null"),
+    ("SELECT attributes->>'k' AS k FROM (SELECT '{\"k\":{\"a\":1}}'::JSON AS attributes)", "\"{\\\"a\\\":1}\""),
     // Names that do not stand for attributes only.
     (
         "SELECT count(*) FROM (SELECT attributes.k AS name, duration_ns FROM spans) AS a JOIN spans AS b ON b.name = '7' WHERE a.duration_ns = 1",

@@ -18,6 +18,7 @@ const MAX_WEIGHT: u64 = 40_000;
 const MACROS: &[(&str, u64)] = &[
     ("attribute_identity", 16),
     ("attribute_json", 1),
+    ("attribute_member", 1),
     ("attribute_key", 6),
     ("attribute_key_of_variant", 7),
     ("attribute_length", 3),
