@@ -50,6 +50,11 @@ class Asker:
             points = [point for series in result for point in series["values"]]
         return sum(not math.isnan(float(value)) for _, value in points)
 
+    def series(self, expr: str, times: Times) -> list[dict[str, str]]:
+        """The labels of what an expression gives at any time."""
+        found = self.site.get("prometheus").get("/api/v1/query_range", query=expr, start=times.begin, end=times.end, step=15)
+        return [series["metric"] for series in found["data"]["result"]]
+
     def exemplars(self, expr: str, times: Times) -> list[dict[str, str]]:
         found = self.site.get("prometheus").get("/api/v1/query_exemplars", query=expr, start=times.begin, end=times.end)["data"]
         return [exemplar["labels"] for series in found for exemplar in series["exemplars"]]

@@ -61,6 +61,18 @@ def run(results, strict):
     for name, board in boards.items():
         results.check(f"files: {name}", mistakes(board, uids), [])
     alerts(results, uids)
+    without_grafana(results)
+
+
+def without_grafana(results):
+    """`just grafana` says what is missing."""
+    nothing = {"PATH": "/nonexistent", "HOME": "/nonexistent", "VISPYR_UPSTREAMS": "/nonexistent"}
+    folder = CONFIG.parent / "scripts"
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"dirname() {{ echo {folder}; }}; . {folder / 'grafana'}"], capture_output=True, text=True, env=nothing
+    )
+    said = done.stderr.strip()
+    results.check("files: just grafana without a Grafana", (done.returncode, said), lambda found: found[0] == 1 and found[1].startswith("no grafana in PATH or /nonexistent: install it"))
 
 
 def alerts(results, uids: set[str]):

@@ -14,6 +14,7 @@ import harness
 import installation
 import jvm
 import node_app
+import routes
 import servers
 from fill import Times
 from grafana_files import CONFIG
@@ -82,11 +83,14 @@ def send(stage: Stage, results, seconds: int) -> Times:
         over = threading.Event()
         reader = threading.Thread(target=read, args=(stage, over), daemon=True)
         reader.start()
+        writer = threading.Thread(target=routes.send, args=(stage.vispyr.addresses["otlp_http"], over), daemon=True)
+        writer.start()
         if node:
             node.load(stage.vispyr, seconds)
         stage.account(shop, seconds)
         over.set()
         reader.join()
+        writer.join()
     return Times(began - 30, time.time() + 1)
 
 

@@ -14,7 +14,7 @@ WINDOW = "$__rate_interval"
 # The later wins where it is there: what the instrumentation calls the route, else the span's name if it names
 # one, else the path that was asked for, under its new and its old name.
 ROUTE = (
-    ("span_name", "(.+)"), ("http_target", "(.+)"), ("url_path", "(.+)"), ("span_name", "(.*/.*)"), ("http_route", "(.+)"),
+    ("span_name", "(.+)"), ("http_target", "([^?]+).*"), ("url_path", "(.+)"), ("span_name", "(.*/.*)"), ("http_route", "(.+)"),
 )
 
 
