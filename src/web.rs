@@ -10,7 +10,7 @@
 //! | [`layout`] | what all pages have |
 //! | [`params`], [`range`] | the state of a page, which is in its address |
 //! | [`text`], [`chart`] | values as text and as pictures |
-//! | [`flow`], [`services`], [`traces`], [`trace`], [`logs`], [`tail`], [`query`], [`health`], [`letters`] | the views |
+//! | [`flow`], [`services`], [`traces`], [`trace`], [`metrics`], [`profiles`], [`logs`], [`tail`], [`query`], [`health`], [`letters`] | the views |
 //! | [`assets`] | style sheet, script and icon |
 
 mod assets;
@@ -23,7 +23,9 @@ pub mod history;
 mod layout;
 mod letters;
 mod logs;
+mod metrics;
 mod params;
+mod profiles;
 mod query;
 mod range;
 mod routes;

@@ -1,5 +1,7 @@
 //! Charts as SVG, made here: no style but classes, so that the content security policy need not allow any.
 
+pub mod lines;
+
 use maud::{Markup, html};
 
 /// A line of values without axes, for a row or a box. The greatest value is its height.

@@ -10,10 +10,12 @@ use super::sql::AskError;
 use super::text::{cut, foreign};
 
 /// The views, in the order of the navigation, with their keys.
-const VIEWS: [(View, &str, &str, &str); 7] = [
+const VIEWS: [(View, &str, &str, &str); 9] = [
     (View::Flow, "/", "Flow", "f"),
     (View::Services, "/services", "Services", "s"),
     (View::Traces, "/traces", "Traces", "t"),
+    (View::Metrics, "/explore", "Metrics", "m"),
+    (View::Profiles, "/profiles", "Profiles", "p"),
     (View::Logs, "/logs", "Logs", "l"),
     (View::Tail, "/tail", "Live", "v"),
     (View::Sql, "/sql", "SQL", "q"),
@@ -29,6 +31,10 @@ pub enum View {
     Services,
     /// Traces.
     Traces,
+    /// Metrics.
+    Metrics,
+    /// Profiles.
+    Profiles,
     /// Log records.
     Logs,
     /// What comes in now.

@@ -20,8 +20,9 @@ use super::range::{self, Nanos, Range};
 use super::sql::{AskError, Rows};
 use super::text::{count, foreign, nanos_of, time};
 use super::{Site, routes};
-use filter::{Filter, LEVELS, level_of};
+use filter::{Filter, LEVELS};
 
+pub use filter::{LEVEL, level_of};
 pub use record::page as record_page;
 
 /// Records of a page.
@@ -78,7 +79,7 @@ fn histogram_sql(filter: &Filter, range: &Range) -> String {
         "SELECT (epoch_ns(time) - {}) // {} AS bucket, {} AS level, count(*) AS records\nFROM logs\nWHERE {}\nGROUP BY ALL",
         range.from,
         range.bucket(COLUMNS),
-        filter::LEVEL,
+        LEVEL,
         filter.conditions(range, None),
     )
 }
@@ -87,7 +88,7 @@ fn list_sql(filter: &Filter, range: &Range) -> String {
     format!(
         "SELECT time, {} AS level, severity_text, service_name, left(body, {BODY}) AS body, length(body) AS length,\n  \
          trace_id, span_id, event_name\nFROM logs\nWHERE {}\nORDER BY time DESC\nLIMIT {} OFFSET {}",
-        filter::LEVEL,
+        LEVEL,
         filter.conditions(range, filter.before),
         SHOWN + 1,
         filter.skip,

@@ -9,8 +9,8 @@ use maud::Markup;
 
 use super::params::Params;
 use super::{
-    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, plain, query, reply, services, tail, trace,
-    traces,
+    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, metrics, plain, profiles, query, reply,
+    services, tail, trace, traces,
 };
 use crate::telemetry::text::TextFormat;
 
@@ -20,7 +20,7 @@ const MAX_FORM: usize = 64 << 10;
 /// The paths of the port.
 pub fn router(site: Site) -> Router {
     let api = Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(scraped))
         .route("/-/healthy", get(async || plain(StatusCode::OK, "healthy\n").map(Body::new)))
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status))
@@ -41,6 +41,8 @@ pub fn router(site: Site) -> Router {
         .route("/logs", get(logs::page))
         .route("/logs/at/{at}", get(logs::record_page))
         .route("/tail", get(tail::page))
+        .route(metrics::PATH, get(metrics::page))
+        .route(profiles::PATH, get(profiles::page))
         .route("/health", get(health::page))
         .route(&format!("{}{{*rest}}", assets::PATH), get(async |uri: Uri| assets::answer(uri.path()).map(Body::new)));
     api.merge(pages)
@@ -62,7 +64,7 @@ pub fn params(uri: &Uri) -> Params {
     Params::parse(uri.query().unwrap_or_default())
 }
 
-async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response<Body> {
+async fn scraped(State(site): State<Site>, headers: HeaderMap) -> Response<Body> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let format = TextFormat::negotiate(accept);
     reply(StatusCode::OK, format.content_type(), format.convert(site.view.metrics().await)).map(Body::new)

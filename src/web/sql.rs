@@ -212,7 +212,7 @@ pub fn attribute((key, value): &(String, String)) -> String {
 }
 
 /// A name as SQL spells it.
-fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('\0', "").replace('"', "\"\""))
 }
 

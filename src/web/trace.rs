@@ -6,10 +6,17 @@
 //! | module | what |
 //! |---|---|
 //! | [`tree`] | the order of the spans, folding, the critical path |
+//! | [`head`] | what is above them: facts, and what can be shown |
 //! | [`waterfall`] | the rows and the map of all of them |
 //! | [`span`] | one span with all that it has |
+//! | [`flame`], [`logs`], [`statistics`], [`compare`] | other ways to look at a trace |
 
+mod compare;
+mod flame;
+mod head;
+mod logs;
 mod span;
+mod statistics;
 mod tree;
 mod waterfall;
 
@@ -21,10 +28,10 @@ use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
 use super::layout::{Page, View, empty, failed, warnings};
-use super::params::{Params, segment};
-use super::range::{Nanos, SECOND};
+use super::params::Params;
+use super::range::Nanos;
 use super::sql::{AskError, Rows, quoted};
-use super::text::{count, duration, foreign, nanos_of, time};
+use super::text::{foreign, nanos_of, time};
 use super::{Site, routes};
 use tree::{Row, Span, Tree};
 
@@ -37,9 +44,6 @@ const SHOWN: usize = 200;
 /// Spans that a search inside a trace finds.
 const FOUND: usize = 10_000;
 
-/// Groups of the statistics.
-const GROUPS: usize = 200;
-
 /// A trace as its page needs it.
 struct Trace {
     id: String,
@@ -51,49 +55,33 @@ struct Trace {
     truncated: bool,
 }
 
+impl Trace {
+    /// How many levels of spans it has.
+    fn depth(&self) -> usize {
+        self.tree.rows.iter().map(|row| row.depth + 1).max().unwrap_or(0)
+    }
+}
+
 /// The page of `/trace/ID`.
 pub async fn page(State(site): State<Site>, Path(id): Path<String>, uri: Uri) -> Response<Body> {
     let params = routes::params(&uri);
     let id = id.to_lowercase();
     let skeleton = skeleton_sql(&id);
     let opened = params.get("span").map(|opened| span::sql(&id, opened));
-    let search = params.get("find").map(|find| search_sql(&id, find));
-    let statistics = params.get("show").filter(|show| *show == "statistics").map(|_| statistics_sql(&id));
-    let ask = async |statement: &Option<String>, most| match statement {
-        Some(statement) => Some(site.rows(statement, most).await),
-        None => None,
-    };
-    let (spans, opened_rows, found, groups) = tokio::join!(
-        site.rows(&skeleton, MAX_SPANS),
-        ask(&opened, span::MAX),
-        ask(&search, FOUND),
-        ask(&statistics, GROUPS),
-    );
-    let mut statements: Vec<String> = [Some(skeleton), opened, search, statistics].into_iter().flatten().collect();
+    let (spans, opened_rows) = tokio::join!(site.rows(&skeleton, MAX_SPANS), ask(&site, opened.as_deref(), span::MAX));
+    let mut statements: Vec<String> = std::iter::once(skeleton).chain(opened).collect();
     let (status, content) = match spans {
         Err(error) => (StatusCode::OK, html! { h1 { "Trace" } (failed(&error)) }),
         Ok(rows) if rows.is_empty() => (StatusCode::NOT_FOUND, missing(&site, &id, &params).await),
         Ok(rows) => {
-            let lacking = warnings(&rows.warnings);
             let trace = read(id, &rows);
-            let wanted = wanted(&trace, &params, found.as_ref());
-            let first = params.get("row").and_then(|row| row.parse::<usize>().ok()).unwrap_or(0);
-            let first = first.min(wanted.len().saturating_sub(1));
-            let window = &wanted[first..wanted.len().min(first + SHOWN)];
-            let names_sql = names_sql(&trace, window);
-            let names = site.rows(&names_sql, 4 * SHOWN).await;
-            statements.push(names_sql);
             let content = html! {
-                (head(&trace, &params))
-                (lacking)
+                (head::facts(&trace, &params))
+                (warnings(&rows.warnings))
                 @if trace.truncated { p.warning { "Only the first " (trace.spans.len()) " spans are looked at." } }
-                (tools(&trace, &params, found.as_ref(), wanted.len()))
+                (head::tabs(&trace, &params))
                 @if let Some(opened) = &opened_rows { (span::show(&trace, opened, &params)) }
-                @match &names {
-                    Ok(names) => (waterfall::draw(&trace, &wanted, first, names, &params)),
-                    Err(error) => (failed(error)),
-                }
-                @if let Some(groups) = &groups { (show_statistics(groups)) }
+                (shown(&site, &trace, &params, &mut statements).await)
             };
             (StatusCode::OK, content)
         }
@@ -101,6 +89,56 @@ pub async fn page(State(site): State<Site>, Path(id): Path<String>, uri: Uri) ->
     let title = "Trace".to_owned();
     let page = Page { title, view: View::Traces, params: &params, range: None, statements, live: false, content };
     routes::html(status, page.render())
+}
+
+/// The answer to a statement, if there is one.
+async fn ask(site: &Site, statement: Option<&str>, most: usize) -> Option<Result<Rows, AskError>> {
+    match statement {
+        Some(statement) => Some(site.rows(statement, most).await),
+        None => None,
+    }
+}
+
+/// What the page was asked to show of a trace.
+async fn shown(site: &Site, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+    let (statement, most) = match params.get("show") {
+        Some("flame") => (flame::sql(&trace.id), MAX_SPANS),
+        Some("logs") => (logs::sql(trace), logs::MAX + 1),
+        Some("statistics") => (statistics::sql(&trace.id), statistics::MAX),
+        Some("compare") => return compare::show(site, trace, params, statements).await,
+        _ => return spans(site, trace, params, statements).await,
+    };
+    let rows = site.rows(&statement, most).await;
+    statements.push(statement);
+    match params.get("show") {
+        Some("flame") => flame::show(trace, &rows, params),
+        Some("logs") => logs::show(trace, &rows, params),
+        _ => statistics::show(&rows),
+    }
+}
+
+/// The waterfall.
+async fn spans(site: &Site, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+    let search = params.get("find").map(|find| search_sql(&trace.id, find));
+    let found = ask(site, search.as_deref(), FOUND).await;
+    statements.extend(search);
+    let ids = match &found {
+        Some(Ok(found)) => Some((0..found.len()).map(|row| found.text(row, "span_id")).collect::<HashSet<&str>>()),
+        _ => None,
+    };
+    let wanted = wanted(trace, params, ids.as_ref());
+    let first = params.get("row").and_then(|row| row.parse::<usize>().ok()).unwrap_or(0);
+    let first = first.min(wanted.len().saturating_sub(1));
+    let names_sql = names_sql(trace, &wanted[first..wanted.len().min(first + SHOWN)]);
+    let names = site.rows(&names_sql, 4 * SHOWN).await;
+    statements.push(names_sql);
+    html! {
+        (head::tools(trace, params, found.as_ref(), wanted.len()))
+        @match &names {
+            Ok(names) => (waterfall::draw(trace, (&wanted, first), names, ids.as_ref(), params)),
+            Err(error) => (failed(error)),
+        }
+    }
 }
 
 fn skeleton_sql(id: &str) -> String {
@@ -120,15 +158,6 @@ fn search_sql(id: &str, find: &str) -> String {
         has("name"),
         has("service_name"),
         has("attributes::VARCHAR"),
-    )
-}
-
-fn statistics_sql(id: &str) -> String {
-    format!(
-        "SELECT service_name, name, count(*) AS spans, count(*) FILTER (WHERE status_code = 'error') AS errors,\n  \
-         sum(duration_ns)::BIGINT AS total_ns, max(duration_ns) AS longest_ns\nFROM spans\nWHERE trace_id = {}\n\
-         GROUP BY ALL\nORDER BY total_ns DESC NULLS LAST, service_name, name\nLIMIT {GROUPS}",
-        quoted(id)
     )
 }
 
@@ -178,101 +207,21 @@ fn read(id: String, rows: &Rows) -> Trace {
 }
 
 /// The rows that a page's parameters ask for.
-fn wanted(trace: &Trace, params: &Params, found: Option<&Result<Rows, AskError>>) -> Vec<Row> {
-    if let Some(Ok(found)) = found {
-        let ids: HashSet<&str> = (0..found.len()).map(|row| found.text(row, "span_id")).collect();
-        let has = |(_, span): &(usize, &Span)| ids.contains(span.id.as_str());
-        return trace.tree.only(&trace.spans.iter().enumerate().filter(has).map(|(n, _)| n).collect());
+fn wanted(trace: &Trace, params: &Params, found: Option<&HashSet<&str>>) -> Vec<Row> {
+    let those = |is: &dyn Fn(&Span) -> bool| {
+        trace.tree.only(&trace.spans.iter().enumerate().filter(|(_, span)| is(span)).map(|(n, _)| n).collect())
+    };
+    if let Some(found) = found {
+        return those(&|span| found.contains(span.id.as_str()));
     }
-    if params.get("only") == Some("errors") {
-        let failed = trace.spans.iter().enumerate().filter(|(_, span)| span.is_error);
-        return trace.tree.only(&failed.map(|(n, _)| n).collect());
-    }
-    if params.get("only") == Some("critical") {
-        return trace.tree.only(&trace.tree.critical);
+    match params.get("only") {
+        Some("errors") => return those(&|span| span.is_error),
+        Some("critical") => return trace.tree.only(&trace.tree.critical),
+        _ => {}
     }
     let folded: HashSet<&str> = params.all("fold").collect();
-    let folded = trace.spans.iter().enumerate().filter(|(_, span)| folded.contains(span.id.as_str()));
-    trace.tree.unfolded(&folded.map(|(n, _)| n).collect())
-}
-
-fn head(trace: &Trace, params: &Params) -> Markup {
-    let errors = trace.spans.iter().filter(|span| span.is_error).count();
-    let depth = trace.tree.rows.iter().map(|row| row.depth).max().unwrap_or(0) + 1;
-    // Clocks differ, and log records may be of a moment before or after.
-    let logs = Params::default()
-        .and("from", trace.start.saturating_sub(60 * SECOND).max(0).to_string())
-        .and("to", trace.end.saturating_add(60 * SECOND).to_string())
-        .and("trace", trace.id.as_str());
-    let zone = params.only(&["zone"]);
-    let logs = zone.pairs().iter().fold(logs, |link, (name, value)| link.and(name, value.as_str()));
-    html! {
-        h1 { "Trace " code { (foreign(&trace.id, 64)) } }
-        dl.facts {
-            div { dt { "Start" } dd { (time(trace.start)) } }
-            div { dt { "Duration" } dd { (duration((trace.end - trace.start) as f64)) } }
-            div { dt { "Spans" } dd { (super::text::whole(trace.spans.len() as i64)) } }
-            div { dt { "Errors" } dd { @if errors > 0 { span.level.bad { (errors) } } @else { "0" } } }
-            div { dt { "Depth" } dd { (depth) } }
-            div { dt { "Log records" } dd { a href=(logs.link("/logs")) { "in order of time" } } }
-        }
-        ul.services aria-label="Services" {
-            @for (n, service) in trace.services.iter().enumerate() {
-                li { span class={ "dot c" (n % 20) } {} " "
-                    @if service.is_empty() { em { "no name" } } @else { (foreign(service, 60)) } }
-            }
-        }
-    }
-}
-
-fn tools(trace: &Trace, params: &Params, found: Option<&Result<Rows, AskError>>, rows: usize) -> Markup {
-    let path = format!("/trace/{}", segment(&trace.id));
-    let base = params.without(&["row", "only", "find"]);
-    let link = |name: &str, value: &str, text: &str, chosen: bool| {
-        html! { @if chosen { strong { (text) } } @else { a href=(base.with(name, value).link(&path)) { (text) } } }
-    };
-    let only = params.get("only").unwrap_or_default();
-    let is_searched = found.is_some();
-    html! {
-        form.filters method="get" action=(path) role="search" aria-label="Spans of this trace" {
-            @for (name, value) in base.pairs() { input type="hidden" name=(name) value=(value); }
-            label { span { "Find in this trace" } input type="search" name="find" value=[params.get("find")] data-search; }
-            button { "Find" }
-            span { "Show " (link("only", "", "all spans", only.is_empty() && !is_searched)) " · "
-                (link("only", "errors", "errors", only == "errors")) " · "
-                (link("only", "critical", "critical path", only == "critical")) " · "
-                (link("show", if params.get("show").is_some() { "" } else { "statistics" },
-                    if params.get("show").is_some() { "no statistics" } else { "statistics" }, false)) }
-        }
-        @match found {
-            Some(Ok(found)) => p role="status" { (count(found.len() as u64, "span is", "spans are")) " like that; shown with those above: "
-                (super::text::whole(rows as i64)) },
-            Some(Err(error)) => (failed(error)),
-            None => {}
-        }
-    }
-}
-
-fn show_statistics(groups: &Result<Rows, AskError>) -> Markup {
-    let rows = match groups {
-        Ok(rows) => rows,
-        Err(error) => return failed(error),
-    };
-    let time = |row, name| rows.whole(row, name).map_or_else(|| "–".to_owned(), |nanos| duration(nanos as f64));
-    html! {
-        section aria-labelledby="statistics" {
-            h2 #statistics { "Statistics" }
-            div.scroll tabindex="0" role="region" aria-label="Spans by service and name" { table {
-                thead { tr { th scope="col" { "Service" } th scope="col" { "Span" } th.n scope="col" { "Spans" }
-                    th.n scope="col" { "Errors" } th.n scope="col" { "Total" } th.n scope="col" { "Longest" } } }
-                tbody { @for row in 0..rows.len() { tr {
-                    td { (foreign(rows.text(row, "service_name"), 60)) } td { (foreign(rows.text(row, "name"), 100)) }
-                    td.n { (rows.whole(row, "spans").unwrap_or(0)) } td.n { (rows.whole(row, "errors").unwrap_or(0)) }
-                    td.n { (time(row, "total_ns")) } td.n { (time(row, "longest_ns")) }
-                } } }
-            } }
-        }
-    }
+    let depth = params.get("depth").and_then(|depth| depth.parse::<usize>().ok()).unwrap_or(usize::MAX);
+    trace.tree.unfolded(|row| row.depth + 1 >= depth || folded.contains(trace.spans[row.span].id.as_str()))
 }
 
 /// What stands in the place of a trace that is not there: retention may have taken it.

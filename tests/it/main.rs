@@ -67,6 +67,8 @@ mod store_rebuild;
 mod wal_crash;
 mod watchdog;
 mod web_pages;
+mod web_pages_metrics;
+mod web_pages_profiles;
 mod web_pages_traces;
 mod web_pages_views;
 mod web_tail;

@@ -145,7 +145,7 @@ function showKeys() {
     ["j, k", "next and last row"],
     ["n", "next error"],
     ["[ or ]", "fold or unfold the chosen span"],
-    ["g, then f s t l v q h", "Flow, Services, Traces, Logs, Live, SQL, Health"],
+    ["g, then f s t m p l v q h", "Flow, Services, Traces, Metrics, Profiles, Logs, Live, SQL, Health"],
     ["Ctrl-Enter", "run the statement"],
     ["?", "this list"],
     ["Esc", "close it, leave a field"],
@@ -184,9 +184,9 @@ function watchPicker() {
   });
 }
 
-/** Draws a range on a histogram: the page of that time comes. */
+/** Draws a range on a chart over time: the page of that time comes. */
 function listenForRanges() {
-  for (const svg of document.querySelectorAll(".histogram svg")) {
+  for (const svg of document.querySelectorAll("svg[data-from]")) {
     if (!(svg instanceof SVGSVGElement)) continue;
     /** @type {number | undefined} */
     let start;
@@ -209,8 +209,9 @@ function listenForRanges() {
         svg.setPointerCapture(event.pointerId);
       }
       const [from, to] = [Math.min(start, place(event)), Math.max(start, place(event))];
-      selection.setAttribute("x", String(from * 1000));
-      selection.setAttribute("width", String((to - from) * 1000));
+      const wide = svg.viewBox.baseVal.width;
+      selection.setAttribute("x", String(from * wide));
+      selection.setAttribute("width", String((to - from) * wide));
     });
     svg.addEventListener("pointerup", (event) => {
       if (start !== undefined && selection) {

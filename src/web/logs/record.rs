@@ -5,8 +5,7 @@ use axum::extract::{Path, State};
 use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
-use super::filter::{LEVEL, level_of};
-use super::{BODY, record_row};
+use super::{BODY, LEVEL, level_of, record_row};
 use crate::web::layout::{Page, View, empty, failed, fields, warnings};
 use crate::web::params::{Params, segment};
 use crate::web::range::{Nanos, SECOND, sql_time};

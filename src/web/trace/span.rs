@@ -59,6 +59,7 @@ fn one(rows: &Rows, row: usize, path: &str, params: &Params) -> Markup {
                     Some(nanos) => (duration(nanos as f64)), None => "unfinished" } } }
                 div { dt { "Status" } dd { (foreign(rows.text(row, "status_code"), 40)) } }
                 div { dt { "Span" } dd { code { (rows.text(row, "span_id")) } } }
+                div { dt { "Profile" } dd { a href=(params.kept().and("span", rows.text(row, "span_id")).link("/profiles")) { "its samples" } } }
                 @if !parent.is_empty() { div { dt { "Parent" } dd {
                     a href=(params.with("span", parent).link(path)) { code { (parent) } } } } }
                 div { dt { "Scope" } dd { (foreign(rows.text(row, "scope_name"), 100)) " " (foreign(rows.text(row, "scope_version"), 40)) } }

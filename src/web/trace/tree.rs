@@ -75,13 +75,13 @@ impl Tree {
         Tree { rows, critical, children }
     }
 
-    /// The rows that are left if everything below these spans is folded.
-    pub fn unfolded(&self, folded: &HashSet<usize>) -> Vec<Row> {
+    /// The rows that are left if everything below those that are folded is left out.
+    pub fn unfolded(&self, is_folded: impl Fn(&Row) -> bool) -> Vec<Row> {
         let mut left = Vec::new();
         let mut n = 0;
         while let Some(row) = self.rows.get(n) {
             left.push(*row);
-            n += if folded.contains(&row.span) { row.below + 1 } else { 1 };
+            n += if is_folded(row) { row.below + 1 } else { 1 };
         }
         left
     }
@@ -231,7 +231,8 @@ mod tests {
         ];
         let tree = Tree::new(&spans);
         assert_eq!(shown(&spans, &tree.rows), ["a:3", "-b:1", "--d:0", "-c:0", "lost:0"]);
-        assert_eq!(shown(&spans, &tree.unfolded(&HashSet::from([2]))), ["a:3", "-b:1", "-c:0", "lost:0"]);
+        assert_eq!(shown(&spans, &tree.unfolded(|row| row.span == 2)), ["a:3", "-b:1", "-c:0", "lost:0"]);
+        assert_eq!(shown(&spans, &tree.unfolded(|row| row.depth == 0)), ["a:3", "lost:0"]);
         assert_eq!(shown(&spans, &tree.only(&HashSet::from([3]))), ["a:3", "-b:1", "--d:0"]);
         assert_eq!(shown(&spans, &tree.only(&HashSet::from([1, 4]))), ["a:3", "-c:0", "lost:0"]);
         assert_eq!(tree.own_time(&spans, 0), 30);

@@ -1,6 +1,6 @@
 //! The rows of a waterfall, and the map of all of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use maud::{Markup, html};
 
@@ -9,6 +9,9 @@ use super::{SHOWN, Trace};
 use crate::web::params::{Params, segment};
 use crate::web::sql::Rows;
 use crate::web::text::{duration, foreign, whole};
+
+/// A trace of so many rows has a map.
+const MAPPED: usize = 30;
 
 /// Lines of the map.
 const LINES: usize = 120;
@@ -25,10 +28,18 @@ struct Waterfall<'a> {
     params: &'a Params,
     path: String,
     names: HashMap<(&'a str, bool), (&'a str, &'a str)>,
+    /// What was searched for, if something was.
+    found: Option<&'a HashSet<&'a str>>,
 }
 
 /// The map, the rows from `first` on, and the ways to others.
-pub fn draw(trace: &Trace, rows: &[Row], first: usize, names: &Rows, params: &Params) -> Markup {
+pub fn draw(
+    trace: &Trace,
+    (rows, first): (&[Row], usize),
+    names: &Rows,
+    found: Option<&HashSet<&str>>,
+    params: &Params,
+) -> Markup {
     let last = rows.len().min(first + SHOWN);
     let of = |row| {
         let key = (names.text(row, "span_id"), names.is_true(row, "server"));
@@ -36,7 +47,7 @@ pub fn draw(trace: &Trace, rows: &[Row], first: usize, names: &Rows, params: &Pa
     };
     let names = (0..names.len()).map(of).collect();
     let path = format!("/trace/{}", segment(&trace.id));
-    let waterfall = Waterfall { trace, params, path, names };
+    let waterfall = Waterfall { trace, params, path, names, found };
     html! {
         (waterfall.map(rows, first, last))
         (waterfall.ways(rows, first, last))
@@ -72,34 +83,44 @@ impl Waterfall<'_> {
         }
         let pages = rows.len().div_ceil(SHOWN);
         html! {
-            @if pages > 1 {
-                svg.map viewBox={ "0 0 1000 " (lines) } preserveAspectRatio="none" role="img" aria-label="All spans" {
-                    rect.window x="0" width="1000" y=(line_of(first)) height=((line_of(last.max(1) - 1) + 1) - line_of(first)) {}
+            @if rows.len() >= MAPPED {
+                svg.map viewBox={ "0 0 1000 " (lines) } preserveAspectRatio="none" role="group" aria-label="All spans" {
+                    @if pages > 1 {
+                        rect.window x="0" width="1000" y=(line_of(first)) height=((line_of(last.max(1) - 1) + 1) - line_of(first)) {}
+                    }
                     @for (y, (from, to, is_error)) in drawn.iter().enumerate() {
                         @if to >= from {
                             rect class=(if *is_error { "failed" } else { "bar" }) x=(format!("{from:.1}")) y=(y)
                                 width=(format!("{:.1}", (to - from).max(2.0))) height="0.8" {}
                         }
                     }
+                    @if pages > 1 { @for page in 0..pages {
+                        @let (begin, end) = (page * SHOWN, rows.len().min((page + 1) * SHOWN));
+                        a href=(self.to(begin)) tabindex="-1" aria-label={ "rows from " (begin + 1) } {
+                            rect.way x="0" width="1000" y=(line_of(begin)) height=(line_of(end - 1) + 1 - line_of(begin)) {}
+                        }
+                    } }
                 }
             }
         }
     }
 
+    /// The address of the page that begins at a row.
+    fn to(&self, row: usize) -> String {
+        self.params.with("row", if row == 0 { String::new() } else { row.to_string() }).link(&self.path)
+    }
+
     /// Where in the rows this page is, and what leads elsewhere.
     fn ways(&self, rows: &[Row], first: usize, last: usize) -> Markup {
-        let to = |row: usize| {
-            self.params.with("row", if row == 0 { String::new() } else { row.to_string() }).link(&self.path)
-        };
         let is_error = |(_, row): &(usize, &Row)| self.trace.spans[row.span].is_error;
         let next_error = rows.iter().enumerate().skip(last).find(is_error).map(|(n, _)| n);
         html! {
             @if rows.len() > SHOWN {
                 p.ways {
                     "Rows " (whole(first as i64 + 1)) " to " (whole(last as i64)) " of " (whole(rows.len() as i64)) " "
-                    @if first > 0 { a rel="prev" href=(to(first.saturating_sub(SHOWN))) { "earlier rows" } " " }
-                    @if last < rows.len() { a rel="next" href=(to(last)) { "later rows" } " " }
-                    @if let Some(row) = next_error { a data-next-error href=(to(row)) { "next error below" } }
+                    @if first > 0 { a rel="prev" href=(self.to(first.saturating_sub(SHOWN))) { "earlier rows" } " " }
+                    @if last < rows.len() { a rel="next" href=(self.to(last)) { "later rows" } " " }
+                    @if let Some(row) = next_error { a data-next-error href=(self.to(row)) { "next error below" } }
                 }
             }
         }
@@ -119,8 +140,9 @@ impl Waterfall<'_> {
         let own = self.trace.tree.own_time(&self.trace.spans, row.span);
         let took = span.duration.map_or_else(|| "unfinished".to_owned(), |nanos| duration(nanos as f64));
         let chosen = self.params.get("span") == Some(span.id.as_str());
+        let is_found = self.found.is_some_and(|found| found.contains(span.id.as_str()));
         html! {
-            tr data-row data-error[span.is_error] aria-selected=[chosen.then_some("true")] {
+            tr data-row data-error[span.is_error] class=[is_found.then_some("found")] aria-selected=[chosen.then_some("true")] {
                 td class={ "name d" (row.depth.min(STEPS)) } {
                     (self.fold(row))
                     span class={ "dot c" (span.service % 20) } {} " "
