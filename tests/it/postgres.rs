@@ -1,6 +1,7 @@
 //! PostgreSQL's protocol: a driver of PostgreSQL's, psql, and bare messages.
 
 pub mod clients;
+pub mod endurance;
 pub mod faults;
 pub mod raw;
 pub mod statements;

@@ -197,8 +197,8 @@ def need(*packages):
         raise Unavailable(done.stdout.strip().replace("\n", "; "))
 
 
-def virtual_environment(name, requirements):
-    """A virtual environment with these packages, made once."""
+def virtual_environment(name, requirements, seconds=300, built=True):
+    """A virtual environment with these packages, made once. `built`: those that their authors have built alone."""
     venv = CACHE / name
     stamp = venv / "installed-requirements.txt"
     if stamp.exists() and stamp.read_text() == requirements.read_text():
@@ -210,8 +210,8 @@ def virtual_environment(name, requirements):
         # Debian keeps what venv needs in a package of its own.
         need("python3-venv")
         run([sys.executable, "-m", "venv", "--clear", venv], "making a virtual environment")
-    pip = [venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-    run([*pip, "-r", requirements], "pip install")
+    pip = [venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", *["--only-binary=:all:"] * built]
+    run([*pip, "-r", requirements], "pip install", seconds)
     shutil.copy(requirements, stamp)
     return venv
 

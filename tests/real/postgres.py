@@ -128,7 +128,8 @@ class Postgres:
         check("pandas: dates", found["days"], "datetime64")
         check("pandas: rows in chunks", found["chunks"], lambda count: count >= SPANS)
         check("adbc: rows", found["adbc"], [SPANS, [5_000_000]])
-        check("adbc: types", found["adbc types"]["start_time"], "timestamp[us, tz=UTC]")
+        check("adbc: types", found["adbc types"], {"name": "string", "start_time": "timestamp[us, tz=UTC]", "duration_ns": "int64", "attributes": "extension<arrow.json>"})
+        check("adbc: columns", found["adbc columns"], lambda names: names[0] == "view" and {"start_time", "attributes"} <= set(names))
 
     def check_go(self, command, place):
         found, check = self.found(command, f"postgres://me@{place}/vispyr"), self.results.check
@@ -149,4 +150,6 @@ class Postgres:
         check("jdbc: getColumns", found["columns"].get("start_time"), "timestamptz")
         check("jdbc: getSchemas", found["schemas"], lambda schemas: "public" in schemas)
         check("jdbc: getPrimaryKeys", found["keys"], 0)
+        check("jdbc: indexes, foreign keys, procedures", found["none"], 0)
+        check("jdbc: getFunctions", found["functions"], lambda names: {"red", "trace"} <= set(names))
         check("jdbc: getTypeInfo", found["types"], lambda count: count > 10)

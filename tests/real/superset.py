@@ -11,7 +11,7 @@ class Superset(Postgres):
     service = SERVICE
 
     def prepare(self):
-        venv = virtual_environment("real-superset", HERE / "superset/requirements.txt")
+        venv = virtual_environment("real-superset", HERE / "superset/requirements.txt", seconds=1200, built=False)
         self.clients = {"superset": [venv / "bin/python", HERE / "superset/client.py"]}
 
     def check_superset(self, command, place):

@@ -192,6 +192,9 @@ mod tests {
         assert_eq!(column("start_time"), "timestamp with time zone");
         assert_eq!(column("duration_ns"), "bigint");
         assert_eq!(column("attributes"), "jsonb");
+        // By these ADBC's driver knows the types.
+        assert_eq!(ask("SELECT typreceive FROM pg_type WHERE typname = 'timestamptz'"), "timestamptz_recv");
+        assert_eq!(ask("SELECT typreceive FROM pg_type WHERE typname = 'int8'"), "int8recv");
         assert_eq!(ask("SELECT current_user"), "me");
         assert_eq!(ask("SELECT datname FROM pg_database"), "shop");
         assert_eq!(ask("SELECT 'logs'::regclass::text"), "logs");

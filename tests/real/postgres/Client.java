@@ -24,6 +24,10 @@ public class Client {
             String schemas = names(meta.getSchemas(), "TABLE_SCHEM");
             int keys = count(meta.getPrimaryKeys(null, "public", "spans"));
             int types = count(meta.getTypeInfo());
+            int none = count(meta.getIndexInfo(null, "public", "spans", false, true))
+                    + count(meta.getImportedKeys(null, "public", "spans")) + count(meta.getExportedKeys(null, "public", "spans"))
+                    + count(meta.getProcedures(null, "public", "%"));
+            String functions = names(meta.getFunctions(null, "public", "%"), "FUNCTION_NAME");
             int prepared;
             String question = "SELECT name, start_time FROM spans WHERE service_name = ? AND start_time > ? AND duration_ns > ?";
             try (PreparedStatement statement = connection.prepareStatement(question)) {
@@ -44,7 +48,7 @@ public class Client {
             }
             connection.commit();
             System.out.println("{\"rows\": " + rows + ", \"prepared\": " + prepared + ", \"keys\": " + keys + ", \"types\": "
-                    + types + ", \"tables\": " + tables + ", \"schemas\": " + schemas + ", \"columns\": {"
+                    + types + ", \"none\": " + none + ", \"functions\": " + functions + ", \"tables\": " + tables + ", \"schemas\": " + schemas + ", \"columns\": {"
                     + String.join(", ", columns) + "}}");
         }
     }

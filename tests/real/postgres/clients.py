@@ -49,4 +49,7 @@ with adbc_driver_postgresql.dbapi.connect(f"postgresql://me@{place}/vispyr") as 
         table = cursor.fetch_arrow_table()
         found["adbc"] = [table.num_rows, sorted(set(table["duration_ns"].to_pylist()))]
         found["adbc types"] = {field.name: str(field.type) for field in table.schema}
+    of_spans = connection.adbc_get_objects(db_schema_filter="public", table_name_filter="spans").read_all().to_pylist()
+    [table] = of_spans[0]["catalog_db_schemas"][0]["db_schema_tables"]
+    found["adbc columns"] = [table["table_type"], *(column["column_name"] for column in table["table_columns"])]
 print(json.dumps(found))

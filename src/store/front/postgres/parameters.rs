@@ -218,6 +218,10 @@ fn brackets(text: &str) -> Result<String, String> {
     let mut item = (String::new(), false);
     let mut any = false;
     while let Some(c) = characters.next() {
+        // Blanks around an item are none of it.
+        if c.is_ascii_whitespace() && (item.1 || item.0.is_empty()) {
+            continue;
+        }
         any = true;
         match c {
             '"' => {
@@ -269,7 +273,9 @@ mod tests {
             ("12345678901234567890.5", Type::NUMERIC, json!("12345678901234567890.5")),
             ("\\x00ff", Type::BYTEA, json!("\\x00\\xff")),
             ("{a,\"b \\\"c\",NULL}", Type::TEXT_ARRAY, json!("[\"a\", \"b \\\"c\", NULL]")),
+            ("{ \"a\", \" b \" ,c d , null}", Type::TEXT_ARRAY, json!("[\"a\", \" b \", \"c d\", NULL]")),
             ("{}", Type::INT4_ARRAY, json!("[]")),
+            ("{ }", Type::INT4_ARRAY, json!("[]")),
             ("2026-11-28T10:00:00Z", Type::TIMESTAMPTZ, json!("2026-11-28T10:00:00Z")),
             (" a ", Type::TEXT, json!(" a ")),
         ] {

@@ -110,15 +110,19 @@ SELECT oid, 1259, number, comment FROM shown.columns WHERE comment IS NOT NULL;
 CREATE VIEW pgc.pg_views AS
 SELECT 'public' AS schemaname, name AS viewname, session_user_() AS viewowner, 'SELECT ...' AS definition
 FROM shown.tables;
+-- Clients know a type by the functions that read and write it, most of which have an underscore in their names.
+CREATE MACRO pgc.io_function_(the_type, the_item, the_use) AS CASE
+  WHEN the_item <> 0 THEN 'array_' || the_use
+  WHEN the_type IN ('json', 'jsonb', 'date', 'time', 'timestamp', 'timestamptz', 'interval', 'numeric', 'uuid', 'inet',
+    'record', 'void', 'trigger') THEN the_type || '_' || the_use
+  ELSE the_type || the_use END;
 CREATE VIEW pgc.pg_type AS
 SELECT y.oid, y.name AS typname, 11::BIGINT AS typnamespace, 10::BIGINT AS typowner, y.length::SMALLINT AS typlen,
   y.length BETWEEN 1 AND 8 AS typbyval, y.kind AS typtype, y.category AS typcategory, false AS typispreferred,
   true AS typisdefined, ',' AS typdelim, 0::BIGINT AS typrelid,
   CASE WHEN y.item <> 0 THEN 'array_subscript_handler' ELSE '-' END AS typsubscript, y.item AS typelem,
-  y.array AS typarray, CASE WHEN y.item <> 0 THEN 'array_in' ELSE y.name || 'in' END AS typinput,
-  CASE WHEN y.item <> 0 THEN 'array_out' ELSE y.name || 'out' END AS typoutput,
-  CASE WHEN y.item <> 0 THEN 'array_recv' ELSE y.name || 'recv' END AS typreceive,
-  CASE WHEN y.item <> 0 THEN 'array_send' ELSE y.name || 'send' END AS typsend, '-' AS typmodin, '-' AS typmodout,
+  y.array AS typarray, io_function_(y.name, y.item, 'in') AS typinput, io_function_(y.name, y.item, 'out') AS typoutput,
+  io_function_(y.name, y.item, 'recv') AS typreceive, io_function_(y.name, y.item, 'send') AS typsend, '-' AS typmodin, '-' AS typmodout,
   '-' AS typanalyze, 'i' AS typalign, 'x' AS typstorage, false AS typnotnull, 0::BIGINT AS typbasetype,
   -1 AS typtypmod, 0 AS typndims, (CASE WHEN y.oid IN (25, 1043) THEN 100 ELSE 0 END)::BIGINT AS typcollation,
   NULL::VARCHAR AS typdefaultbin, NULL::VARCHAR AS typdefault, NULL::VARCHAR[] AS typacl
