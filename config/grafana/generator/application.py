@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import red
 from model import (
-    Dashboard, Row, column, gauge, graph, label_values, number, of_kind, profile, profile_types, promql, steps, table,
+    AS_BAR, Dashboard, Row, column, gauge, graph, label_values, number, of_kind, profile, profile_types, promql, steps, table,
     textbox, to_dashboard, traceql,
 )
 
@@ -23,13 +23,13 @@ DASHBOARD = Dashboard(
             number(
                 "Requests", "Requests a second that the service answered.",
                 promql(f"sum({red.rate('service_name')})"), unit="reqps",
-                links=[to_dashboard("Services", "vispyr-services", service="${service}")],
+                links=[to_dashboard("services", service="${service}")],
             ),
             number(
                 "Errors", "Share of the requests that failed.",
                 promql(f"sum({red.errors('service_name')}) / sum({red.rate('service_name')})"),
                 unit="percentunit", thresholds=steps(0.01, 0.05), decimals=2,
-                links=[to_dashboard("Services", "vispyr-services", service="${service}")],
+                links=[to_dashboard("services", service="${service}")],
             ),
             number(
                 "Latency, P99", "99 of 100 requests to the slowest service took at most so long.",
@@ -38,12 +38,12 @@ DASHBOARD = Dashboard(
             gauge(
                 "CPU", "Share of the time in which the machine's processors were not idle.",
                 promql('1 - avg(rate(node_cpu_seconds_total{mode="idle"}[$__rate_interval]))'), thresholds=steps(0.8, 0.95),
-                links=[to_dashboard("Host", "vispyr-host")],
+                links=[to_dashboard("host")],
             ),
             gauge(
                 "Memory", "Share of the machine's memory that programs cannot have any more.",
                 promql("1 - sum(node_memory_MemAvailable_bytes) / sum(node_memory_MemTotal_bytes)"), thresholds=steps(0.85, 0.95),
-                links=[to_dashboard("Host", "vispyr-host")],
+                links=[to_dashboard("host")],
             ),
             number(
                 "Alerts", "Alerts of Prometheus' rules that fire now.",
@@ -91,8 +91,8 @@ DASHBOARD = Dashboard(
                 traceql('{resource.service.name=~"$service"} | select(span.http.route, span.url.path, span.http.target, status)'),
                 height=10,
                 overrides=[
-                    column("traceID", links=[to_dashboard("Show below", "vispyr-application", service="${service}", trace="${__value.raw}")]),
-                    column("traceDuration", **{"custom.cellOptions": {"type": "gauge", "mode": "basic"}}),
+                    column("traceID", links=[to_dashboard("application", "Show below", service="${service}", trace="${__value.raw}")]),
+                    column("traceDuration", **AS_BAR),
                 ],
             ),
             graph(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import BLUE, Dashboard, Row, column, graph, of_kind, sql, sql_values, table, textbox, to_dashboard
+from model import AS_BAR, BLUE, Dashboard, Row, column, graph, of_kind, sql, sql_values, table, textbox, to_dashboard
 
 SERVICE = "regexp_full_match(service_name, '${service:regex}')"
 TEXT = "contains(lower(body), lower(${text:sqlstring}))"
@@ -46,7 +46,7 @@ LIMIT 500
                     "showTime": True, "wrapLogMessage": True, "enableLogDetails": True, "sortOrder": "Descending", "dedupStrategy": "none",
                     "showLabels": False, "showLogContextToggle": False, "showCommonLabels": False, "prettifyLogMessage": False,
                 },
-                overrides=[column("trace_id", links=[to_dashboard("Trace", "vispyr-application", trace="${__value.raw}")])],
+                overrides=[column("trace_id", links=[to_dashboard("application", "Trace", trace="${__value.raw}")])],
             ),
         ]),
         Row("One trace", [
@@ -83,7 +83,7 @@ LIMIT 30
                 width=12, height=10,
                 overrides=[
                     column("ms", unit="ms"),
-                    column("trace_id", links=[to_dashboard("Trace", "vispyr-application", trace="${__value.raw}")]),
+                    column("trace_id", links=[to_dashboard("application", "Trace", trace="${__value.raw}")]),
                 ],
             ),
             table(
@@ -115,7 +115,7 @@ ORDER BY items DESC
                 sql("SELECT table_name, column_name, rows, files, bytes, bytes_per_row FROM storage ORDER BY bytes DESC LIMIT 50"),
                 width=12, height=10,
                 overrides=[
-                    column("bytes", unit="bytes", color={"mode": "fixed", "fixedColor": BLUE}, **{"custom.cellOptions": {"type": "gauge", "mode": "basic"}}),
+                    column("bytes", unit="bytes", color={"mode": "fixed", "fixedColor": BLUE}, **AS_BAR),
                     column("bytes_per_row", decimals=1),
                 ],
             ),

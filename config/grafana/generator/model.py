@@ -194,6 +194,11 @@ def of_kind(kind: str, title: str, description: str, *targets: Json, **more: Any
     return Panel(kind, title, description, list(targets), **more)
 
 
+# How a cell of a table shows its number: as a bar, or in the colour of its threshold.
+AS_BAR: Json = {"custom.cellOptions": {"type": "gauge", "mode": "basic"}}
+COLOURED: Json = {"custom.cellOptions": {"type": "color-text"}}
+
+
 def column(name: str, **properties: Any) -> Json:
     """What one column of a table has for itself."""
     return {
@@ -214,10 +219,10 @@ def columns(**names: str | None) -> Json:
     }
 
 
-def to_dashboard(title: str, uid: str, **variables: str) -> Json:
+def to_dashboard(name: str, title: str = "", **variables: str) -> Json:
     """A link to one of our dashboards with the same times; `variables` may hold Grafana's expressions."""
-    filled = "".join(f"&var-{name}={value}" for name, value in variables.items())
-    return {"title": title, "url": f"/d/{uid}?${{__url_time_range}}{filled}"}
+    filled = "".join(f"&var-{variable}={value}" for variable, value in variables.items())
+    return {"title": title or name.capitalize(), "url": f"/d/vispyr-{name}?${{__url_time_range}}{filled}"}
 
 
 # Variables.

@@ -61,7 +61,7 @@ LIMIT 30
                 width=12, height=11,
                 overrides=[
                     column("ms", unit="ms"),
-                    column("trace_id", links=[to_dashboard("Trace", "vispyr-application", trace="${__value.raw}")]),
+                    column("trace_id", links=[to_dashboard("application", "Trace", trace="${__value.raw}")]),
                 ],
             ),
         ]),

@@ -6,23 +6,29 @@ from __future__ import annotations
 from model import Dashboard, Panel, Row, graph, label_values, promql, steps
 
 SERVICE = 'service_name=~"$service"'
+HEAP = 'jvm_memory_type="heap"'
 # A sum keeps the service alone, what is scraped has only its job.
 EITHER = "{{service_name}}{{job}}"
 LEGEND = "{{service_name}}"
 
 
-def otel(metric: str) -> str:
-    return f"{metric}{{{SERVICE}}}"
+def otel(metric: str, *labels: str) -> str:
+    return f"{metric}{{{', '.join((SERVICE, *labels))}}}"
+
+
+def total(series: str, *by: str) -> str:
+    """Of a service, and of what else is named."""
+    return f"sum by ({', '.join(('service_name', *by))}) ({series})"
 
 
 def rate(series: str) -> str:
     return f"rate({series}[$__rate_interval])"
 
 
-def mean(metric: str, by: str = "service_name") -> str:
+def mean(metric: str, *by: str) -> str:
     """The mean of a histogram's values over the last minutes."""
-    total, count = (f"sum by ({by}) ({rate(otel(f'{metric}_{part}'))})" for part in ("sum", "count"))
-    return f"{total} / ({count} > 0)"
+    values, count = (total(rate(otel(f"{metric}_{part}")), *by) for part in ("sum", "count"))
+    return f"{values} / ({count} > 0)"
 
 
 def scraped(metric: str) -> str:
@@ -57,17 +63,17 @@ DASHBOARD = Dashboard(
             ),
             runtime(
                 "Heap", "What JavaScript objects take, and what they may.",
-                promql(f"sum by (service_name) ({otel('v8js_memory_heap_used_bytes')})", "{{service_name}} used"),
-                promql(f"sum by (service_name) ({otel('v8js_memory_heap_limit_bytes')})", "{{service_name}} size"), unit="bytes",
+                promql(total(otel("v8js_memory_heap_used_bytes")), "{{service_name}} used"),
+                promql(total(otel("v8js_memory_heap_limit_bytes")), "{{service_name}} size"), unit="bytes",
             ),
             runtime(
                 "Time in garbage collection", "Share of the time, by kind of collection.",
-                promql(f"sum by (service_name, v8js_gc_type) ({rate(otel('v8js_gc_duration_seconds_sum'))})", "{{service_name}} {{v8js_gc_type}}"),
+                promql(total(rate(otel("v8js_gc_duration_seconds_sum")), "v8js_gc_type"), "{{service_name}} {{v8js_gc_type}}"),
                 unit="percentunit", lines_at=steps(0.05, 0.1),
             ),
             runtime(
                 "Longest collections", "Mean of the collections, by kind.",
-                promql(mean("v8js_gc_duration_seconds", "service_name, v8js_gc_type"), "{{service_name}} {{v8js_gc_type}}"), unit="s",
+                promql(mean("v8js_gc_duration_seconds", "v8js_gc_type"), "{{service_name}} {{v8js_gc_type}}"), unit="s",
             ),
             runtime(
                 "CPU", "Share of a processor, of services of any language that tell.",
@@ -78,29 +84,28 @@ DASHBOARD = Dashboard(
         Row("JVM", [
             runtime(
                 "Memory", "What is in use, by kind of memory.",
-                promql(f"sum by (service_name, jvm_memory_type) ({otel('jvm_memory_used_bytes')})", "{{service_name}} {{jvm_memory_type}}"),
+                promql(total(otel("jvm_memory_used_bytes"), "jvm_memory_type"), "{{service_name}} {{jvm_memory_type}}"),
                 unit="bytes",
             ),
             runtime(
                 "Heap after collection", "Share of the heap that the last collection could not free: what is really needed.",
                 promql(
-                    f'sum by (service_name) (jvm_memory_used_after_last_gc_bytes{{{SERVICE}, jvm_memory_type="heap"}})'
-                    f' / sum by (service_name) (jvm_memory_limit_bytes{{{SERVICE}, jvm_memory_type="heap"}})', "{{service_name}}",
+                    f"{total(otel('jvm_memory_used_after_last_gc_bytes', HEAP))} / {total(otel('jvm_memory_limit_bytes', HEAP))}", LEGEND,
                 ),
                 unit="percentunit", maximum=1, lines_at=steps(0.8, 0.9),
             ),
             runtime(
                 "Time in garbage collection", "Share of the time, by collector.",
-                promql(f"sum by (service_name, jvm_gc_name) ({rate(otel('jvm_gc_duration_seconds_sum'))})", "{{service_name}} {{jvm_gc_name}}"),
+                promql(total(rate(otel("jvm_gc_duration_seconds_sum")), "jvm_gc_name"), "{{service_name}} {{jvm_gc_name}}"),
                 unit="percentunit", lines_at=steps(0.05, 0.1),
             ),
             runtime(
                 "Threads", "By state.",
-                promql(f"sum by (service_name, jvm_thread_state) ({otel('jvm_thread_count')})", "{{service_name}} {{jvm_thread_state}}"),
+                promql(total(otel("jvm_thread_count"), "jvm_thread_state"), "{{service_name}} {{jvm_thread_state}}"),
                 unit="short", stacked=True,
             ),
             runtime(
-                "Classes", "That are loaded now.", promql(f"sum by (service_name) ({otel('jvm_class_count')})", LEGEND), unit="short",
+                "Classes", "That are loaded now.", promql(total(otel("jvm_class_count")), LEGEND), unit="short",
             ),
             runtime(
                 "CPU", "Share of all processors that the process took lately.",
@@ -110,16 +115,16 @@ DASHBOARD = Dashboard(
         Row("Go", [
             runtime(
                 "Goroutines", "A number that only grows is a leak.",
-                promql(f"sum by (service_name) ({otel('go_goroutine_count')}) or {scraped('go_goroutines')}", EITHER), unit="short",
+                promql(f"{total(otel('go_goroutine_count'))} or {scraped('go_goroutines')}", EITHER), unit="short",
             ),
             runtime(
                 "Memory", "What Go objects take.",
-                promql(f"sum by (service_name) ({otel('go_memory_used_bytes')}) or {scraped('go_memstats_alloc_bytes')}", EITHER), unit="bytes",
+                promql(f"{total(otel('go_memory_used_bytes'))} or {scraped('go_memstats_alloc_bytes')}", EITHER), unit="bytes",
             ),
             runtime(
                 "Allocated", "Bytes a second: what the collector has to clear away.",
                 promql(
-                    f"sum by (service_name) ({rate(otel('go_memory_allocated_bytes_total'))}) or {rate(scraped('go_memstats_alloc_bytes_total'))}",
+                    f"{total(rate(otel('go_memory_allocated_bytes_total')))} or {rate(scraped('go_memstats_alloc_bytes_total'))}",
                     EITHER,
                 ), unit="Bps",
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import red
 from application import SERVICES
-from model import Dashboard, Row, column, columns, graph, of_kind, promql, service_map, sql, steps, table, to_dashboard
+from model import COLOURED, Dashboard, Row, column, columns, graph, of_kind, promql, service_map, sql, steps, table, to_dashboard
 
 BY = ("service_name",)
 RANGE = {"window": "$__range"}
@@ -31,14 +31,14 @@ DASHBOARD = Dashboard(
                     }),
                 ],
                 overrides=[
-                    column("Service", links=[to_dashboard("Application", "vispyr-application", service="${__value.raw}")]),
+                    column("Service", links=[to_dashboard("application", service="${__value.raw}")]),
                     column("Requests", unit="reqps"),
                     column(
                         "Errors", unit="percentunit", thresholds=steps(0.01, 0.05), decimals=2,
-                        **{"custom.cellOptions": {"type": "color-text"}},
+                        **COLOURED,
                     ),
                     column("P50", unit="s"),
-                    column("P99", unit="s", thresholds=steps(0.5, 1), **{"custom.cellOptions": {"type": "color-text"}}),
+                    column("P99", unit="s", thresholds=steps(0.5, 1), **COLOURED),
                 ],
             ),
         ]),
@@ -84,7 +84,7 @@ LIMIT 100
 """),
                 width=24, height=10,
                 overrides=[
-                    column("service_name", links=[to_dashboard("Application", "vispyr-application", service="${__value.raw}")]),
+                    column("service_name", links=[to_dashboard("application", service="${__value.raw}")]),
                     column("per_second", unit="reqps"), column("error_percent", unit="percent"),
                     column("p50_ms", unit="ms"), column("p95_ms", unit="ms"), column("p99_ms", unit="ms"),
                 ],
