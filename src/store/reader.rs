@@ -134,6 +134,7 @@ impl Source for Reader {
         let connection = self.0.root.lock().try_clone().map_err(duckdb_error)?;
         interrupts.add(connection.interrupt_handle());
         let mut needs = self.0.planner.needs(statement, interrupts);
+        let columns = self.0.planner.columns(statement, interrupts);
         failpoint::reach("reader_planned");
         for tries in 0.. {
             let files = self.show(&needs).map_err(duckdb_error)?;
@@ -145,7 +146,7 @@ impl Source for Reader {
             if self.holds(&now) {
                 let warnings = self.0.state.lock().warnings.clone();
                 failpoint::reach("reader_opened");
-                return Ok(Opened { connection, warnings, files: Some(files) });
+                return Ok(Opened { connection, warnings, files: Some(files), columns });
             }
             connection.execute_batch("ROLLBACK").map_err(duckdb_error)?;
             needs = if tries < TRIES { now } else { Needs::All };
@@ -159,7 +160,7 @@ impl Source for Reader {
         let connection = self.0.catalog.connect(&root, session).map_err(duckdb_error)?;
         interrupts.add(connection.interrupt_handle());
         connection.execute_batch(READ_ONLY).map_err(duckdb_error)?;
-        Ok(Opened { connection, warnings: Vec::new(), files: None })
+        Ok(Opened { connection, warnings: Vec::new(), files: None, columns: None })
     }
 
     fn connect(&self) -> Result<Connection, duckdb::Error> {

@@ -20,6 +20,10 @@ use crate::store::schema::{Column, Table};
 /// Rows of a row group, as DuckDB makes them.
 const ROW_GROUP_ROWS: usize = 122_880;
 
+/// The same of spans. A trace is in one, whose columns are all looked through for it: with half the rows that takes two
+/// thirds of the time, for 2 in 100 bytes more.
+const ROW_GROUP_SPANS: usize = 61_440;
+
 /// Encoded bytes of a row group: what a writer holds in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
@@ -96,11 +100,12 @@ fn long_text(column: &Column) -> Option<ColumnPath> {
 }
 
 fn properties(table: Table, level: u8) -> WriterProperties {
+    let rows = if table == Table::Spans { ROW_GROUP_SPANS } else { ROW_GROUP_ROWS };
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(compression(level))
         .set_created_by(format!("vispyr {}", env!("CARGO_PKG_VERSION")))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_row_count(Some(rows))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         // Nobody who reads them asks for more.
         .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -119,7 +124,7 @@ fn properties(table: Table, level: u8) -> WriterProperties {
         if let Some(fpp) = fpp {
             let path = ColumnPath::new(vec![column.name.to_owned()]);
             properties = properties
-                .set_column_bloom_filter_max_ndv(path.clone(), ROW_GROUP_ROWS as u64)
+                .set_column_bloom_filter_max_ndv(path.clone(), rows as u64)
                 .set_column_bloom_filter_fpp(path, fpp);
         }
         let encoding = match (column.name, column.sql_type) {

@@ -24,8 +24,9 @@ use parking_lot::Mutex;
 
 use super::predicate::Predicate;
 use crate::store::schema::Table;
-use crate::store::sql::SqlError;
+use crate::store::sql::columns::Column;
 use crate::store::sql::service::{Interrupts, Statement};
+use crate::store::sql::{SqlError, execute};
 
 mod constant;
 mod filter;
@@ -111,20 +112,34 @@ impl Planner {
         // DuckDB writes no query that begins with the word.
         let sql = statement.sql.strip_prefix("EXPLAIN ").unwrap_or(statement.sql);
         let Some(sql) = statement.with_parameters(sql) else { return Needs::All };
+        self.ask(interrupts, |instance| instance.plan(&sql)).unwrap_or(Needs::All)
+    }
+
+    /// The columns of a statement's answer, which are the same over tables without rows and files. `None` if they
+    /// cannot be told here.
+    pub fn columns(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Option<Vec<Column>> {
+        self.ask(interrupts, |instance| execute::columns_of(&instance.connection, statement.sql, statement.query))
+    }
+
+    /// What the instance answers; `None` if there is none, or it fails.
+    fn ask<T>(
+        &self,
+        interrupts: &Interrupts,
+        question: impl FnOnce(&Instance) -> Result<T, duckdb::Error>,
+    ) -> Option<T> {
         let mut instance = self.instance.lock();
         self.open(&mut instance);
-        let Some(open) = &*instance else { return Needs::All };
+        let open = instance.as_ref()?;
         interrupts.add(open.connection.interrupt_handle());
-        match open.plan(&sql) {
-            Ok(needs) => needs,
-            Err(error) => {
+        let answer = question(open);
+        answer
+            .map_err(|error| {
                 tracing::debug!(%error, "a statement is run without a look at its plan");
                 if matches!(SqlError::from_duckdb(&error, ""), SqlError::Fatal(_)) {
                     *instance = None;
                 }
-                Needs::All
-            }
-        }
+            })
+            .ok()
     }
 }
 

@@ -55,19 +55,15 @@ impl Run<'_> {
     ) -> Result<Summary, SqlError> {
         let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, sql).within(sql, &query.sql);
         let connection = &opened.connection;
-        let mut statement = connection.prepare(sql).map_err(duckdb_error)?;
-        let mut columns = announced(&statement);
-        if columns.iter().any(|column| column.type_name == columns::UNKNOWN) {
-            // The types hang on parameters.
-            columns = described(connection, sql, query).map_err(duckdb_error)?;
-        }
-        if let Some(wrapped) = columns::wrap(sql, &columns) {
-            for (column, described) in columns.iter_mut().zip(described(connection, sql, query).map_err(duckdb_error)?)
-            {
-                column.name = described.name;
-            }
-            statement = connection.prepare(&wrapped).map_err(duckdb_error)?;
-        }
+        let (columns, prepared) = match &opened.columns {
+            Some(known) => (known.clone(), None),
+            None => prepare(connection, sql, query).map(|(of, prepared)| (of, Some(prepared))).map_err(duckdb_error)?,
+        };
+        let wrapped = columns::wrap(sql, &columns);
+        let mut statement = match (&wrapped, prepared) {
+            (None, Some(prepared)) => prepared,
+            (wrapped, _) => connection.prepare(wrapped.as_deref().unwrap_or(sql)).map_err(duckdb_error)?,
+        };
         let stream = statement.stream_arrow(params_from_iter(query.params.iter())).map_err(duckdb_error)?;
         let schema = stream.get_schema();
         let columns = complete(columns, &schema);
@@ -94,6 +90,34 @@ impl Run<'_> {
         send(writer.take())?;
         Ok(summary)
     }
+}
+
+/// The columns of a statement, with their names where it is to be wrapped.
+///
+/// # Errors
+/// DuckDB's, about what is wrong with the statement.
+pub fn columns_of(connection: &Connection, sql: &str, query: &Query) -> Result<Vec<Column>, duckdb::Error> {
+    prepare(connection, sql, query).map(|(columns, _)| columns)
+}
+
+/// The same, and the statement.
+fn prepare<'a>(
+    connection: &'a Connection,
+    sql: &str,
+    query: &Query,
+) -> Result<(Vec<Column>, duckdb::Statement<'a>), duckdb::Error> {
+    let statement = connection.prepare(sql)?;
+    let announced = announced(&statement);
+    let columns = if announced.iter().any(|column| column.type_name == columns::UNKNOWN) {
+        // The types hang on parameters.
+        described(connection, sql, query)?
+    } else if announced.iter().any(|column| column.form != columns::Form::Plain) {
+        let names = described(connection, sql, query)?.into_iter().map(|column| column.name);
+        announced.into_iter().zip(names).map(|(column, name)| Column { name, ..column }).collect()
+    } else {
+        announced
+    };
+    Ok((columns, statement))
 }
 
 /// The columns that a prepared statement announces, without their names.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use duckdb::{Connection, InterruptHandle};
 use parking_lot::Mutex;
 
+use super::super::columns::Column;
 use super::super::dialect::Session;
 use super::super::error::SqlError;
 use super::super::parse::Parser;
@@ -72,6 +73,8 @@ pub struct Opened {
     pub warnings: Vec<String>,
     /// How many files it opens, where that is known.
     pub files: Option<FilesOpened>,
+    /// Columns of the answer, where they are known.
+    pub columns: Option<Vec<Column>>,
 }
 
 /// How many files a statement opens.
@@ -109,7 +112,7 @@ where
         let connection = self().map_err(duckdb_error)?;
         interrupts.add(connection.interrupt_handle());
         connection.execute_batch(READ_ONLY).map_err(duckdb_error)?;
-        Ok(Opened { connection, warnings: Vec::new(), files: None })
+        Ok(Opened { connection, warnings: Vec::new(), files: None, columns: None })
     }
 
     fn connect(&self) -> Result<Connection, duckdb::Error> {
