@@ -42,7 +42,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
 
-pub use auth::{Authenticator, Denied, Login, Secret};
+pub use auth::{Authenticator, Denied, Kinds, Login, Secret};
 pub use client_credentials::{ClientCredentials, CredentialFiles};
 pub use config::{Auth, Port, Tls};
 pub use drain::{drain, drain_body};

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`routes`] | which path is what |
 //! | [`guard`] | who may ask, and what each answer tells browsers |
+//! | [`login`], [`session`], [`tries`] | the form for people, what it opens, and who guesses |
 //! | [`dead_letters`], [`status`], [`history`], [`sql`] | what is shown, and how the rest of the program hands it over |
 //! | [`layout`] | what all pages have |
 //! | [`params`], [`range`] | the state of a page, which is in its address |
@@ -22,6 +23,7 @@ mod health;
 pub mod history;
 mod layout;
 mod letters;
+mod login;
 mod logs;
 mod metrics;
 mod params;
@@ -30,12 +32,14 @@ mod query;
 mod range;
 mod routes;
 mod services;
+mod session;
 mod sql;
 pub mod status;
 mod tail;
 mod text;
 mod trace;
 mod traces;
+mod tries;
 
 use std::sync::Arc;
 
@@ -119,6 +123,8 @@ struct Site {
     hosts: Hosts,
     /// What the forms of our pages have and those of others cannot.
     token: Token,
+    /// Who may ask.
+    guard: Arc<Guard>,
 }
 
 impl Site {
@@ -137,8 +143,9 @@ pub async fn serve(
     (view, hosts): (Arc<dyn View>, Hosts),
     shutdown: CancellationToken,
 ) {
-    let guard = Arc::new(Guard::new(acceptor.clone(), authenticator, hosts.clone()));
-    let router = routes::router(Site { view, hosts, token: Token::new() });
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let guard = Arc::new(Guard::new(port, acceptor.clone(), authenticator, hosts.clone()));
+    let router = routes::router(Site { view, hosts, token: Token::new(), guard: Arc::clone(&guard) });
     let handler = move |request| guard::answer(Arc::clone(&guard), router.clone(), request);
     server::serve("web", (listener, acceptor), connections, shutdown, handler).await;
 }

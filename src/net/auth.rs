@@ -23,6 +23,15 @@ pub struct Authenticator {
     inner: Arc<Inner>,
 }
 
+/// Kinds of credentials.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// Tokens.
+    pub tokens: bool,
+    /// Users with passwords.
+    pub users: bool,
+}
+
 #[derive(Default)]
 struct Inner {
     port: &'static str,
@@ -49,6 +58,19 @@ impl Authenticator {
     /// Whether requests have to show credentials now.
     pub fn has_credentials(&self) -> bool {
         self.inner.credentials.read().is_some()
+    }
+
+    /// What kinds of credentials there are now.
+    pub fn kinds(&self) -> Kinds {
+        let credentials = self.inner.credentials.read();
+        credentials
+            .as_ref()
+            .map_or_else(Kinds::default, |of| Kinds { tokens: !of.tokens.is_empty(), users: !of.users.is_empty() })
+    }
+
+    /// Whether headers that were accepted before still are. Wrong ones are not counted.
+    pub fn accepts(&self, headers: &HeaderMap) -> bool {
+        self.inner.credentials.read().as_ref().is_none_or(|credentials| credentials.check(headers).is_ok())
     }
 
     /// Checks a request by its headers.

@@ -1,7 +1,8 @@
 //! Who may ask, and what each answer tells browsers.
 //!
-//! Requests are checked before they reach a handler: credentials, and, where there are none and no TLS, the
-//! name by which the page was opened ([`crate::net::origin`]). Answers forbid what our pages do not need: scripts
+//! Requests are checked before they reach a handler: credentials, which a program shows each time and a browser
+//! by the cookie of a session ([`super::session`]), and, where there are none and no TLS, the name by which the
+//! page was opened ([`crate::net::origin`]). Answers forbid what our pages do not need: scripts
 //! and styles that are no files of ours, frames, addresses of ours in requests to others.
 
 use std::sync::Arc;
@@ -9,16 +10,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use rand::Rng;
 use subtle::ConstantTimeEq;
 use tower_service::Service;
 
-use super::plain;
+use super::session::Sessions;
+use super::tries::Tries;
+use super::{assets, login, plain, reply};
 use crate::net::origin::Hosts;
-use crate::net::{self, Acceptor, Authenticator};
+use crate::net::{self, Acceptor, Authenticator, Kinds};
 
 /// What each answer has besides its own headers.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -41,12 +44,67 @@ pub struct Guard {
     acceptor: Acceptor,
     authenticator: Authenticator,
     hosts: Hosts,
+    sessions: Sessions,
+    tries: Tries,
+}
+
+/// What a request was admitted by.
+#[derive(Clone)]
+pub struct Admitted {
+    guard: Arc<Guard>,
+    /// What it has shown, itself or its session; nothing where nothing is asked for.
+    shown: HeaderMap,
+}
+
+impl Admitted {
+    /// Whether it would be admitted now.
+    pub fn still_holds(&self) -> bool {
+        self.guard.authenticator.accepts(&self.shown)
+    }
+}
+
+tokio::task_local! {
+    /// Whether the request that is answered is of a session.
+    static OF_SESSION: bool;
+}
+
+/// Whether the request that is answered is of a session, which can be left.
+pub fn is_of_session() -> bool {
+    OF_SESSION.try_with(|is| *is).unwrap_or(false)
 }
 
 impl Guard {
-    /// For a port with this protection.
-    pub fn new(acceptor: Acceptor, authenticator: Authenticator, hosts: Hosts) -> Self {
-        Guard { acceptor, authenticator, hosts }
+    /// For a port of this number with this protection.
+    pub fn new(port: u16, acceptor: Acceptor, authenticator: Authenticator, hosts: Hosts) -> Self {
+        let sessions = Sessions::new(port, acceptor.has_tls());
+        Guard { acceptor, authenticator, hosts, sessions, tries: Tries::default() }
+    }
+
+    /// What the form asks for.
+    pub fn kinds(&self) -> Kinds {
+        self.authenticator.kinds()
+    }
+
+    /// Wrong tries in the form.
+    pub fn tries(&self) -> &Tries {
+        &self.tries
+    }
+
+    /// Whether a request is of a session.
+    pub fn has_session(&self, headers: &HeaderMap) -> bool {
+        self.sessions.find(headers, &self.authenticator).is_some()
+    }
+
+    /// Begins a session, if these are credentials of the port: the cookie to set.
+    pub fn enter(&self, shown: HeaderValue) -> Option<HeaderValue> {
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, shown.clone())]);
+        self.authenticator.authenticate(&headers).ok()?;
+        self.sessions.open(shown)
+    }
+
+    /// Ends a session: the cookie to set.
+    pub fn leave(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        self.sessions.close(headers)
     }
 
     /// Checks that no page of somebody else is behind a request. Such a page has no credentials for us,
@@ -59,36 +117,75 @@ impl Guard {
         }
     }
 
-    /// The answer in the place of that of a handler, for a request that may not come in.
-    fn refuse(&self, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
-        // Probes of orchestrators and balancers have no credentials to show.
-        if !matches!(request.uri().path(), "/-/healthy" | "/-/ready")
-            && let Err(denied) = self.authenticator.authenticate(request.headers())
-        {
-            let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
-            denied.challenge(response.headers_mut());
-            return Some(response);
-        }
+    /// What a request has shown, and whether its session did; or the answer in the place of that of a handler.
+    fn admit(&self, request: &Request<Incoming>) -> Result<(HeaderMap, bool), Box<Response<Full<Bytes>>>> {
+        let path = request.uri().path();
+        let shown = if is_open(path) { Ok((HeaderMap::new(), false)) } else { self.shown(request) };
         // What balancers and scrapers ask for tells nobody's telemetry.
-        if !matches!(request.uri().path(), "/-/healthy" | "/-/ready" | "/metrics")
+        if !matches!(path, "/-/healthy" | "/-/ready" | "/metrics")
+            && shown.is_ok()
             && let Err(name) = self.check_host(request)
         {
             let why =
                 format!("{name} is not known as a name of this machine; if it is one, add it to hosts in [web]\n");
-            return Some(plain(StatusCode::MISDIRECTED_REQUEST, why));
+            return Err(Box::new(plain(StatusCode::MISDIRECTED_REQUEST, why)));
         }
-        None
+        shown
+    }
+
+    fn shown(&self, request: &Request<Incoming>) -> Result<(HeaderMap, bool), Box<Response<Full<Bytes>>>> {
+        let headers = request.headers();
+        let shows = headers.get(header::AUTHORIZATION);
+        if shows.is_none()
+            && let Some(shown) = self.sessions.find(headers, &self.authenticator)
+        {
+            return Ok((shown, true));
+        }
+        match self.authenticator.authenticate(headers) {
+            Ok(()) => {
+                let shown = shows.map(|shows| (header::AUTHORIZATION, shows.clone()));
+                Ok((HeaderMap::from_iter(shown), false))
+            }
+            Err(_) if shows.is_none() && is_browser(headers) => {
+                let page = login::on_the_way(request.uri()).into_string();
+                let mut response = reply(StatusCode::UNAUTHORIZED, "text/html; charset=utf-8", page);
+                // A scheme that browsers do not know: they would open a window of their own for Basic.
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie realm=\"vispyr\""));
+                Err(Box::new(response))
+            }
+            Err(denied) => {
+                let mut response = plain(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
+                denied.challenge(response.headers_mut());
+                Err(Box::new(response))
+            }
+        }
     }
 }
 
+/// What needs no credentials: what orchestrators and balancers ask, and the form with its style.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/-/healthy" | "/-/ready" | login::PATH) || path.starts_with(assets::PATH)
+}
+
+/// Whether a person is behind a request, who can be shown a form.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    headers.contains_key("sec-fetch-mode") || accept.contains("text/html") || accept.contains("text/event-stream")
+}
+
 /// Answers a request. A browser that leaves drops this future, and with it whatever it waits for.
-pub async fn answer(guard: Arc<Guard>, mut router: Router, request: Request<Incoming>) -> Response<Body> {
-    let mut response = match guard.refuse(&request) {
-        None => match router.call(request.map(Body::new)).await {
-            Ok(response) => response,
-            Err(impossible) => match impossible {},
-        },
-        Some(response) => {
+pub async fn answer(guard: Arc<Guard>, mut router: Router, mut request: Request<Incoming>) -> Response<Body> {
+    let mut response = match guard.admit(&request) {
+        Ok((shown, of_session)) => {
+            request.extensions_mut().insert(Admitted { guard, shown });
+            match OF_SESSION.scope(of_session, router.call(request.map(Body::new))).await {
+                Ok(response) => response,
+                Err(impossible) => match impossible {},
+            }
+        }
+        Err(response) => {
             net::drain(request);
             response.map(Body::new)
         }

@@ -3,11 +3,11 @@
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
-use super::assets;
 use super::params::Params;
 use super::range::{self, Range};
 use super::sql::AskError;
 use super::text::{cut, foreign};
+use super::{assets, guard};
 
 /// The views, in the order of the navigation, with their keys.
 const VIEWS: [(View, &str, &str, &str); 9] = [
@@ -71,15 +71,7 @@ impl Page<'_> {
         html! {
             (DOCTYPE)
             html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (self.title) " · Vispyr" }
-                    link rel="icon" href=(assets::icon()) type="image/svg+xml";
-                    link rel="stylesheet" href=(assets::style());
-                    script src=(assets::script()) defer {}
-                }
+                head { (head(&self.title)) script src=(assets::script()) defer {} }
                 body data-zone=[self.params.get("zone")] {
                     a.skip href="#content" { "Skip to content" }
                     header.top {
@@ -103,6 +95,7 @@ impl Page<'_> {
                             "Vispyr " (env!("CARGO_PKG_VERSION")) " · times in "
                             (self.zone_link("", "the browser's zone")) " or " (self.zone_link("utc", "UTC"))
                             " · press " kbd { "?" } " for the keys"
+                            @if guard::is_of_session() { " · " a href="/logout" { "Log out" } }
                         }
                     }
                 }
@@ -148,6 +141,18 @@ impl Page<'_> {
                 @if let Some(problem) = &range.problem { p.problem role="alert" { (problem) "; shown is the last hour" } }
             }
         }
+    }
+}
+
+/// What the heads of all pages have.
+pub fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { (title) " · Vispyr" }
+        link rel="icon" href=(assets::icon()) type="image/svg+xml";
+        link rel="stylesheet" href=(assets::style());
     }
 }
 

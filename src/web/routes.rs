@@ -9,8 +9,8 @@ use maud::Markup;
 
 use super::params::Params;
 use super::{
-    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, logs, metrics, plain, profiles, query, reply,
-    services, tail, trace, traces,
+    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, login, logs, metrics, plain, profiles, query,
+    reply, services, tail, trace, traces,
 };
 use crate::telemetry::text::TextFormat;
 
@@ -43,6 +43,8 @@ pub fn router(site: Site) -> Router {
         .route("/tail", get(tail::page))
         .route(metrics::PATH, get(metrics::page))
         .route(profiles::PATH, get(profiles::page))
+        .route(login::PATH, get(login::page).post(login::enter))
+        .route(login::LEAVE, get(login::leave_page).post(login::leave))
         .route("/health", get(health::page))
         .route(&format!("{}{{*rest}}", assets::PATH), get(async |uri: Uri| assets::answer(uri.path()).map(Body::new)));
     api.merge(pages)

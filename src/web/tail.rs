@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use maud::{Markup, html};
 use serde_json::json;
 
+use super::guard::Admitted;
 use super::layout::{Page, View, choice};
 use super::params::Params;
 use super::{Site, reply, routes};
@@ -32,6 +33,9 @@ const PAGE_RATE: u32 = 50;
 
 /// Something is sent at least this often, so that a reader who is gone is found out.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether who watches still may.
+const CHECK: Duration = Duration::from_secs(2);
 
 /// What is wrong with the parameters of a tail.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +87,11 @@ pub async fn api(State(site): State<Site>, request: Request) -> Response<Body> {
         Ok(subscription) => subscription,
         Err(busy) => return refuse(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()),
     };
+    let admitted = request.extensions().get::<Admitted>().cloned();
     let events = stream::unfold(subscription, async |mut subscription: Subscription| {
         subscription.next().await.map(|event| (event, subscription))
     });
+    let events = events.take_until(Box::pin(not_admitted(admitted)));
     if accepts_events(request.headers()) {
         let events = events.map(|event| Ok::<_, Infallible>(server_sent(&event)));
         Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
@@ -93,6 +99,16 @@ pub async fn api(State(site): State<Site>, request: Request) -> Response<Body> {
         let mut response = Response::new(Body::from_stream(lines(events)));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         response
+    }
+}
+
+/// Waits until who watches would not be let in any more.
+async fn not_admitted(admitted: Option<Admitted>) {
+    loop {
+        tokio::time::sleep(CHECK).await;
+        if admitted.as_ref().is_some_and(|admitted| !admitted.still_holds()) {
+            return;
+        }
     }
 }
 

@@ -66,6 +66,7 @@ mod store_power_cut;
 mod store_rebuild;
 mod wal_crash;
 mod watchdog;
+mod web_login;
 mod web_pages;
 mod web_pages_metrics;
 mod web_pages_profiles;

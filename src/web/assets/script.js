@@ -58,6 +58,8 @@ function keepLive() {
     asking = true;
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      // The session is over: the form comes.
+      if (answer.status === 401) location.reload();
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector("main");
       if (answer.ok && fresh) {
@@ -184,48 +186,68 @@ function watchPicker() {
   });
 }
 
-/** Draws a range on a chart over time: the page of that time comes. */
+/**
+ * Draws a range on a chart over time: the page of that time comes. On a heatmap what is drawn is a rectangle, of
+ * time and of durations, whose scale is logarithmic.
+ */
 function listenForRanges() {
   for (const svg of document.querySelectorAll("svg[data-from]")) {
     if (!(svg instanceof SVGSVGElement)) continue;
-    /** @type {number | undefined} */
+    const { width, height } = svg.viewBox.baseVal;
+    const hasDurations = svg.dataset.low !== undefined;
+    /** @type {[number, number] | undefined} */
     let start;
     /** @type {SVGRectElement | undefined} */
     let selection;
-    /** @param {MouseEvent} event */
+    /** @param {MouseEvent} event @returns {[number, number]} */
     const place = (event) => {
       const box = svg.getBoundingClientRect();
-      return Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
+      /** @param {number} share */
+      const inside = (share) => Math.min(Math.max(share, 0), 1);
+      return [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height)];
+    };
+    /** What is drawn from the start to here, in shares: left, right, top, bottom. @param {MouseEvent} event */
+    const drawn = (event) => {
+      const [x, y] = place(event);
+      const [fromX, fromY] = start ?? [x, y];
+      const [top, bottom] = hasDurations ? [Math.min(fromY, y), Math.max(fromY, y)] : [0, 1];
+      return { left: Math.min(fromX, x), right: Math.max(fromX, x), top, bottom };
     };
     svg.addEventListener("pointerdown", (event) => { start = place(event); });
     svg.addEventListener("dragstart", (event) => event.preventDefault());
     svg.addEventListener("pointermove", (event) => {
-      if (start === undefined || Math.abs(place(event) - start) < 0.01) return;
+      const { left, right, top, bottom } = drawn(event);
+      if (!start || (!selection && right - left < 0.01)) return;
       if (!selection) {
         selection = document.createElementNS("http://www.w3.org/2000/svg", "rect");
         selection.classList.add("selection");
-        selection.setAttribute("height", String(svg.viewBox.baseVal.height));
         svg.append(selection);
         svg.setPointerCapture(event.pointerId);
       }
-      const [from, to] = [Math.min(start, place(event)), Math.max(start, place(event))];
-      const wide = svg.viewBox.baseVal.width;
-      selection.setAttribute("x", String(from * wide));
-      selection.setAttribute("width", String((to - from) * wide));
+      const place = { x: left * width, width: (right - left) * width, y: top * height, height: (bottom - top) * height };
+      for (const [name, value] of Object.entries(place)) selection.setAttribute(name, String(value));
     });
     svg.addEventListener("pointerup", (event) => {
-      if (start !== undefined && selection) {
+      if (start && selection) {
+        const { left, right, top, bottom } = drawn(event);
         const [first, last] = [BigInt(svg.dataset.from ?? "0"), BigInt(svg.dataset.to ?? "0")];
         /** @param {number} share */
-        const at = (share) => first + ((last - first) * BigInt(Math.round(share * 1e6))) / 1000000n;
-        const end = place(event);
+        const at = (share) => String(first + ((last - first) * BigInt(Math.round(share * 1e6))) / 1000000n);
         const address = new URL(location.href);
-        for (const name of ["range", "before", "skip"]) address.searchParams.delete(name);
-        address.searchParams.set("from", String(at(Math.min(start, end))));
-        address.searchParams.set("to", String(at(Math.max(start, end))));
+        for (const name of ["range", "before", "skip", "row"]) address.searchParams.delete(name);
+        address.searchParams.set("from", at(left));
+        address.searchParams.set("to", at(right));
+        if (hasDurations) {
+          const [low, high] = [Number(svg.dataset.low), Number(svg.dataset.high)];
+          /** @param {number} share */
+          const nanos = (share) => `${Math.ceil(low * (high / low) ** (1 - share))}ns`;
+          address.searchParams.set("min", nanos(bottom));
+          address.searchParams.set("max", nanos(top));
+        }
         location.href = address.href;
       }
-      start = undefined;
+      selection?.remove();
+      start = selection = undefined;
     });
   }
 }
@@ -234,6 +256,7 @@ function listenForRanges() {
 function showWaiting() {
   const wait = () => {
     setTimeout(() => {
+      if (document.querySelector(".waiting")) return;
       const box = document.createElement("p");
       box.className = "waiting";
       box.setAttribute("role", "status");
@@ -247,7 +270,14 @@ function showWaiting() {
       document.body.append(box);
     }, 300);
   };
-  for (const form of document.querySelectorAll("form[method=get]")) form.addEventListener("submit", wait);
+  document.addEventListener("submit", wait);
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+    const isPlain = !event.defaultPrevented && event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+    // What is downloaded leaves the page as it is, and so does what is only a place on it.
+    if (!link || !isPlain || link.hasAttribute("download") || link.getAttribute("href")?.startsWith("#")) return;
+    wait();
+  });
   // A page that is gone back to is as it was left.
   window.addEventListener("pageshow", () => document.querySelector(".waiting")?.remove());
 }
