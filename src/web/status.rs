@@ -36,6 +36,15 @@ pub struct Status {
     pub last_errors: serde_json::Value,
 }
 
+impl Status {
+    /// Since when the store keeps rows of a signal, in nanoseconds since the Unix epoch: older ones have been
+    /// removed. Nothing if there are none, or no store.
+    pub fn kept_since(&self, signal: &str) -> Option<i64> {
+        let mut kept = self.store["kept"]["signals"].as_array().into_iter().flatten();
+        kept.find(|of| of["signal"] == signal)?["since"].as_i64().filter(|nanos| *nanos > 0)
+    }
+}
+
 /// One signal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SignalStatus {

@@ -226,10 +226,7 @@ fn wanted(trace: &Trace, params: &Params, found: Option<&HashSet<&str>>) -> Vec<
 
 /// What stands in the place of a trace that is not there: retention may have taken it.
 async fn missing(site: &Site, id: &str, params: &Params) -> Markup {
-    let status = site.view.status().await;
-    let kept = status.store["kept"]["signals"].as_array().into_iter().flatten();
-    let since =
-        kept.into_iter().find(|signal| signal["signal"] == "traces").and_then(|signal| signal["since"].as_i64());
+    let since = site.view.status().await.kept_since("traces");
     html! {
         h1 { "Trace " code { (foreign(id, 64)) } }
         (empty("There is no such trace.", html! {

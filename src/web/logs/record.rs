@@ -41,8 +41,10 @@ pub async fn page(State(site): State<Site>, Path(at): Path<String>, uri: Uri) ->
         h1 { "Log records at " (time(at)) }
         @match &records {
             Ok(rows) if rows.is_empty() => (empty("There is no record of this moment.", html! {
-                p { "It may have been dropped by retention: " a href=(params.kept().link("/health")) { "Health" }
-                    " says since when records are kept." }
+                @if let Some(since) = site.view.status().await.kept_since("logs") {
+                    p { "Records are kept since " (time(since)) "; older ones have been removed by retention." }
+                }
+                p { a href=(params.kept().link("/logs")) { "Search for records" } }
             })),
             Ok(rows) => { (warnings(&rows.warnings)) @for row in 0..rows.len() { (one(rows, row, &params)) }
                 @if rows.truncated { p.muted { "There are more of this moment, or larger ones than a page can show." } } }

@@ -17,6 +17,9 @@ const HEIGHT: f64 = 44.0;
 const GAP: f64 = 110.0;
 const ROW: f64 = 66.0;
 
+/// How far above its ends a call goes that passes by services between them.
+const BOW: f64 = 52.0;
+
 /// The statement.
 pub fn sql(range: &Range) -> String {
     format!("FROM service_graph({})\nLIMIT {}", bounds(range), MAX + 1)
@@ -62,18 +65,20 @@ pub fn draw(rows: &Rows, range: &Range, params: &Params) -> Markup {
     let edges: Vec<(usize, usize)> = calls.iter().map(|call| (call.from, call.to)).collect();
     let placed = layers(names.len(), &edges);
     let tallest = placed.sizes.iter().max().copied().unwrap_or(1) as f64;
-    let (wide, tall) = (placed.sizes.len() as f64 * (WIDTH + GAP) - GAP + 20.0, tallest * ROW + 10.0);
+    let has_bows = calls.iter().any(|call| placed.places[call.from].0.abs_diff(placed.places[call.to].0) > 1);
+    let top = if has_bows { 16.0 + BOW / 2.0 } else { 16.0 };
+    let (wide, tall) = (placed.sizes.len() as f64 * (WIDTH + GAP) - GAP + 20.0, tallest * ROW + top - 6.0);
     let corner = |node: usize| {
         let (layer, place) = placed.places[node];
         let above = (tallest - placed.sizes[layer] as f64) * ROW / 2.0;
-        (10.0 + layer as f64 * (WIDTH + GAP), 16.0 + above + place as f64 * ROW)
+        (10.0 + layer as f64 * (WIDTH + GAP), top + above + place as f64 * ROW)
     };
     html! {
         section aria-labelledby="map" {
             h2 #map { "Service map" }
             div.picture tabindex="0" role="region" aria-label="Who calls whom" {
                 svg.pipeline.services-map viewBox={ "0 0 " (wide) " " (tall) } width=(wide) height=(tall) role="group" aria-label="Services and their calls" {
-                    @for call in &calls { (edge(call, corner(call.from), corner(call.to))) }
+                    @for call in &calls { (edge(call, corner(call.from), corner(call.to)).0) }
                     @for (n, name) in names.iter().enumerate() {
                         @let (x, y) = corner(n);
                         @let failed = calls.iter().any(|call| call.to == n && call.errors > 0.0);
@@ -83,6 +88,11 @@ pub fn draw(rows: &Rows, range: &Range, params: &Params) -> Markup {
                             text.name x=(x + 16.0) y=(y + 27.0) { (cut(name, 20)) }
                         }
                     }
+                    // Above all else: a box must not hide them.
+                    @for call in &calls {
+                        @let (x, y) = edge(call, corner(call.from), corner(call.to)).1;
+                        text.note x=(x) y=(y) text-anchor="middle" { (rate(call.per_second)) }
+                    }
                 }
             }
             details { summary { "Calls as a list" } ul.plain { @for call in &calls { li { bdi { (call.label) } } } } }
@@ -90,16 +100,19 @@ pub fn draw(rows: &Rows, range: &Range, params: &Params) -> Markup {
     }
 }
 
-fn edge(call: &Call, from: (f64, f64), to: (f64, f64)) -> Markup {
+/// The line of a call, and where its rate stands.
+fn edge(call: &Call, from: (f64, f64), to: (f64, f64)) -> (Markup, (f64, f64)) {
     let (y1, y2) = (from.1 + HEIGHT / 2.0, to.1 + HEIGHT / 2.0);
     let (x1, x2) = if to.0 > from.0 { (from.0 + WIDTH, to.0) } else { (from.0, to.0 + WIDTH) };
     let middle = (x1 + x2) / 2.0;
-    html! {
+    let bow = if (to.0 - from.0).abs() > WIDTH + GAP + 1.0 { BOW } else { 0.0 };
+    let line = html! {
         g {
             title { (call.label) }
             path class={ "edge " (if call.errors > 0.0 { "bad" } else { "ok" }) }
-                d={ "M" (x1) " " (y1) "C" (middle) " " (y1) " " (middle) " " (y2) " " (x2) " " (y2) } {}
-            text.note x=(middle) y=((y1 + y2) / 2.0 - 4.0) text-anchor="middle" { (rate(call.per_second)) }
+                d={ "M" (x1) " " (y1) "C" (middle) " " (y1 - bow) " " (middle) " " (y2 - bow) " " (x2) " " (y2) } {}
         }
-    }
+    };
+    // Half-way a cubic curve has gone three quarters of the way to its control points.
+    (line, (middle, (y1 + y2) / 2.0 - 0.75 * bow - 4.0))
 }

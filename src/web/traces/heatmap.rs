@@ -59,7 +59,8 @@ pub fn draw(rows: &Rows, range: &Range, params: &Params) -> Markup {
         p { strong { (count(u64::try_from(total).unwrap_or(0), "span", "spans")) } " like that, by duration; a cell leads to its traces" }
         figure.heatmap {
             div.scale { span { (duration(start_of(high + 1))) } span { (duration(start_of(low))) } }
-            svg viewBox={ "0 0 " (columns) " " (height) } preserveAspectRatio="none" role="group" aria-label="Spans by time and duration" {
+            svg viewBox={ "0 0 " (columns) " " (height) } preserveAspectRatio="none" role="group" aria-label="Spans by time and duration"
+                data-from=(range.from) data-to=(range.from + columns * width) data-low=(start_of(low)) data-high=(start_of(high + 1)) {
                 @for (bucket, step, spans, errors) in &cells {
                     @let from = range.from + bucket * width;
                     @let link = params.with("from", from.to_string()).with("to", (from + width).to_string())
