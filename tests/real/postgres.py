@@ -16,6 +16,8 @@ JDBC = ("org.postgresql", "postgresql", "42.7.8")
 
 class Postgres:
     service = SERVICE
+    # How long a client may take.
+    seconds = 180
 
     def __init__(self, results):
         self.results = results
@@ -108,7 +110,7 @@ class Postgres:
     def found(self, command, *arguments):
         done = subprocess.run(
             [str(part) for part in (*command, *arguments)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=180,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=self.seconds,
         )
         if done.returncode != 0:
             raise RuntimeError(f"{command[-1]}: {done.stderr[-800:]}")

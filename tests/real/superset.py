@@ -9,6 +9,7 @@ SERVICE = "real-superset"
 
 class Superset(Postgres):
     service = SERVICE
+    seconds = 600
 
     def prepare(self):
         venv = virtual_environment("real-superset", HERE / "superset/requirements.txt", seconds=1200, built=False)
