@@ -10,6 +10,7 @@
 //! | [`dead_letters`], [`status`], [`history`], [`sql`] | what is shown, and how the rest of the program hands it over |
 //! | [`layout`] | what all pages have |
 //! | [`params`], [`range`] | the state of a page, which is in its address |
+//! | [`filter`] | what the searches have alike |
 //! | [`text`], [`chart`] | values as text and as pictures |
 //! | [`flow`], [`services`], [`traces`], [`trace`], [`metrics`], [`profiles`], [`logs`], [`tail`], [`query`], [`health`], [`letters`] | the views |
 //! | [`assets`] | style sheet, script and icon |
@@ -17,6 +18,7 @@
 mod assets;
 mod chart;
 mod dead_letters;
+mod filter;
 mod flow;
 mod guard;
 mod health;
@@ -60,6 +62,7 @@ pub use sql::SqlService;
 
 use guard::{Guard, Token};
 use sql::{AskError, Rows};
+use trace::upload::Uploads;
 
 /// Connections at a time: people and scrapers, not senders.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -125,6 +128,8 @@ struct Site {
     token: Token,
     /// Who may ask.
     guard: Arc<Guard>,
+    /// Files with traces that somebody looks at.
+    uploads: Uploads,
 }
 
 impl Site {
@@ -145,7 +150,8 @@ pub async fn serve(
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let guard = Arc::new(Guard::new(port, acceptor.clone(), authenticator, hosts.clone()));
-    let router = routes::router(Site { view, hosts, token: Token::new(), guard: Arc::clone(&guard) });
+    let router =
+        routes::router(Site { view, hosts, token: Token::new(), uploads: Uploads::new(), guard: Arc::clone(&guard) });
     let handler = move |request| guard::answer(Arc::clone(&guard), router.clone(), request);
     server::serve("web", (listener, acceptor), connections, shutdown, handler).await;
 }

@@ -22,7 +22,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("wire", &["signal", "telemetry"]),
     ("tail", &["codec", "signal", "wire"]),
     // Read-only views come from the app; the text formats are telemetry's.
-    ("web", &["net", "signal", "tail", "telemetry"]),
+    // A trace in a file is read as receivers read it.
+    ("web", &["net", "signal", "tail", "telemetry", "wire"]),
     ("telemetry", &["signal"]),
     // Whoever opens a port or knocks at one.
     ("net", &[]),

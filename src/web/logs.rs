@@ -3,8 +3,10 @@
 //! | module | what |
 //! |---|---|
 //! | [`filter`] | what a page's parameters ask for, as conditions in SQL |
+//! | [`columns`] | columns that somebody chose |
 //! | [`record`] | one moment: its records whole, and those around them |
 
+mod columns;
 mod filter;
 mod record;
 
@@ -14,12 +16,14 @@ use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
 use super::chart::{self, Bar};
+use super::filter::{attribute_fields, form, problems};
 use super::layout::{Page, View, empty, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Nanos, Range};
 use super::sql::{AskError, Rows};
 use super::text::{count, foreign, nanos_of, time};
 use super::{Site, routes};
+use columns::Columns;
 use filter::{Filter, LEVELS};
 
 pub use filter::{LEVEL, level_of};
@@ -42,7 +46,8 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
     let params = routes::params(&uri);
     let range = Range::read(&params, range::now());
     let filter = Filter::read(&params);
-    let statements = [histogram_sql(&filter, &range), list_sql(&filter, &range), services_sql(&range)];
+    let columns = Columns::read(&params);
+    let statements = [histogram_sql(&filter, &range), list_sql(&filter, &columns, &range), services_sql(&range)];
     let (histogram, list, services) = tokio::join!(
         site.rows(&statements[0], 4 * COLUMNS as usize * LEVELS.len()),
         site.rows(&statements[1], SHOWN + 1),
@@ -56,7 +61,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             Err(error) => (failed(&error)),
         }
         @match list {
-            Ok(rows) => { (warnings(&rows.warnings)) (records(&rows, &params, &filter)) }
+            Ok(rows) => { (warnings(&rows.warnings)) (records(&rows, &columns, &params, &filter)) }
             // The histogram has said the same.
             Err(AskError::NoStore | AskError::Away(_)) => {}
             Err(error) => (failed(&error)),
@@ -84,11 +89,12 @@ fn histogram_sql(filter: &Filter, range: &Range) -> String {
     )
 }
 
-fn list_sql(filter: &Filter, range: &Range) -> String {
+fn list_sql(filter: &Filter, columns: &Columns, range: &Range) -> String {
     format!(
         "SELECT time, {} AS level, severity_text, service_name, left(body, {BODY}) AS body, length(body) AS length,\n  \
-         trace_id, span_id, event_name\nFROM logs\nWHERE {}\nORDER BY time DESC\nLIMIT {} OFFSET {}",
+         trace_id, span_id, event_name{}\nFROM logs\nWHERE {}\nORDER BY time DESC\nLIMIT {} OFFSET {}",
         LEVEL,
+        columns.sql(),
         filter.conditions(range, filter.before),
         SHOWN + 1,
         filter.skip,
@@ -103,26 +109,24 @@ fn services_sql(range: &Range) -> String {
 }
 
 fn filters(params: &Params, filter: &Filter, services: Option<&Rows>) -> Markup {
-    let rest = params.without(&["service", "level", "q", "where", "trace", "before", "skip"]);
+    let rest = params.without(&["service", "level", "q", "where", "trace", "before", "skip", "columns"]);
     let known: Vec<&str> = services.map_or_else(Vec::new, |rows| {
         (0..rows.len()).map(|row| rows.text(row, "service_name")).filter(|name| !name.is_empty()).collect()
     });
+    let fields = html! {
+        label { span { "Text" } input type="search" name="q" value=[filter.text.as_deref()] data-search; }
+        label { span { "Service" } (super::layout::choice("service", filter.common.service.as_deref(), &known, "all services")) }
+        label { span { "Level" } select name="level" {
+            option value="" { "all levels" }
+            @for (name, _, title) in LEVELS { option value=(name) selected[filter.level == Some(name)] { (title) } }
+        } }
+        (attribute_fields("Attribute", &filter.common.attributes, false))
+        label { span { "Trace" } input name="trace" value=[filter.trace.as_deref()]; }
+        (columns::field(params))
+    };
     html! {
-        form.filters method="get" action="/logs" role="search" aria-label="Log records" {
-            @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
-            label { span { "Text" } input type="search" name="q" value=[filter.text.as_deref()] data-search; }
-            label { span { "Service" } (super::layout::choice("service", filter.service.as_deref(), &known, "all services")) }
-            label { span { "Level" } select name="level" {
-                option value="" { "all levels" }
-                @for (name, _, title) in LEVELS { option value=(name) selected[filter.level == Some(name)] { (title) } }
-            } }
-            label { span { "Attribute" } input name="where" placeholder="http.route = /cart"
-                value=[filter.attributes.first().map(|(key, value)| format!("{key} = {value}"))]; }
-            label { span { "Trace" } input name="trace" value=[filter.trace.as_deref()]; }
-            button { "Search" }
-            a href=(params.kept().link("/logs")) { "Clear" }
-        }
-        @for problem in &filter.problems { p.problem role="alert" { (problem) } }
+        (form("/logs", "Log records", &rest, &params.kept(), &fields))
+        (problems(&filter.common.problems))
     }
 }
 
@@ -158,7 +162,7 @@ fn draw(rows: &Rows, range: &Range, params: &Params) -> Markup {
     }
 }
 
-fn records(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
+fn records(rows: &Rows, columns: &Columns, params: &Params, filter: &Filter) -> Markup {
     if rows.is_empty() {
         return empty(
             "No record is like that in this time.",
@@ -171,9 +175,9 @@ fn records(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
         div.scroll tabindex="0" role="region" aria-label="Log records" { table.records {
             thead { tr {
                 th scope="col" { "Time" } th scope="col" { "Level" } th scope="col" { "Service" }
-                th scope="col" { "Message" } th scope="col" { "Trace" }
+                (columns.head()) th scope="col" { "Message" } th scope="col" { "Trace" }
             } }
-            tbody { @for row in 0..shown { (record_row(rows, row, params)) } }
+            tbody { @for row in 0..shown { (record_row(rows, row, columns, params)) } }
         } }
         @if rows.len() > SHOWN {
             @if let Some((before, skip)) = older(rows, filter) {
@@ -185,7 +189,7 @@ fn records(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
 }
 
 /// A record of the list.
-fn record_row(rows: &Rows, row: usize, params: &Params) -> Markup {
+fn record_row(rows: &Rows, row: usize, columns: &Columns, params: &Params) -> Markup {
     let nanos = nanos_of(rows.text(row, "time"));
     let (level, trace) = (rows.text(row, "level"), rows.text(row, "trace_id"));
     let (class, title) = level_of(level);
@@ -200,6 +204,7 @@ fn record_row(rows: &Rows, row: usize, params: &Params) -> Markup {
         td { span.level { @if rows.text(row, "severity_text").is_empty() { (title) } @else {
             (foreign(rows.text(row, "severity_text"), 12)) } } }
         td { (foreign(rows.text(row, "service_name"), 60)) }
+        (columns.cells(rows, row))
         td.message {
             @if body.is_empty() { (foreign(rows.text(row, "event_name"), 100)) }
             (foreign(body, BODY))

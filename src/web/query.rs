@@ -4,9 +4,14 @@
 //! |---|---|
 //! | [`examples`] | statements that answer real questions |
 //! | [`schema`] | the views and their columns |
+//! | [`words`] | what the editor completes |
+//! | [`chart`], [`parquet`] | rows as a picture, and as a file |
 
+mod chart;
 mod examples;
+mod parquet;
 mod schema;
+mod words;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -37,18 +42,21 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
         Some(_) => format!("EXPLAIN {statement}"),
         None => statement.to_owned(),
     });
+    let is_chart = params.get("as") == Some("chart");
     let answer = async {
         match &statement {
-            Some(statement) => Some(site.rows(statement, SHOWN).await),
+            Some(statement) => Some(site.rows(statement, if is_chart { chart::MAX } else { SHOWN }).await),
             None => None,
         }
     };
-    let (answer, columns) = tokio::join!(answer, site.rows(schema::STATEMENT, schema::MAX));
+    let (answer, columns, keys) =
+        tokio::join!(answer, site.rows(schema::STATEMENT, schema::MAX), site.rows(words::STATEMENT, words::MAX));
     let content = html! {
         h1 { "SQL" }
         div.beside {
             div {
                 (editor(&params))
+                (words::list(columns.as_ref().ok(), keys.as_ref().ok()))
                 @match &answer {
                     Some(Ok(rows)) => (result(rows, &params)),
                     Some(Err(error)) => (problem(error, statement.as_deref().unwrap_or_default())),
@@ -82,7 +90,8 @@ pub async fn download(State(site): State<Site>, uri: Uri) -> Response<Body> {
         None | Some("csv") => ("text/csv", "answer.csv"),
         Some("json") => ("application/json", "answer.json"),
         Some("arrow") => ("application/vnd.apache.arrow.stream", "answer.arrows"),
-        Some(_) => return plain(StatusCode::BAD_REQUEST, "the format is csv, json or arrow\n").map(Body::new),
+        Some("parquet") => ("application/vnd.apache.arrow.stream", "answer.parquet"),
+        Some(_) => return plain(StatusCode::BAD_REQUEST, "the format is csv, json, arrow or parquet\n").map(Body::new),
     };
     let Some(statement) = params.get("q") else {
         return plain(StatusCode::BAD_REQUEST, "q is the statement\n").map(Body::new);
@@ -93,9 +102,14 @@ pub async fn download(State(site): State<Site>, uri: Uri) -> Response<Body> {
     match service.ask(statement.to_owned(), accept).await {
         Ok(answer) if answer.status().is_success() => {
             let (parts, body) = answer.into_parts();
-            let mut response = Response::new(body);
-            if let Some(kind) = parts.headers.get(header::CONTENT_TYPE) {
-                response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+            let is_parquet = params.get("format") == Some("parquet");
+            let mut response = Response::new(if is_parquet { parquet::of_arrow(body) } else { body });
+            let kind = match parts.headers.get(header::CONTENT_TYPE) {
+                _ if is_parquet => Some(HeaderValue::from_static("application/vnd.apache.parquet")),
+                kind => kind.cloned(),
+            };
+            if let Some(kind) = kind {
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
             }
             if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
                 response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
@@ -119,7 +133,7 @@ fn editor(params: &Params) -> Markup {
         form.editor method="get" action="/sql" data-slow {
             @for (name, value) in params.kept().pairs() { input type="hidden" name=(name) value=(value); }
             label { span { "Statement" }
-                textarea name="q" rows=(lines) spellcheck="false" autocomplete="off" data-search data-submit required { (statement) } }
+                textarea name="q" rows=(lines) data-words="words" spellcheck="false" autocomplete="off" data-search data-submit required { (statement) } }
             p.actions {
                 button { "Run" }
                 button name="explain" value="1" { "Explain" }
@@ -130,6 +144,7 @@ fn editor(params: &Params) -> Markup {
 }
 
 fn result(rows: &Rows, params: &Params) -> Markup {
+    let is_chart = params.get("as") == Some("chart");
     let file = |format: &str| params.only(&["q"]).and("format", format).link("/sql/download");
     html! {
         (warnings(&rows.warnings))
@@ -139,9 +154,17 @@ fn result(rows: &Rows, params: &Params) -> Markup {
             @match rows.elapsed_ms { Some(ms) => { " in " (ms) " ms" }, None => {} }
             @if params.get("explain").is_none() {
                 " · all of it as " a href=(file("csv")) download { "CSV" } ", " a href=(file("json")) download { "JSON" } ", "
-                a href=(file("arrow")) download { "Arrow" }
+                a href=(file("arrow")) download { "Arrow" } ", " a href=(file("parquet")) download { "Parquet" }
+                " · as " @if is_chart { a href=(params.without(&["as"]).link("/sql")) { "table" } ", " strong { "chart" } }
+                @else { strong { "table" } ", " a href=(params.with("as", "chart").link("/sql")) { "chart" } }
             }
         }
+        @if is_chart { (chart::draw(rows)) } @else { (table(rows)) }
+    }
+}
+
+fn table(rows: &Rows) -> Markup {
+    html! {
         div.scroll tabindex="0" role="region" aria-label="Rows" { table.rows {
             thead { tr { @for column in &rows.columns {
                 th scope="col" { (foreign(&column.name, CELL)) " " small { (foreign(&column.kind, 30)) } }

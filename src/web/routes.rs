@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::routing::{any, get, post};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use maud::Markup;
@@ -35,7 +35,9 @@ pub fn router(site: Site) -> Router {
         .route("/dead-letters/handle", post(letters::handle))
         .route("/services", get(services::page))
         .route("/traces", get(traces::page))
+        .route("/trace", post(trace::upload::upload).layer(DefaultBodyLimit::max(trace::upload::MAX_FILE + MAX_FORM)))
         .route("/trace/{id}", get(trace::page))
+        .route("/trace/{id}/otlp.json", get(trace::otlp::download))
         .route("/sql", get(query::page))
         .route("/sql/download", get(query::download))
         .route("/logs", get(logs::page))
@@ -48,7 +50,7 @@ pub fn router(site: Site) -> Router {
         .route("/health", get(health::page))
         .route(&format!("{}{{*rest}}", assets::PATH), get(async |uri: Uri| assets::answer(uri.path()).map(Body::new)));
     api.merge(pages)
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_FORM))
+        .layer(DefaultBodyLimit::max(MAX_FORM))
         .method_not_allowed_fallback(async || {
             plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n").map(Body::new)
         })

@@ -20,7 +20,7 @@ use super::chart;
 use super::layout::{Page, View, empty, failed, warnings};
 use super::params::Params;
 use super::range::{self, Range, sql_time};
-use super::sql::Rows;
+use super::sql::{Rows, SAME_SPAN};
 use super::text::{duration, foreign, number, rate, whole};
 use super::{Site, routes};
 
@@ -71,12 +71,20 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
     routes::html(StatusCode::OK, page.render())
 }
 
-/// What services were asked: their server and consumer spans.
+/// What services were asked: their server and consumer spans. Those that came twice are looked for within a service, and
+/// counted once; both of its lists are filled row by row, so they are in step.
 fn list_sql(range: &Range) -> String {
+    let quantiles = "'quantile_cont', [0.5, 0.95, 0.99]";
     format!(
-        "SELECT service_name, count(*) AS requests, count(*) FILTER (WHERE status_code = 'error') AS errors,\n  \
-         quantile_cont(duration_ns, 0.5) AS p50, quantile_cont(duration_ns, 0.95) AS p95, quantile_cont(duration_ns, 0.99) AS p99\n\
-         FROM spans\nWHERE kind IN ('server', 'consumer') AND {}\nGROUP BY service_name\nORDER BY requests DESC, service_name\nLIMIT {}",
+        "SELECT service_name, requests, errors, q[1] AS p50, q[2] AS p95, q[3] AS p99\nFROM (\n  \
+         SELECT service_name, list_unique(ids)::BIGINT AS requests, list_unique(failed)::BIGINT AS errors,\n    \
+         CASE WHEN len(ids) = list_unique(ids) THEN quantiles\n    \
+         ELSE list_aggregate(list_transform(list_distinct(list_zip(ids, durations)), lambda pair: pair[2]), {quantiles}) END AS q\n  FROM (\n    \
+         SELECT service_name, list(id) AS ids, list(duration_ns) AS durations, list(id) FILTER (WHERE status_code = 'error') AS failed,\n      \
+         quantile_cont(duration_ns, [0.5, 0.95, 0.99]) AS quantiles\n    FROM (\n      \
+         SELECT service_name, {SAME_SPAN} AS id, status_code, duration_ns\n      \
+         FROM spans\n      WHERE kind IN ('server', 'consumer') AND {}\n    )\n    GROUP BY service_name\n  )\n)\n\
+         ORDER BY requests DESC, service_name\nLIMIT {}",
         range.condition("start_time"),
         SHOWN + 1,
     )
@@ -84,8 +92,8 @@ fn list_sql(range: &Range) -> String {
 
 fn trend_sql(range: &Range) -> String {
     format!(
-        "SELECT service_name, (epoch_ns(start_time) - {}) // {} AS bucket, count(*) AS requests\n\
-         FROM spans\nWHERE kind IN ('server', 'consumer') AND {}\nGROUP BY ALL",
+        "SELECT service_name, (epoch_ns(start_time) - {}) // {} AS bucket, count(DISTINCT {SAME_SPAN}) AS requests\n\
+         FROM spans\nWHERE kind IN ('server', 'consumer') AND {}\nGROUP BY service_name, bucket",
         range.from,
         range.bucket(COLUMNS),
         range.condition("start_time"),
@@ -96,14 +104,14 @@ fn trend_sql(range: &Range) -> String {
 fn errors_sql(range: &Range) -> String {
     let when = range.condition("start_time");
     format!(
-        "SELECT service_name, type, message, count(*) AS errors, max(start_time) AS last, arg_max(trace_id, start_time) AS trace_id\nFROM (\n  \
-         SELECT service_name, start_time, trace_id, left(e ->> '$.attributes.\"exception.type\"', 200) AS type,\n    \
+        "SELECT service_name, type, message, count(DISTINCT (id, e)) AS errors, max(start_time) AS last, arg_max(trace_id, start_time) AS trace_id\nFROM (\n  \
+         SELECT service_name, start_time, trace_id, id, e::VARCHAR AS e, left(e ->> '$.attributes.\"exception.type\"', 200) AS type,\n    \
          left(e ->> '$.attributes.\"exception.message\"', 300) AS message\n  FROM (\n    \
-         SELECT service_name, start_time, trace_id, unnest(json_extract(events::JSON, '$[*]')) AS e\n    \
+         SELECT service_name, start_time, trace_id, {SAME_SPAN} AS id, unnest(json_extract(events::JSON, '$[*]')) AS e\n    \
          FROM spans\n    WHERE events IS NOT NULL AND {when}\n  )\n  WHERE e ->> '$.name' = 'exception'\n  UNION ALL\n  \
-         SELECT service_name, start_time, trace_id, 'failed: ' || left(name, 150), left(status_message, 300)\n  \
+         SELECT service_name, start_time, trace_id, {SAME_SPAN}, '', 'failed: ' || left(name, 150), left(status_message, 300)\n  \
          FROM spans\n  WHERE status_code = 'error' AND events IS NULL AND {when}\n)\n\
-         GROUP BY ALL\nORDER BY errors DESC, service_name, type\nLIMIT {GROUPS}"
+         GROUP BY service_name, type, message\nORDER BY errors DESC, service_name, type\nLIMIT {GROUPS}"
     )
 }
 

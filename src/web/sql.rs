@@ -189,6 +189,11 @@ fn parse(body: &[u8], is_whole: bool, max_rows: usize) -> Result<Rows, AskError>
     Ok(rows)
 }
 
+/// What is the same for a span that came twice, in SQL over the view `spans`: a sender that tries again sends it as it
+/// was. The halves of a call that share an id differ in kind; spans without an id are all different.
+pub const SAME_SPAN: &str =
+    "CASE WHEN span_id IS NULL THEN hash(uuid()) ELSE hash(trace_id, span_id, kind, start_time) END";
+
 /// A text as SQL spells it.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "''"))

@@ -10,14 +10,19 @@
 //! | [`waterfall`] | the rows and the map of all of them |
 //! | [`span`] | one span with all that it has |
 //! | [`flame`], [`logs`], [`statistics`], [`compare`] | other ways to look at a trace |
+//! | [`question`] | what is asked, of the store or of a file |
+//! | [`otlp`], [`upload`] | a trace as a file, to take away and to look at |
 
 mod compare;
 mod flame;
 mod head;
 mod logs;
+pub mod otlp;
+mod question;
 mod span;
 mod statistics;
 mod tree;
+pub mod upload;
 mod waterfall;
 
 use std::collections::{HashMap, HashSet};
@@ -30,9 +35,10 @@ use maud::{Markup, html};
 use super::layout::{Page, View, empty, failed, warnings};
 use super::params::Params;
 use super::range::Nanos;
-use super::sql::{AskError, Rows, quoted};
+use super::sql::{AskError, Rows};
 use super::text::{foreign, nanos_of, time};
 use super::{Site, routes};
+use question::{Question, Source};
 use tree::{Row, Span, Tree};
 
 /// Spans of a trace that are looked at.
@@ -66,10 +72,21 @@ impl Trace {
 pub async fn page(State(site): State<Site>, Path(id): Path<String>, uri: Uri) -> Response<Body> {
     let params = routes::params(&uri);
     let id = id.to_lowercase();
-    let skeleton = skeleton_sql(&id);
-    let opened = params.get("span").map(|opened| span::sql(&id, opened));
-    let (spans, opened_rows) = tokio::join!(site.rows(&skeleton, MAX_SPANS), ask(&site, opened.as_deref(), span::MAX));
-    let mut statements: Vec<String> = std::iter::once(skeleton).chain(opened).collect();
+    let source = match Source::of(&site, &id).await {
+        Ok(source) => source,
+        Err(problem) => {
+            let content = html! {
+                h1 { "Trace of a file" }
+                p.problem role="alert" { (problem) }
+                p { a href=(params.kept().link("/traces")) { "Traces" } }
+            };
+            return render(StatusCode::NOT_FOUND, &params, Vec::new(), content);
+        }
+    };
+    let opened = params.get("span").map(Question::Span);
+    let (spans, opened_rows) = tokio::join!(source.ask(&id, Question::Skeleton), ask(&source, &id, opened));
+    let asked = std::iter::once(Question::Skeleton).chain(opened);
+    let mut statements: Vec<String> = asked.filter_map(|question| source.statement(&id, question)).collect();
     let (status, content) = match spans {
         Err(error) => (StatusCode::OK, html! { h1 { "Trace" } (failed(&error)) }),
         Ok(rows) if rows.is_empty() => (StatusCode::NOT_FOUND, missing(&site, &id, &params).await),
@@ -81,47 +98,49 @@ pub async fn page(State(site): State<Site>, Path(id): Path<String>, uri: Uri) ->
                 @if trace.truncated { p.warning { "Only the first " (trace.spans.len()) " spans are looked at." } }
                 (head::tabs(&trace, &params))
                 @if let Some(opened) = &opened_rows { (span::show(&trace, opened, &params)) }
-                (shown(&site, &trace, &params, &mut statements).await)
+                (shown(&source, &trace, &params, &mut statements).await)
             };
             (StatusCode::OK, content)
         }
     };
+    render(status, &params, statements, content)
+}
+
+fn render(status: StatusCode, params: &Params, statements: Vec<String>, content: Markup) -> Response<Body> {
     let title = "Trace".to_owned();
-    let page = Page { title, view: View::Traces, params: &params, range: None, statements, live: false, content };
+    let page = Page { title, view: View::Traces, params, range: None, statements, live: false, content };
     routes::html(status, page.render())
 }
 
-/// The answer to a statement, if there is one.
-async fn ask(site: &Site, statement: Option<&str>, most: usize) -> Option<Result<Rows, AskError>> {
-    match statement {
-        Some(statement) => Some(site.rows(statement, most).await),
+/// The answer to a question, if there is one.
+async fn ask(source: &Source<'_>, id: &str, question: Option<Question<'_>>) -> Option<Result<Rows, AskError>> {
+    match question {
+        Some(question) => Some(source.ask(id, question).await),
         None => None,
     }
 }
 
 /// What the page was asked to show of a trace.
-async fn shown(site: &Site, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
-    let (statement, most) = match params.get("show") {
-        Some("flame") => (flame::sql(&trace.id), MAX_SPANS),
-        Some("logs") => (logs::sql(trace), logs::MAX + 1),
-        Some("statistics") => (statistics::sql(&trace.id), statistics::MAX),
-        Some("compare") => return compare::show(site, trace, params, statements).await,
-        _ => return spans(site, trace, params, statements).await,
+async fn shown(source: &Source<'_>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+    let question = match params.get("show") {
+        Some("flame") => Question::AllNames,
+        Some("statistics") => Question::Statistics,
+        Some("compare") => return compare::show(source, trace, params, statements).await,
+        Some("logs") => return logs::page(source.store(), trace, params, statements).await,
+        _ => return spans(source, trace, params, statements).await,
     };
-    let rows = site.rows(&statement, most).await;
-    statements.push(statement);
-    match params.get("show") {
-        Some("flame") => flame::show(trace, &rows, params),
-        Some("logs") => logs::show(trace, &rows, params),
+    let rows = source.ask(&trace.id, question).await;
+    statements.extend(source.statement(&trace.id, question));
+    match question {
+        Question::AllNames => flame::show(trace, &rows, params),
         _ => statistics::show(&rows),
     }
 }
 
 /// The waterfall.
-async fn spans(site: &Site, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
-    let search = params.get("find").map(|find| search_sql(&trace.id, find));
-    let found = ask(site, search.as_deref(), FOUND).await;
-    statements.extend(search);
+async fn spans(source: &Source<'_>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+    let search = params.get("find").map(Question::Find);
+    let found = ask(source, &trace.id, search).await;
     let ids = match &found {
         Some(Ok(found)) => Some((0..found.len()).map(|row| found.text(row, "span_id")).collect::<HashSet<&str>>()),
         _ => None,
@@ -129,9 +148,11 @@ async fn spans(site: &Site, trace: &Trace, params: &Params, statements: &mut Vec
     let wanted = wanted(trace, params, ids.as_ref());
     let first = params.get("row").and_then(|row| row.parse::<usize>().ok()).unwrap_or(0);
     let first = first.min(wanted.len().saturating_sub(1));
-    let names_sql = names_sql(trace, &wanted[first..wanted.len().min(first + SHOWN)]);
-    let names = site.rows(&names_sql, 4 * SHOWN).await;
-    statements.push(names_sql);
+    let window = &wanted[first..wanted.len().min(first + SHOWN)];
+    let shown: Vec<&str> = window.iter().map(|row| trace.spans[row.span].id.as_str()).collect();
+    let names = source.ask(&trace.id, Question::Names(&shown)).await;
+    let asked = search.into_iter().chain([Question::Names(&shown)]);
+    statements.extend(asked.filter_map(|question| source.statement(&trace.id, question)));
     html! {
         (head::tools(trace, params, found.as_ref(), wanted.len()))
         @match &names {
@@ -139,38 +160,6 @@ async fn spans(site: &Site, trace: &Trace, params: &Params, statements: &mut Vec
             Err(error) => (failed(error)),
         }
     }
-}
-
-fn skeleton_sql(id: &str) -> String {
-    format!(
-        "SELECT span_id, parent_span_id, kind IN ('server', 'consumer') AS server, start_time, duration_ns,\n  \
-         status_code = 'error' AS failed, service_name\nFROM spans\nWHERE trace_id = {}\nORDER BY start_time\nLIMIT {}",
-        quoted(id),
-        MAX_SPANS + 1,
-    )
-}
-
-fn search_sql(id: &str, find: &str) -> String {
-    let has = |of: &str| format!("contains(lower({of}), lower({}))", quoted(find));
-    format!(
-        "SELECT DISTINCT span_id\nFROM spans\nWHERE trace_id = {}\n  AND ({} OR {} OR {})\nLIMIT {FOUND}",
-        quoted(id),
-        has("name"),
-        has("service_name"),
-        has("attributes::VARCHAR"),
-    )
-}
-
-fn names_sql(trace: &Trace, window: &[Row]) -> String {
-    let ids: HashSet<&str> = window.iter().map(|row| trace.spans[row.span].id.as_str()).collect();
-    let mut ids: Vec<String> = ids.into_iter().filter(|id| !id.is_empty()).map(quoted).collect();
-    ids.sort();
-    let ids = if ids.is_empty() { "NULL".to_owned() } else { ids.join(", ") };
-    format!(
-        "SELECT span_id, kind IN ('server', 'consumer') AS server, left(name, 200) AS name, kind\nFROM spans\nWHERE trace_id = {}\n  \
-         AND (span_id IS NULL OR span_id IN ({ids}))",
-        quoted(&trace.id)
-    )
 }
 
 /// The trace in the rows of its skeleton. A span that came twice is there once.

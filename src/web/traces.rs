@@ -4,19 +4,24 @@
 //! |---|---|
 //! | [`filter`] | what a page's parameters ask for, as conditions in SQL |
 //! | [`heatmap`] | durations over time |
+//! | [`facets`] | how many spans are of which service, name and status |
+//! | [`roots`] | traces grouped by their root span |
 
+mod facets;
 mod filter;
 mod heatmap;
+mod roots;
 
 use axum::body::Body;
 use axum::extract::State;
 use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::filter::{attribute_fields, form, problems};
 use super::layout::{Page, View, choice, empty, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Range, SECOND};
-use super::sql::{AskError, Rows};
+use super::sql::{AskError, Rows, SAME_SPAN};
 use super::text::{count, duration, foreign, time_of, whole};
 use super::{Site, routes};
 use filter::{Filter, Order};
@@ -42,12 +47,21 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
     }
     let range = Range::read(&params, range::now());
     let filter = Filter::read(&params);
-    let statements = [heatmap::sql(&filter, &range), list_sql(&filter, &range), choices_sql(&filter, &range)];
-    let (cells, list, choices) = tokio::join!(
+    let is_grouped = params.get("group") == Some("root");
+    let list = if is_grouped { roots::sql(&filter, &range) } else { list_sql(&filter, &range) };
+    let statements = [heatmap::sql(&filter, &range), list, choices_sql(&filter, &range), facets::sql(&filter, &range)];
+    let (cells, list, choices, facets) = tokio::join!(
         site.rows(&statements[0], heatmap::MAX_CELLS),
-        site.rows(&statements[1], SHOWN + 1),
+        site.rows(&statements[1], roots::MAX.max(SHOWN + 1)),
         site.rows(&statements[2], CHOICES),
+        site.rows(&statements[3], facets::MAX),
     );
+    let group = |value: &str, name: &str| {
+        html! {
+            @if (value == "root") == is_grouped { strong { (name) } }
+            @else { a href=(params.without(&["skip"]).with("group", value).link("/traces")) { (name) } }
+        }
+    };
     let content = html! {
         h1 { "Traces" }
         (filters(&params, &filter, choices.as_ref().ok()))
@@ -55,12 +69,18 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             Ok(rows) => (heatmap::draw(&rows, &range, &params)),
             Err(error) => (failed(&error)),
         }
+        @if let Ok(rows) = &facets { (facets::show(rows, &params)) }
         @match list {
-            Ok(rows) => { (warnings(&rows.warnings)) (traces(&rows, &params, &filter)) }
+            Ok(rows) => {
+                (warnings(&rows.warnings))
+                p { (group("", "Traces")) " · " (group("root", "grouped by root span")) }
+                @if is_grouped { (roots::show(&rows, &params)) } @else { (traces(&rows, &params, &filter)) }
+            }
             // The heatmap has said the same.
             Err(AskError::NoStore | AskError::Away(_)) => {}
             Err(error) => (failed(&error)),
         }
+        (super::trace::upload::form(site.token.as_str(), &params))
     };
     let page = Page {
         title: "Traces".to_owned(),
@@ -93,7 +113,8 @@ fn list_sql(filter: &Filter, range: &Range) -> String {
          max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)) AS duration_ns,\n  \
          arg_min(service_name, (parent_span_id IS NOT NULL, start_time)) AS root_service,\n  \
          left(arg_min(name, (parent_span_id IS NOT NULL, start_time)), 200) AS root_name,\n  \
-         count(*) AS spans, count(*) FILTER (WHERE status_code = 'error') AS errors,\n  \
+         count(DISTINCT {SAME_SPAN}) AS spans,\n  \
+         count(DISTINCT {SAME_SPAN}) FILTER (WHERE status_code = 'error') AS errors,\n  \
          any_value(hits) AS hits, list_sort(list(DISTINCT service_name)) AS services\n\
          FROM spans JOIN hits USING (trace_id)\nWHERE {}\nGROUP BY trace_id\nORDER BY {outer}, trace_id",
         filter.conditions(range),
@@ -104,7 +125,8 @@ fn list_sql(filter: &Filter, range: &Range) -> String {
 }
 
 fn choices_sql(filter: &Filter, range: &Range) -> String {
-    let of_service = filter.service.as_ref().map(|service| format!("service_name = {}", super::sql::quoted(service)));
+    let of_service =
+        filter.common.service.as_ref().map(|service| format!("service_name = {}", super::sql::quoted(service)));
     format!(
         "SELECT service_name, left(name, 200) AS name, count(*) AS spans,\n  {} AS is_chosen\nFROM spans\nWHERE {}\nGROUP BY ALL\n\
          ORDER BY is_chosen DESC, spans DESC, service_name, name\nLIMIT {CHOICES}",
@@ -114,7 +136,7 @@ fn choices_sql(filter: &Filter, range: &Range) -> String {
 }
 
 fn filters(params: &Params, filter: &Filter, choices: Option<&Rows>) -> Markup {
-    let rest = params.only(&["range", "from", "to", "zone"]);
+    let rest = params.only(&["range", "from", "to", "zone", "group"]);
     let (mut services, mut names): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     if let Some(rows) = choices {
         for row in 0..rows.len() {
@@ -129,42 +151,43 @@ fn filters(params: &Params, filter: &Filter, choices: Option<&Rows>) -> Markup {
         services.sort_unstable();
         names.sort_unstable();
     }
+    let fields = html! {
+        label { span { "Service" } (choice("service", filter.common.service.as_deref(), &services, "all services")) }
+        label { span { "Span" } (choice("name", filter.name.as_deref(), &names, "all spans")) }
+        label { span { "Status" } select name="status" {
+            option value="" { "any" }
+            option value="error" selected[filter.only_errors] { "errors" }
+        } }
+        (attribute_fields("Attribute", &filter.common.attributes, true))
+        label { span { "At least" } input name="min" placeholder="100ms" size="7" value=[params.get("min")]; }
+        label { span { "Less than" } input name="max" placeholder="2s" size="7" value=[params.get("max")]; }
+        label { span { "Order" } select name="order" {
+            option value="" { "newest first" }
+            option value="slowest" selected[filter.order == Order::Slowest] { "slowest first" }
+        } }
+    };
     html! {
-        form.filters method="get" action="/traces" role="search" aria-label="Traces" {
-            @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
-            label { span { "Service" } (choice("service", filter.service.as_deref(), &services, "all services")) }
-            label { span { "Span" } (choice("name", filter.name.as_deref(), &names, "all spans")) }
-            label { span { "Status" } select name="status" {
-                option value="" { "any" }
-                option value="error" selected[filter.only_errors] { "errors" }
-            } }
-            label { span { "Attribute" } input name="where" placeholder="http.route = /cart" data-search
-                value=[filter.attributes.first().map(|(key, value)| format!("{key} = {value}"))]; }
-            label { span { "At least" } input name="min" placeholder="100ms" size="7" value=[params.get("min")]; }
-            label { span { "Less than" } input name="max" placeholder="2s" size="7" value=[params.get("max")]; }
-            label { span { "Order" } select name="order" {
-                option value="" { "newest first" }
-                option value="slowest" selected[filter.order == Order::Slowest] { "slowest first" }
-            } }
-            button { "Search" }
-            a href=(params.kept().link("/traces")) { "Clear" }
-        }
+        (form("/traces", "Traces", &rest, &params.kept(), &fields))
         form.filters method="get" action="/traces" aria-label="One trace" {
-            @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
+            @for (name, value) in params.kept().pairs() { input type="hidden" name=(name) value=(value); }
             label { span { "Trace id" } input name="id" size="34"; }
             button { "Open" }
         }
-        @for problem in &filter.problems { p.problem role="alert" { (problem) } }
+        (problems(&filter.common.problems))
     }
+}
+
+fn nothing() -> Markup {
+    empty(
+        "No trace is like that in this time.",
+        html! { p { "Take a longer time range or fewer conditions. Applications send spans by OTLP to port 4317 or 4318; "
+        code { "vispyr demo" } " sends those of a make-believe shop." } },
+    )
 }
 
 fn traces(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
     if rows.is_empty() {
-        return empty(
-            "No trace is like that in this time.",
-            html! { p { "Take a longer time range or fewer conditions. Applications send spans by OTLP to port 4317 or 4318; "
-            code { "vispyr demo" } " sends those of a make-believe shop." } },
-        );
+        return nothing();
     }
     let longest = (0..rows.len()).filter_map(|row| rows.whole(row, "duration_ns")).max().unwrap_or(1).max(1);
     html! {

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Options, Vispyr, get, post};
 use crate::web_pages_views::{HOSTILE, assert_is_safe, page};
 
-const TRACE: &str = "0102030405060708090a0b0c0d0e0f10";
+pub const TRACE: &str = "0102030405060708090a0b0c0d0e0f10";
 const MILLISECOND: u64 = 1_000_000;
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() * 1_000_000_000
 }
 
 /// A span of OTLP in JSON: number, parent's number, name, start and duration in milliseconds after `start`.
-fn span(
+pub fn span(
     trace: &str,
     (id, parent): (u64, u64),
     name: &str,
@@ -38,7 +38,7 @@ fn span(
     })
 }
 
-async fn send_spans(vispyr: &Vispyr, service: &str, spans: &[Value]) {
+pub async fn send_spans(vispyr: &Vispyr, service: &str, spans: &[Value]) {
     let resource = json!({ "attributes": [{ "key": "service.name", "value": { "stringValue": service } }] });
     let request = json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": [{ "spans": spans }] }] });
     let answer = post(&vispyr.url("otlp_http", "/v1/traces"), "application/json", request.to_string()).await.unwrap();
@@ -46,13 +46,13 @@ async fn send_spans(vispyr: &Vispyr, service: &str, spans: &[Value]) {
 }
 
 /// The names of spans in a page, in their order.
-fn names(text: &str, of: &[&str]) -> Vec<String> {
+pub fn names(text: &str, of: &[&str]) -> Vec<String> {
     let rows = text.split("<tr data-row").skip(1);
     let found = rows.filter_map(|row| of.iter().find(|name| row.contains(&format!("<strong><bdi>{name}</bdi>"))));
     found.map(|name| (*name).to_owned()).collect()
 }
 
-async fn shop(vispyr: &Vispyr) -> u64 {
+pub async fn shop(vispyr: &Vispyr) -> u64 {
     let start = now() - 10_000_000_000;
     let one = |ids, name, times, failed| span(TRACE, ids, name, start, times, failed);
     send_spans(vispyr, "front", &[one((1, 0), "GET /cart", (0, 100), false), one((2, 1), "ask stock", (10, 80), true)])
@@ -188,7 +188,11 @@ async fn text_of_senders_is_text_in_spans() {
         format!("/trace/{TRACE}?show=statistics"),
         format!("/trace/{TRACE}?span=0000000000000001"),
         format!("/trace/{TRACE}?find=%3Cscript%3E"),
+        format!("/trace/{TRACE}?show=flame"),
+        format!("/trace/{TRACE}?show=compare&with={TRACE}"),
+        "/traces?group=root".to_owned(),
         "/sql?q=SELECT+*+FROM+spans".to_owned(),
+        "/sql?q=SELECT+service_name,+count(*)+FROM+spans+GROUP+BY+ALL&as=chart".to_owned(),
     ] {
         let answer = page(&vispyr, &path).await;
         assert_is_safe(&path, &answer);
@@ -234,11 +238,34 @@ async fn statements_are_answered_as_tables_and_files() {
         "{schema}"
     );
 
+    shop(&vispyr).await;
+    let words = ask(String::new()).await.text();
+    for word in [
+        "<option value=\"spans\">",
+        "<option value=\"attributes.&quot;http.route&quot;\">",
+        "<option value=\"trace_id\">",
+    ] {
+        assert!(words.contains(word), "no {word:?} in {words}");
+    }
     let file = page(&vispyr, &format!("/sql/download?{}", encoded("SELECT 1 AS a, 'x,y' AS b"))).await;
     assert_eq!((file.status, file.text().as_str()), (200, "a,b\r\n1,\"x,y\"\r\n"));
     assert!(file.headers["content-disposition"].to_str().unwrap().starts_with("attachment"));
     let many = page(&vispyr, &format!("/sql/download?{}", encoded("SELECT range FROM range(50000)"))).await.text();
     assert_eq!(many.lines().count(), 50_001, "a file has all rows");
+    let file = page(
+        &vispyr,
+        &format!("/sql/download?format=parquet&{}", encoded("SELECT range AS n, 'x' AS t FROM range(90000)")),
+    )
+    .await;
+    assert_eq!((file.status, file.headers["content-type"].to_str().unwrap()), (200, "application/vnd.apache.parquet"));
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file.body).unwrap();
+    assert!(reader.metadata().num_row_groups() > 1, "it is written as it comes");
+    assert_eq!(reader.build().unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 90_000);
+    let time = "SELECT to_timestamp(1780000000 + range * 60)::TIMESTAMP AS t, range % 2 AS n FROM range(1000)";
+    let chart = ask(format!("{}&as=chart", encoded(time))).await;
+    assert_is_safe("chart", &chart);
+    let line = chart.text().split("<path class=\"line c0\" d=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(line.matches(['M', 'L']).count(), 1000, "{line}");
     for (query, status) in [("format=csv", 400), ("format=exe&q=SELECT+1", 400), ("q=SELEC", 400)] {
         assert_eq!(page(&vispyr, &format!("/sql/download?{query}")).await.status, status, "{query}");
     }
@@ -256,7 +283,7 @@ async fn what_a_page_leads_to_is_there() {
         .map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"))
         .filter(|link| link.contains("q="))
         .collect();
-    assert!(links.len() >= 8, "{text}");
+    assert!(links.len() >= 11, "{text}");
     for link in links {
         let answer = page(&vispyr, &link).await;
         assert_eq!(answer.status, 200, "{link}");

@@ -173,6 +173,17 @@ async fn logs_are_found_by_what_is_asked_for_and_page_by_page() {
         assert_eq!(text.contains("No record is like that"), records == 0, "{query}");
         assert!(!text.contains("No answer."), "{query}: {text}");
     }
+    let chosen = page(&vispyr, "/logs?columns=shop,+service.name,+x%22%3Cscript%3E").await;
+    assert_is_safe("columns", &chosen);
+    let text = chosen.text();
+    for expected in ["<th scope=\"col\"><bdi>service.name</bdi>", "<th scope=\"col\"><bdi>x&quot;&lt;script&gt;</bdi>"]
+    {
+        assert!(text.contains(expected), "no {expected:?} in {text}");
+    }
+    let row = text.split("<tr data-row").nth(1).unwrap();
+    assert_eq!(row.matches("<td><bdi>shop</bdi></td>").count(), 3, "service, attribute and resource: {row}");
+    let other = page(&vispyr, &format!("/logs/at/{now}?service=other")).await.text();
+    assert_eq!(shown(&other).len(), 1, "of another service there is nothing around it: {other}");
     let around = page(&vispyr, &format!("/logs/at/{}", now - 5_000_000_000)).await.text();
     assert_eq!(shown(&around)[0], "005");
     assert_eq!(shown(&around)[1..6], ["000", "001", "002", "003", "004"]);

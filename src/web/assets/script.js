@@ -149,6 +149,7 @@ function showKeys() {
     ["[ or ]", "fold or unfold the chosen span"],
     ["g, then f s t m p l v q h", "Flow, Services, Traces, Metrics, Profiles, Logs, Live, SQL, Health"],
     ["Ctrl-Enter", "run the statement"],
+    ["↑ ↓ Tab", "choose and take a completion in the editor"],
     ["?", "this list"],
     ["Esc", "close it, leave a field"],
   ];
@@ -446,6 +447,78 @@ function followTail() {
   setInterval(show, 250);
 }
 
+/** Completes what is written in the editor: words of the page's list that begin with it, or have it in them. */
+function complete() {
+  const editor = document.querySelector("textarea[data-words]");
+  if (!(editor instanceof HTMLTextAreaElement)) return;
+  const known = document.getElementById(editor.dataset.words ?? "");
+  const words = [...(known?.querySelectorAll("option") ?? [])].map((option) => option.value);
+  const list = document.createElement("ul");
+  list.className = "completions";
+  list.id = "completions";
+  list.setAttribute("role", "listbox");
+  list.setAttribute("aria-label", "Completions");
+  list.hidden = true;
+  editor.after(list);
+  editor.setAttribute("aria-controls", list.id);
+  editor.setAttribute("aria-autocomplete", "list");
+  let chosen = 0;
+  /** @type {string[]} */
+  let found = [];
+  const start = () => {
+    const before = editor.value.slice(0, editor.selectionStart);
+    return /[\w.":]*$/.exec(before)?.[0] ?? "";
+  };
+  const close = () => {
+    list.hidden = true;
+    editor.removeAttribute("aria-activedescendant");
+  };
+  const show = () => {
+    list.replaceChildren(...found.map((word, n) => {
+      const item = document.createElement("li");
+      item.id = `completion-${n}`;
+      item.setAttribute("role", "option");
+      item.setAttribute("aria-selected", String(n === chosen));
+      item.textContent = word;
+      item.addEventListener("pointerdown", (event) => {
+        event.preventDefault();
+        take(word);
+      });
+      return item;
+    }));
+    list.hidden = found.length === 0;
+    if (list.hidden) editor.removeAttribute("aria-activedescendant");
+    else editor.setAttribute("aria-activedescendant", `completion-${chosen}`);
+  };
+  /** @param {string} word */
+  const take = (word) => {
+    const at = editor.selectionStart;
+    editor.setRangeText(word, at - start().length, at, "end");
+    close();
+  };
+  editor.addEventListener("input", () => {
+    const text = start().toLowerCase();
+    chosen = 0;
+    const has = words.filter((word) => word.toLowerCase().includes(text) && word.toLowerCase() !== text);
+    const first = (/** @type {string} */ word) => Number(!word.toLowerCase().startsWith(text));
+    found = text.length < 2 ? [] : has.sort((a, b) => first(a) - first(b)).slice(0, 8);
+    show();
+  });
+  editor.addEventListener("blur", close);
+  editor.addEventListener("keydown", (event) => {
+    if (list.hidden) return;
+    if (event.key === "ArrowDown") chosen = (chosen + 1) % found.length;
+    else if (event.key === "ArrowUp") chosen = (chosen + found.length - 1) % found.length;
+    else if (event.key === "Tab" || (event.key === "Enter" && !event.ctrlKey)) take(found[chosen]);
+    else if (event.key === "Escape") close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!list.hidden) show();
+  });
+}
+
+complete();
 showTimes(document);
 listenForRanges();
 showWaiting();

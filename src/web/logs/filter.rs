@@ -1,8 +1,9 @@
 //! What is searched for among log records.
 
+use crate::web::filter::Common;
 use crate::web::params::Params;
 use crate::web::range::{Nanos, Range, sql_time};
-use crate::web::sql::{attribute, attributes, quoted};
+use crate::web::sql::quoted;
 
 /// The levels of OpenTelemetry's severity numbers, with their classes in the style sheet.
 pub const LEVELS: [(&str, &str, &str); 7] = [
@@ -31,20 +32,16 @@ pub fn level_of(name: &str) -> (&'static str, &'static str) {
 pub struct Filter {
     /// In the body, whatever its case.
     pub text: Option<String>,
-    /// Of this service.
-    pub service: Option<String>,
+    /// What all searches have.
+    pub common: Common,
     /// Of this level.
     pub level: Option<&'static str>,
-    /// With these attributes.
-    pub attributes: Vec<(String, String)>,
     /// Of this trace.
     pub trace: Option<String>,
     /// Of this time or earlier, for the next page.
     pub before: Option<Nanos>,
     /// How many of that time the pages before have shown.
     pub skip: usize,
-    /// What of it makes no sense.
-    pub problems: Vec<String>,
 }
 
 impl Filter {
@@ -52,7 +49,7 @@ impl Filter {
     pub fn read(params: &Params) -> Self {
         let mut filter = Filter {
             text: params.get("q").map(str::to_owned),
-            service: params.get("service").map(str::to_owned),
+            common: Common::read(params),
             trace: params.get("trace").map(str::to_lowercase),
             before: params.get("before").and_then(|before| before.parse().ok()),
             skip: params.get("skip").and_then(|skip| skip.parse().ok()).unwrap_or(0),
@@ -61,22 +58,19 @@ impl Filter {
         if let Some(wanted) = params.get("level") {
             filter.level = LEVELS.iter().map(|(name, _, _)| *name).find(|name| *name == wanted);
             if filter.level.is_none() {
-                filter.problems.push(format!("there is no level {wanted:?}"));
+                filter.common.problems.push(format!("there is no level {wanted:?}"));
             }
         }
-        filter.attributes = attributes(params, &mut filter.problems);
         filter
     }
 
     /// All conditions in SQL.
     pub fn conditions(&self, range: &Range, before: Option<Nanos>) -> String {
-        let mut all = vec![range.condition("time")];
+        let mut all = self.common.conditions(range, "time");
         all.extend(before.map(|before| format!("time <= {}", sql_time(before))));
-        all.extend(self.service.as_ref().map(|service| format!("service_name = {}", quoted(service))));
         all.extend(self.level.map(|level| format!("{LEVEL} = {}", quoted(level))));
         all.extend(self.text.as_ref().map(|text| format!("contains(lower(body), lower({}))", quoted(text))));
         all.extend(self.trace.as_ref().map(|trace| format!("trace_id = {}", quoted(trace))));
-        all.extend(self.attributes.iter().map(attribute));
         all.join("\n  AND ")
     }
 }
@@ -103,7 +97,7 @@ mod tests {
         ] {
             assert!(sql.contains(condition), "{condition} in {sql}");
         }
-        assert_eq!((filter.skip, filter.problems.len()), (2, 1), "{filter:?}");
-        assert_eq!(Filter::read(&Params::parse("level=loud")).problems, ["there is no level \"loud\""]);
+        assert_eq!((filter.skip, filter.common.problems.len()), (2, 1), "{filter:?}");
+        assert_eq!(Filter::read(&Params::parse("level=loud")).common.problems, ["there is no level \"loud\""]);
     }
 }

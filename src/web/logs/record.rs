@@ -5,11 +5,12 @@ use axum::extract::{Path, State};
 use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::columns::Columns;
 use super::{BODY, LEVEL, level_of, record_row};
 use crate::web::layout::{Page, View, empty, failed, fields, warnings};
 use crate::web::params::{Params, segment};
 use crate::web::range::{Nanos, SECOND, sql_time};
-use crate::web::sql::Rows;
+use crate::web::sql::{Rows, quoted};
 use crate::web::text::{foreign, time, whole};
 use crate::web::{Site, routes};
 
@@ -31,12 +32,14 @@ pub async fn page(State(site): State<Site>, Path(at): Path<String>, uri: Uri) ->
     let Some(at) = at.parse::<Nanos>().ok().filter(|at| *at >= 0) else {
         return render(&params, StatusCode::NOT_FOUND, Vec::new(), html! { h1 { "No such record" } });
     };
-    let statements = [whole_sql(at), around_sql(at, true), around_sql(at, false)];
+    let service = params.get("service");
+    let statements = [whole_sql(at), around_sql(at, service, true), around_sql(at, service, false)];
     let (records, before, after) = tokio::join!(
         site.rows(&statements[0], WHOLE),
         site.rows(&statements[1], AROUND),
         site.rows(&statements[2], AROUND),
     );
+    let path = format!("/logs/at/{at}");
     let content = html! {
         h1 { "Log records at " (time(at)) }
         @match &records {
@@ -52,15 +55,21 @@ pub async fn page(State(site): State<Site>, Path(at): Path<String>, uri: Uri) ->
         }
         @if let (Ok(before), Ok(after)) = (&before, &after) {
             h2 { "Around it" }
+            p { @match service {
+                Some(service) => { "Of " (foreign(service, 60)) " alone · " a href=(params.without(&["service"]).link(&path)) { "of all services" } }
+                None => @if let Ok(rows) = &records {
+                    @let service = rows.text(0, "service_name");
+                    @if !service.is_empty() { "Of all services · " a href=(params.with("service", service).link(&path)) { "of " (foreign(service, 60)) " alone" } } }
+            } }
             div.scroll tabindex="0" role="region" aria-label="Records around it" { table.records {
                 thead { tr {
                     th scope="col" { "Time" } th scope="col" { "Level" } th scope="col" { "Service" }
                     th scope="col" { "Message" } th scope="col" { "Trace" }
                 } }
                 tbody {
-                    @for row in (0..after.len()).rev() { (record_row(after, row, &params)) }
+                    @for row in (0..after.len()).rev() { (record_row(after, row, &Columns::default(), &params)) }
                     tr.here { td colspan="5" { "the records above, at " (time(at)) } }
-                    @for row in 0..before.len() { (record_row(before, row, &params)) }
+                    @for row in 0..before.len() { (record_row(before, row, &Columns::default(), &params)) }
                 }
             } }
         }
@@ -88,14 +97,15 @@ fn whole_sql(at: Nanos) -> String {
     )
 }
 
-fn around_sql(at: Nanos, is_before: bool) -> String {
+fn around_sql(at: Nanos, service: Option<&str>, is_before: bool) -> String {
     let (from, to, order) =
         if is_before { (at.saturating_sub(NEAR).max(0), at, "DESC") } else { (at + 1, at.saturating_add(NEAR), "ASC") };
     format!(
         "SELECT time, {LEVEL} AS level, severity_text, service_name, left(body, {BODY}) AS body, length(body) AS length,\n  \
-         trace_id, span_id, event_name\nFROM logs\nWHERE time >= {} AND time < {}\nORDER BY time {order}\nLIMIT {AROUND}",
+         trace_id, span_id, event_name\nFROM logs\nWHERE time >= {} AND time < {}{}\nORDER BY time {order}\nLIMIT {AROUND}",
         sql_time(from),
         sql_time(to),
+        service.map(|service| format!(" AND service_name = {}", quoted(service))).unwrap_or_default(),
     )
 }
 
@@ -138,7 +148,11 @@ mod tests {
     #[test]
     fn what_is_around_a_record_is_not_the_record() {
         let at = 1_780_000_000 * SECOND;
-        assert!(around_sql(at, true).contains(&format!("time < {}", sql_time(at))));
-        assert!(around_sql(at, false).contains(&format!("time >= {}", sql_time(at + 1))));
+        assert!(around_sql(at, None, true).contains(&format!("time < {}", sql_time(at))));
+        let after = around_sql(at, Some("it's"), false);
+        assert!(
+            after.contains(&format!("time >= {}", sql_time(at + 1))) && after.contains("service_name = 'it''s'"),
+            "{after}"
+        );
     }
 }

@@ -2,10 +2,10 @@
 
 use super::tree::Tree;
 use crate::web::params::Params;
-use crate::web::range::{Nanos, Range, sql_time};
+use crate::web::range::{Nanos, Range};
 use crate::web::sql::{Rows, quoted};
 
-/// Rows of an answer: functions in their stacks, or stacks.
+/// Rows of an answer: functions in their stacks.
 pub const MAX: usize = 100_000;
 
 /// Characters of a function's name.
@@ -132,31 +132,26 @@ impl Selection {
         }
     }
 
-    /// The samples of a time.
+    /// The samples of a time as the nodes of a tree, depth first; those below the narrowest that could be seen are left
+    /// out. It is what the macro `flame` does, which has no place for conditions.
     pub fn sql(&self, range: &Range) -> String {
-        let kind = self.profile_type.as_deref().map_or_else(|| "NULL".to_owned(), quoted);
-        match &self.of {
-            Of::Range => format!(
-                "SELECT level, left(label, {NAME}) AS label, value, self\n\
-                 FROM flame({}, {kind}, {}, {})\nQUALIFY value * {} >= max(value) OVER ()",
-                self.service.as_deref().map_or_else(|| "NULL".to_owned(), quoted),
-                sql_time(range.from),
-                sql_time(range.to),
-                if self.is_enlarged { SHARE_ENLARGED } else { SHARE },
-            ),
-            Of::Span(span) => format!(
-                "SELECT list_transform(stack, lambda f: left(f, {NAME})) AS stack, value\nFROM span_profile({})\n\
-                 WHERE profile_type = {kind}\nORDER BY value DESC",
-                quoted(span),
-            ),
-            Of::Trace(_) => format!(
-                "WITH sampled AS (\n  SELECT stack_id, sum(value)::BIGINT AS value\n  FROM profile_samples\n  WHERE {}\n    AND profile_type = {kind}\n  GROUP BY stack_id\n),\n\
-                 framed AS (\n  SELECT stack_id, unnest(frame_ids) AS frame_id, generate_subscripts(frame_ids, 1) AS place\n  FROM stacks\n  WHERE stack_id IN (SELECT stack_id FROM sampled)\n),\n\
-                 paths AS (\n  SELECT stack_id, list(left(coalesce(function, '?'), {NAME}) ORDER BY place) AS stack\n  FROM framed LEFT JOIN frames USING (frame_id)\n  GROUP BY stack_id\n)\n\
-                 SELECT stack, value\nFROM sampled LEFT JOIN paths USING (stack_id)\nORDER BY value DESC",
-                self.condition(range),
-            ),
-        }
+        let mut conditions = vec![self.condition(range)];
+        conditions.extend(self.profile_type.iter().map(|kind| format!("profile_type = {}", quoted(kind))));
+        conditions.extend(self.service.iter().map(|service| format!("service_name = {}", quoted(service))));
+        let share = if self.is_enlarged { SHARE_ENLARGED } else { SHARE };
+        format!(
+            "WITH sampled AS (\n  SELECT stack_id, sum(value)::BIGINT AS value\n  FROM profile_samples\n  WHERE {}\n  GROUP BY stack_id\n),\n\
+             framed AS (\n  SELECT stack_id, unnest(frame_ids) AS frame_id, generate_subscripts(frame_ids, 1) AS place\n  \
+             FROM stacks\n  WHERE stack_id IN (SELECT stack_id FROM sampled)\n),\n\
+             paths AS (\n  SELECT stack_id, list(left(coalesce(function, '?'), {NAME}) ORDER BY place) AS path\n  \
+             FROM framed LEFT JOIN frames USING (frame_id)\n  GROUP BY stack_id\n),\n\
+             nodes AS (\n  SELECT whole[1:level] AS path, level, sum(value)::BIGINT AS value,\n    \
+             coalesce(sum(value) FILTER (WHERE level = len(whole)), 0)::BIGINT AS self\n  FROM (\n    \
+             SELECT path AS whole, value, unnest(range(0, len(path) + 1)) AS level\n    FROM sampled JOIN paths USING (stack_id)\n  )\n  GROUP BY ALL\n)\n\
+             SELECT level, CASE WHEN level = 0 THEN 'total' ELSE path[-1] END AS label, value, self\nFROM nodes\n\
+             WHERE value * {share} >= (SELECT sum(value) FROM sampled)\nORDER BY path",
+            conditions.join("\n    AND "),
+        )
     }
 }
 
@@ -171,10 +166,6 @@ pub fn read(rows: &Rows, tree: &mut Tree, side: usize) {
     let mut way: Vec<usize> = Vec::new();
     for row in 0..rows.len() {
         let value = rows.whole(row, "value").unwrap_or(0);
-        if let Some(stack) = rows.cell(row, "stack").as_array() {
-            tree.add_stack(stack.iter().map(|label| label.as_str().unwrap_or("?")), side, value);
-            continue;
-        }
         let own = rows.whole(row, "self").unwrap_or(0);
         match rows.whole(row, "level").and_then(|level| usize::try_from(level).ok()) {
             Some(0) => {

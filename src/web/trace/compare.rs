@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::flame::{self, label};
-use super::{Trace, read, skeleton_sql};
-use crate::web::Site;
+use super::question::{Question, Source};
+use super::{Trace, read};
 use crate::web::layout::{empty, failed};
 use crate::web::params::{Params, segment};
 use crate::web::profiles::graph::Graph;
@@ -22,20 +22,31 @@ const OFFERED: usize = 20;
 const SHOWN: usize = 200;
 
 /// Asks for what is needed, and shows it.
-pub async fn show(site: &Site, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+pub async fn show(source: &Source<'_>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
     let Some(other) = params.get("with").map(str::to_lowercase) else {
-        let statement = offered_sql(trace);
-        let offered = site.rows(&statement, OFFERED).await;
-        statements.push(statement);
+        let statement = source.store().map(|site| (site, offered_sql(trace)));
+        let offered = match &statement {
+            Some((site, statement)) => site.rows(statement, OFFERED).await,
+            None => Ok(Rows::default()),
+        };
+        statements.extend(statement.map(|(_, statement)| statement));
         return choose(trace, &offered, params);
     };
-    let asked = [flame::sql(&trace.id), skeleton_sql(&other), flame::sql(&other)];
+    let there = match Source::of(source.site(), &other).await {
+        Ok(there) => there,
+        Err(problem) => return html! { p.problem role="alert" { (problem) } },
+    };
     let (names, spans, other_names) = tokio::join!(
-        site.rows(&asked[0], super::MAX_SPANS),
-        site.rows(&asked[1], super::MAX_SPANS),
-        site.rows(&asked[2], super::MAX_SPANS),
+        source.ask(&trace.id, Question::AllNames),
+        there.ask(&other, Question::Skeleton),
+        there.ask(&other, Question::AllNames),
     );
-    statements.extend(asked);
+    let asked = [
+        (source, trace.id.as_str(), Question::AllNames),
+        (&there, other.as_str(), Question::Skeleton),
+        (&there, other.as_str(), Question::AllNames),
+    ];
+    statements.extend(asked.into_iter().filter_map(|(of, id, question)| of.statement(id, question)));
     let all = names.and_then(|names| Ok((names, spans?, other_names?)));
     match all {
         Err(error) => failed(&error),

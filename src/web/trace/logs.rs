@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::Trace;
+use crate::web::Site;
 use crate::web::layout::{empty, failed};
 use crate::web::logs::{LEVEL, level_of};
 use crate::web::params::{Params, segment};
@@ -11,13 +12,27 @@ use crate::web::sql::{AskError, Rows, quoted};
 use crate::web::text::{duration, foreign, nanos_of};
 
 /// Records at most; the view Logs has all of them.
-pub const MAX: usize = 500;
+const MAX: usize = 500;
 
 /// Characters of a body.
 const BODY: usize = 500;
 
+/// Asks for the records and shows them; a file has none.
+pub async fn page(site: Option<&Site>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+    let Some(site) = site else {
+        return empty(
+            "A file of spans has no log records.",
+            html! { p { "Those of a trace in the store are shown here." } },
+        );
+    };
+    let statement = sql(trace);
+    let rows = site.rows(&statement, MAX).await;
+    statements.push(statement);
+    show(trace, &rows, params)
+}
+
 /// The statement. Clocks differ, and records may be of a moment before or after.
-pub fn sql(trace: &Trace) -> String {
+fn sql(trace: &Trace) -> String {
     format!(
         "SELECT time, {LEVEL} AS level, service_name, left(body, {BODY}) AS body, event_name, span_id\nFROM logs\n\
          WHERE trace_id = {} AND time >= {} AND time < {}\nORDER BY time\nLIMIT {}",
@@ -29,7 +44,7 @@ pub fn sql(trace: &Trace) -> String {
 }
 
 /// The view Logs with the records of this trace.
-pub fn link(trace: &Trace, params: &Params) -> String {
+fn link(trace: &Trace, params: &Params) -> String {
     let mut logs = params
         .only(&["zone"])
         .and("from", trace.start.saturating_sub(60 * SECOND).max(0).to_string())
@@ -39,7 +54,7 @@ pub fn link(trace: &Trace, params: &Params) -> String {
 }
 
 /// The list; each record leads to its span.
-pub fn show(trace: &Trace, records: &Result<Rows, AskError>, params: &Params) -> Markup {
+fn show(trace: &Trace, records: &Result<Rows, AskError>, params: &Params) -> Markup {
     let rows = match records {
         Ok(rows) => rows,
         Err(error) => return failed(error),
@@ -55,9 +70,10 @@ pub fn show(trace: &Trace, records: &Result<Rows, AskError>, params: &Params) ->
                 div.scroll tabindex="0" role="region" aria-label="Log records of this trace" { table.records {
                     thead { tr { th.n scope="col" { "After the start" } th scope="col" { "Level" } th scope="col" { "Service" }
                         th scope="col" { "Message" } th scope="col" { "Span" } } }
-                    tbody { @for row in 0..rows.len().min(MAX) { (record(trace, rows, row, &path, params)) } }
+                    tbody { @for row in 0..rows.len() { (record(trace, rows, row, &path, params)) } }
                 } }
             }
+            @if rows.truncated { p.muted { "The first " (MAX) " are shown." } }
             p { a href=(link(trace, params)) { "Open in the view Logs" } }
         }
     }

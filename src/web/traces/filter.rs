@@ -1,8 +1,9 @@
 //! What is searched for among spans.
 
+use crate::web::filter::Common;
 use crate::web::params::Params;
 use crate::web::range::{Nanos, Range};
-use crate::web::sql::{attribute, attributes, quoted};
+use crate::web::sql::quoted;
 
 /// The order of traces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,14 +18,12 @@ pub enum Order {
 /// The conditions of a page: a trace is found if one of its spans meets all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of this service.
-    pub service: Option<String>,
+    /// What all searches have.
+    pub common: Common,
     /// Of this name.
     pub name: Option<String>,
     /// Failed ones.
     pub only_errors: bool,
-    /// With these attributes.
-    pub attributes: Vec<(String, String)>,
     /// That took so long, in nanoseconds.
     pub min: Option<Nanos>,
     /// That took less than this, in nanoseconds.
@@ -33,46 +32,40 @@ pub struct Filter {
     pub order: Order,
     /// How many traces the pages before have shown.
     pub skip: usize,
-    /// What of it makes no sense.
-    pub problems: Vec<String>,
 }
 
 impl Filter {
     /// What a page's parameters ask for.
     pub fn read(params: &Params) -> Self {
-        let mut problems = Vec::new();
+        let mut common = Common::read(params);
         let mut length = |name: &str| {
             let text = params.get(name)?;
             let parsed =
                 humantime::parse_duration(text).ok().and_then(|length| Nanos::try_from(length.as_nanos()).ok());
             if parsed.is_none() {
-                problems.push(format!("{text:?} is no duration, expected such as 100ms"));
+                common.problems.push(format!("{text:?} is no duration, expected such as 100ms"));
             }
             parsed
         };
         let (min, max) = (length("min"), length("max"));
         Filter {
-            service: params.get("service").map(str::to_owned),
+            common,
             name: params.get("name").map(str::to_owned),
             only_errors: params.get("status") == Some("error"),
-            attributes: attributes(params, &mut problems),
             min,
             max,
             order: if params.get("order") == Some("slowest") { Order::Slowest } else { Order::Newest },
             skip: params.get("skip").and_then(|skip| skip.parse().ok()).unwrap_or(0),
-            problems,
         }
     }
 
     /// All conditions in SQL.
     pub fn conditions(&self, range: &Range) -> String {
-        let mut all = vec![range.condition("start_time")];
-        all.extend(self.service.as_ref().map(|service| format!("service_name = {}", quoted(service))));
+        let mut all = self.common.conditions(range, "start_time");
         all.extend(self.name.as_ref().map(|name| format!("name = {}", quoted(name))));
         all.extend(self.only_errors.then(|| "status_code = 'error'".to_owned()));
         all.extend(self.min.map(|min| format!("duration_ns >= {min}")));
         all.extend(self.max.map(|max| format!("duration_ns < {max}")));
-        all.extend(self.attributes.iter().map(attribute));
         all.join("\n    AND ")
     }
 }
@@ -96,6 +89,6 @@ mod tests {
             assert!(sql.contains(condition), "{condition} in {sql}");
         }
         assert!(!sql.contains("duration_ns <"), "{sql}");
-        assert_eq!((filter.order, filter.problems.len()), (Order::Slowest, 1));
+        assert_eq!((filter.order, filter.common.problems.len()), (Order::Slowest, 1));
     }
 }
