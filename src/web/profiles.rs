@@ -201,7 +201,7 @@ fn list(types: &Rows, selection: &Selection, params: &Params) -> Markup {
     html! {
         section aria-labelledby="types" {
             h2 #types { "Services and types" }
-            div.scroll tabindex="0" role="region" aria-label="Services and types" { table {
+            div.scroll tabindex="0" role="region" aria-label="Table of services and types" { table {
                 thead { tr { th scope="col" { "Service" } th scope="col" { "Type" } th.n scope="col" { "Samples" } th scope="col" { "Last" } } }
                 tbody { @for row in 0..types.len() {
                     @let (service, kind) = (types.text(row, "service_name"), types.text(row, "profile_type"));

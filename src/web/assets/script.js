@@ -463,6 +463,8 @@ function complete() {
   editor.setAttribute("aria-controls", list.id);
   editor.setAttribute("aria-autocomplete", "list");
   let chosen = 0;
+  // Enter begins a line, unless somebody has gone into the list.
+  let isInList = false;
   /** @type {string[]} */
   let found = [];
   const start = () => {
@@ -499,9 +501,12 @@ function complete() {
   editor.addEventListener("input", () => {
     const text = start().toLowerCase();
     chosen = 0;
-    const has = words.filter((word) => word.toLowerCase().includes(text) && word.toLowerCase() !== text);
-    const first = (/** @type {string} */ word) => Number(!word.toLowerCase().startsWith(text));
-    found = text.length < 2 ? [] : has.sort((a, b) => first(a) - first(b)).slice(0, 8);
+    isInList = false;
+    const has = words.filter((word) => word.toLowerCase().includes(text));
+    const isWhole = has.some((word) => word.toLowerCase() === text);
+    // Those that begin with it come first, and of these the shortest.
+    const rank = (/** @type {string} */ word) => word.length + (word.toLowerCase().startsWith(text) ? 0 : 1000);
+    found = text.length < 2 || isWhole ? [] : has.sort((a, b) => rank(a) - rank(b)).slice(0, 8);
     show();
   });
   editor.addEventListener("blur", close);
@@ -509,9 +514,10 @@ function complete() {
     if (list.hidden) return;
     if (event.key === "ArrowDown") chosen = (chosen + 1) % found.length;
     else if (event.key === "ArrowUp") chosen = (chosen + found.length - 1) % found.length;
-    else if (event.key === "Tab" || (event.key === "Enter" && !event.ctrlKey)) take(found[chosen]);
+    else if (event.key === "Tab" || (event.key === "Enter" && isInList && !event.ctrlKey)) take(found[chosen]);
     else if (event.key === "Escape") close();
     else return;
+    isInList ||= event.key.startsWith("Arrow");
     event.preventDefault();
     event.stopPropagation();
     if (!list.hidden) show();

@@ -43,7 +43,7 @@ pub fn draw(tree: &Tree, unit: &str, is_compared: bool, params: &Params) -> Mark
         section aria-labelledby="functions" {
             h2 #functions { "Functions" }
             @if functions.is_empty() { p { "No function has such a name." } } @else {
-                div.scroll tabindex="0" role="region" aria-label="Functions" { table {
+                div.scroll tabindex="0" role="region" aria-label="Table of functions" { table {
                     thead { tr { th scope="col" { "Function" } (head("Self", "", !by_total)) th.n scope="col" { "of all" }
                         (head("Total", "total", by_total)) th.n scope="col" { "of all" }
                         @if is_compared { th.n scope="col" { "Self before" } th.n scope="col" { "Change of its share" } } } }
