@@ -56,8 +56,10 @@ struct Inner {
     /// How many tails want items of each signal.
     open: [AtomicUsize; 4],
     state: Mutex<State>,
-    /// Something waits, or the last tail has gone.
+    /// Something waits, or a tail has gone.
     changed: Condvar,
+    /// A tail has gone.
+    left: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -154,6 +156,7 @@ impl Tap {
         }
         drop(state);
         self.0.changed.notify_one();
+        self.0.left.notify_one();
     }
 }
 
@@ -161,7 +164,12 @@ impl Inner {
     /// Looks at payloads as long as there is a tail.
     fn run(&self) {
         let mut budget = Budget::new(SHARE, Instant::now());
+        let mut used = processor_time();
         loop {
+            // All that this thread does is counted, waking up, too.
+            let now = processor_time();
+            budget.spend(now.saturating_sub(used));
+            used = now;
             let rest = budget.wait(Instant::now());
             let (batch, tails) = {
                 let mut state = self.state.lock();
@@ -170,7 +178,8 @@ impl Inner {
                     return;
                 }
                 if !rest.is_zero() {
-                    self.changed.wait_for(&mut state, rest);
+                    // What comes in meanwhile does not wake it.
+                    self.left.wait_for(&mut state, rest);
                     continue;
                 }
                 let Some(batch) = state.waiting.pop_front() else {
@@ -180,9 +189,7 @@ impl Inner {
                 state.bytes -= batch.held_bytes();
                 (batch, state.tails.clone())
             };
-            let before = processor_time();
             look(&batch, &tails);
-            budget.spend(processor_time().saturating_sub(before));
         }
     }
 }

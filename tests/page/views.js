@@ -7,7 +7,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { chromium } = require("playwright-core");
 
-const [addressFile, shots] = process.argv.slice(2);
+const [addressFile, lockedFile, shots] = process.argv.slice(2);
 const addresses = JSON.parse(fs.readFileSync(addressFile, "utf8"));
 const base = `http://${addresses.web}`;
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -16,9 +16,11 @@ const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync",
 ];
+/** How long anything may take, in milliseconds: the machine may be busy. */
+const PATIENCE = 120000;
 const HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">\u202e";
 
-/** @type {{name: string, path: string, expects: string}[]} */
+/** `follow` is a link to follow first. @type {{name: string, path: string, follow?: string, expects: string}[]} */
 const VIEWS = [
   { name: "flow", path: "/", expects: "svg.pipeline a.part" },
   { name: "part", path: "/flow/log/traces", expects: "figure.trend svg" },
@@ -26,9 +28,14 @@ const VIEWS = [
   { name: "logs", path: "/logs?range=1h", expects: "tr[data-row]" },
   { name: "services", path: "/services?range=1h", expects: "svg.services-map a.part" },
   { name: "traces", path: "/traces?range=1h", expects: "svg a rect.heat" },
-  { name: "trace", path: "/traces?range=1h&order=slowest", expects: "table.waterfall svg.bar" },
+  { name: "trace", path: "/traces?range=1h&order=slowest", follow: "tr[data-row] a[href^='/trace/']", expects: "table.waterfall svg.bar" },
+  { name: "metrics", path: "/explore?range=1h", expects: "tr[data-row] a" },
+  { name: "metric", path: "/explore?range=1h", follow: "tr[data-row] a", expects: "figure svg[data-from]" },
+  { name: "profiles", path: "/profiles?range=1h", expects: "table a[href*='type=']" },
+  { name: "profile", path: "/profiles?range=1h", follow: "table a[href*='type=']", expects: "svg.flame" },
   { name: "sql", path: `/sql?q=${encodeURIComponent("FROM red(now() - INTERVAL 1 HOUR, now())")}`, expects: "table.rows tr[data-row]" },
   { name: "letters", path: "/dead-letters", expects: "h1" },
+  { name: "tail", path: "/tail", expects: "#tail tbody tr" },
 ];
 const MODES = {
   light: { colorScheme: "light", viewport: { width: 1280, height: 800 } },
@@ -49,10 +56,10 @@ function check(what, is, seen) {
   }
 }
 
-/** A log record and its service, all hostile. */
-async function sendHostile() {
+/** A log record and its service, all hostile. @param {string} [eventName] */
+async function sendHostile(eventName) {
   const text = { stringValue: HOSTILE };
-  const record = { timeUnixNano: `${Date.now()}000000`, severityNumber: 17, body: text, attributes: [{ key: HOSTILE, value: text }] };
+  const record = { timeUnixNano: `${Date.now()}000000`, severityNumber: 17, body: text, eventName, attributes: [{ key: HOSTILE, value: text }] };
   const resource = { attributes: [{ key: "service.name", value: text }] };
   const body = JSON.stringify({ resourceLogs: [{ resource, scopeLogs: [{ logRecords: [record] }] }] });
   const answer = await fetch(`http://${addresses.otlp_http}/v1/logs`, { method: "POST", headers: { "content-type": "application/json" }, body });
@@ -73,11 +80,27 @@ async function audit(page, name) {
   check(`${name}: axe-core finds nothing`, violations.length === 0, violations);
 }
 
+/**
+ * Opens a page until it shows this: what was sent a moment ago may not be visible yet, and on a busy machine a
+ * statement may take longer than it may.
+ * @param {import("playwright-core").Page} page @param {string} address @param {string} selector
+ */
+async function openWith(page, address, selector) {
+  const begin = Date.now();
+  for (;;) {
+    const answer = await page.goto(address, { waitUntil: "load" });
+    const is = await page.locator(selector).first().waitFor({ state: "attached", timeout: 5000 }).then(() => true, () => false);
+    if (is || Date.now() - begin > PATIENCE) return answer;
+    console.log(`${address} shows no ${selector} yet: ${(await page.locator("main").innerText()).slice(0, 300)}`);
+  }
+}
+
 /** @param {import("playwright-core").Browser} browser */
 async function lookAtViews(browser) {
   const figures = [];
   for (const [mode, options] of Object.entries(MODES)) {
     const context = await browser.newContext({ .../** @type {any} */ (options), bypassCSP: false });
+    context.setDefaultTimeout(PATIENCE);
     for (const view of VIEWS) {
       const name = `${view.name}-${mode}`;
       const page = await context.newPage();
@@ -86,13 +109,15 @@ async function lookAtViews(browser) {
       page.on("console", (message) => { if (message.type() === "error") errors.push(message.text()); });
       page.on("pageerror", (error) => errors.push(error.message));
       page.on("requestfailed", (request) => errors.push(request.url()));
-      let answer = await page.goto(base + view.path, { waitUntil: "load" });
-      if (view.name === "trace") {
-        const link = await page.locator("tr[data-row] a[href^='/trace/']").first().getAttribute("href");
-        answer = await page.goto(base + link, { waitUntil: "load" });
+      let answer = await openWith(page, base + view.path, view.follow ?? view.expects);
+      if (view.follow) {
+        const link = await page.locator(view.follow).first().getAttribute("href");
+        answer = await openWith(page, base + link, view.expects);
       }
       check(`${name}: is there`, answer?.status() === 200, answer?.status());
-      check(`${name}: shows something`, (await page.locator(view.expects).count()) > 0, view.expects);
+      // What the script brings comes a moment later.
+      const shown = await page.locator(view.expects).first().waitFor({ state: "attached" }).then(() => true, () => false);
+      check(`${name}: shows something`, shown, view.expects);
       const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
       check(`${name}: is no wider than the window`, wide <= 0, wide);
       await page.screenshot({ path: path.join(shots, `${name}.png`) });
@@ -113,7 +138,7 @@ async function lookAtViews(browser) {
 
 /** @param {import("playwright-core").Browser} browser */
 async function useKeys(browser) {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(`${base}/?range=2h`);
   await page.keyboard.press("Tab");
   const skip = await page.evaluate("document.activeElement.textContent");
@@ -141,17 +166,143 @@ async function useKeys(browser) {
   await page.selectOption("form.picker select[name=range]", "15m");
   await page.waitForURL(/range=15m/);
   check("the picker keeps the zone", page.url().includes("zone=utc"), page.url());
-  await page.close();
+  await page.context().close();
+}
+
+/**
+ * What is drawn on a chart is the range of the page that comes.
+ * @param {import("playwright-core").Browser} browser
+ */
+async function draw(browser) {
+  const page = await newPage(browser);
+  for (const [view, chart, names] of /** @type {[string, string, string[]][]} */ ([
+    ["/logs?range=1h", ".histogram svg", ["from", "to"]],
+    ["/traces?range=1h", ".heatmap svg", ["from", "to", "min", "max"]],
+  ])) {
+    await page.goto(base + view);
+    const box = await page.locator(chart).boundingBox();
+    if (!box) throw new Error(`${view} has no chart`);
+    await page.mouse.move(box.x + box.width * 0.25, box.y + box.height * 0.2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.4, box.y + box.height * 0.6, { steps: 4 });
+    await page.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.8, { steps: 4 });
+    check(`${view}: what is drawn is shown`, (await page.locator(`${chart} rect.selection`).count()) === 1);
+    await page.mouse.up();
+    await page.waitForURL(/from=/);
+    const address = new URL(page.url());
+    check(`${view}: a drawn range is in the address`, names.every((name) => address.searchParams.has(name)) && !address.searchParams.has("range"), page.url());
+    const minutes = (Number(address.searchParams.get("to")) - Number(address.searchParams.get("from"))) / 6e10;
+    check(`${view}: a quarter of the width is a quarter of the time`, minutes > 14 && minutes < 16.5, minutes);
+    if (names.includes("min")) {
+      const [low, high] = ["min", "max"].map((name) => parseInt(address.searchParams.get(name) ?? "", 10));
+      check(`${view}: durations are of the rectangle`, low > 0 && high > low * 10, [low, high]);
+    }
+    await page.locator("h1").waitFor();
+  }
+  await page.context().close();
+}
+
+/**
+ * A page in a context of its own, which waits as long as need be.
+ * @param {import("playwright-core").Browser} browser
+ */
+async function newPage(browser) {
+  const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE);
+  return context.newPage();
+}
+
+/**
+ * The live tail by mouse and keyboard: what is sent is there at once, as text; it pauses, and it filters.
+ * @param {import("playwright-core").Browser} browser
+ */
+async function watchTail(browser) {
+  const page = await newPage(browser);
+  /** @type {string[]} */
+  const errors = [];
+  page.on("console", (message) => { if (message.type() === "error") errors.push(message.text()); });
+  await page.goto(`${base}/?range=1h`);
+  await page.keyboard.press("g");
+  await page.keyboard.press("v");
+  await page.waitForURL("**/tail?range=1h");
+  await page.locator("#tail tbody tr").first().waitFor();
+  check("g v leads to the live tail, which fills", true);
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByText(/^Paused; [1-9]/).waitFor();
+  const rows = await page.locator("#tail tbody tr").count();
+  await page.getByText(/^Paused; (more than )?\d{2,} waiting/).waitFor();
+  check("nothing moves while it pauses", (await page.locator("#tail tbody tr").count()) === rows);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByText(/^Watching; /).waitFor();
+  await page.keyboard.press("/");
+  await page.keyboard.type("severity>=wrn");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").waitFor();
+  const alert = await page.getByRole("alert").textContent();
+  check("a bad filter says where", String(alert).includes("character 11"), alert);
+  await page.fill("input[name=where]", "name=\"hostile event\" severity>=error");
+  await page.selectOption("select[name=signal]", "logs");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Watch" }).click();
+  await page.getByText("Watching; nothing like that").waitFor();
+  check("the filter is in the address", page.url().includes("signal=logs"), page.url());
+  await sendHostile("hostile event");
+  await page.locator("#tail tbody tr").first().waitFor();
+  const text = await page.locator("#tail tbody tr").first().textContent();
+  check("text of senders is text in the live tail", String(text).includes("<script>") && (await page.title()) === "Live tail · Vispyr", text);
+  await page.locator("#tail tbody summary").first().click();
+  await audit(page, "a tail with a row that is open");
+  check("the live tail has no error on the console", errors.length === 0, errors);
+  await page.context().close();
+}
+
+/**
+ * The form of a port with credentials.
+ * @param {import("playwright-core").Browser} browser
+ */
+async function logIn(browser) {
+  const locked = `http://${JSON.parse(fs.readFileSync(lockedFile, "utf8")).web}`;
+  const page = await newPage(browser);
+  const context = page.context();
+  await page.goto(`${locked}/health?zone=utc`);
+  await page.waitForURL("**/login?next=**");
+  await audit(page, "login");
+  await page.screenshot({ path: path.join(shots, "login-light.png") });
+  const log = async (/** @type {string} */ password) => {
+    await page.getByLabel("User").fill("ann");
+    await page.getByLabel("Password").fill(password);
+    await page.keyboard.press("Enter");
+  };
+  await log("wrong");
+  await page.getByRole("alert").waitFor();
+  check("a wrong password is told", String(await page.getByRole("alert").textContent()).includes("no credentials"));
+  await log("correct horse");
+  await page.waitForURL("**/health?zone=utc");
+  check("a right one leads to where one wanted to go", true);
+  const cookies = await context.cookies();
+  check("the cookie is for the server alone", cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === "Strict", cookies);
+  // Whoever follows a link of another site is logged in all the same.
+  await page.goto("data:text/html,<a>x</a>");
+  await page.evaluate((/** @type {string} */ to) => { location.href = to; }, `${locked}/tail`);
+  await page.locator("#tail").waitFor();
+  check("a link of another site leads in", (await page.title()) === "Live tail · Vispyr", await page.title());
+  await page.getByRole("link", { name: "Log out" }).click();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.waitForURL("**/login");
+  await page.goto(`${locked}/health`);
+  await page.waitForURL("**/login?next=**");
+  check("who is out is out", true);
+  await context.close();
 }
 
 /** @param {import("playwright-core").Browser} browser */
 async function watchLive(browser) {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(base);
   const uptime = await page.locator("p.state").textContent();
-  await page.waitForFunction((before) => document.querySelector("p.state")?.textContent !== before, uptime, { timeout: 20000 });
+  await page.waitForFunction((before) => document.querySelector("p.state")?.textContent !== before, uptime);
   check("a live page brings itself up to date", true);
-  await page.close();
+  await page.context().close();
 }
 
 (async () => {
@@ -159,10 +310,13 @@ async function watchLive(browser) {
     await new Promise((done) => setTimeout(done, 200));
   }
   await sendHostile();
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS, timeout: PATIENCE });
   try {
     await lookAtViews(browser);
     await useKeys(browser);
+    await draw(browser);
+    await watchTail(browser);
+    await logIn(browser);
     await watchLive(browser);
   } catch (error) {
     check("the browser could do all of it", false, String(error));
