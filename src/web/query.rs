@@ -153,7 +153,7 @@ fn result(rows: &Rows, params: &Params) -> Markup {
             @if rows.truncated { ", the first of more" }
             @match rows.elapsed_ms { Some(ms) => { " in " (ms) " ms" }, None => {} }
             @if params.get("explain").is_none() {
-                " · all of it as " a href=(file("csv")) download { "CSV" } ", " a href=(file("json")) download { "JSON" } ", "
+                " · as a file of up to " code { "sql.max_rows" } " rows: " a href=(file("csv")) download { "CSV" } ", " a href=(file("json")) download { "JSON" } ", "
                 a href=(file("arrow")) download { "Arrow" } ", " a href=(file("parquet")) download { "Parquet" }
                 " · as " @if is_chart { a href=(params.without(&["as"]).link("/sql")) { "table" } ", " strong { "chart" } }
                 @else { strong { "table" } ", " a href=(params.with("as", "chart").link("/sql")) { "chart" } }
