@@ -1,5 +1,5 @@
 """Apache Superset, whole: it looks at our schema, makes a data set of a view, and asks for a chart with each of its
-time grains and for what SQL Lab asks. It takes minutes and 900 MB to install, so it runs only where it is named."""
+time grains and for what SQL Lab asks. It takes minutes and 900 MB to install, so it runs only where it is named, as CI does."""
 
 from harness import HERE, virtual_environment
 from postgres import SPANS, Postgres
