@@ -93,6 +93,10 @@ app.use((_error, _request, response, _next) => response.status(500).send('broken
 const server = app.listen(0, '127.0.0.1', () => {
   process.stdout.write(JSON.stringify({ port: server.address().port }) + '\n');
 });
+// After a pause longer than the time that an idle connection is kept, Node looks at that time before
+// it looks at what came meanwhile, and resets a connection on which a request waits. A loaded
+// machine pauses, and each request is counted, so connections are kept.
+server.keepAliveTimeout = 0;
 
 process.on('SIGTERM', () => {
   server.close(async () => {
