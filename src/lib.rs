@@ -10,6 +10,7 @@
 //! | [`blocking`] | threads for work that blocks |
 //! | [`codec`] | compressing and decompressing |
 //! | [`durable`] | replacing, syncing and locking files and folders |
+//! | [`duration`] | lengths of time as the config takes them |
 //! | [`wal`] | the write-ahead log, one a signal |
 //! | [`quarantine`] | what could not go where it was to go: dead letters |
 //! | [`exporters`] | from the log to the destinations |
@@ -30,6 +31,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod durable;
+pub mod duration;
 pub mod exporters;
 pub mod net;
 pub mod quarantine;

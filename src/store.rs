@@ -65,7 +65,7 @@ pub struct Config {
     pub memory_limit: ByteSize,
     /// Rows are sealed when they have been visible for so long: put in order, and on disk for good. Until then
     /// the logs keep their records.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub seal_interval: Duration,
     /// Memory of the merger's DuckDB, which deletes rows by hand and merges files of earlier versions. What
     /// does not fit goes to disk meanwhile.

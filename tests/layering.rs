@@ -9,25 +9,26 @@ use std::path::{Path, PathBuf};
 /// What a module may import of ours. The longest prefix of a file's own module path counts.
 const RULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["net", "app", "config", "telemetry", "store", "demo", "signal"]),
+    ("cli", &["net", "app", "config", "telemetry", "store", "demo", "signal", "duration"]),
     ("app", &["*"]),
     // The defaults and shapes of each part are the part's own.
     ("config", &["net", "receivers", "exporters", "quarantine", "wal", "store", "web", "telemetry", "demo"]),
-    ("receivers", &["blocking", "codec", "net", "tail", "wal", "wire", "signal", "telemetry"]),
-    ("exporters", &["codec", "quarantine", "wal", "wire", "signal", "telemetry"]),
-    ("exporters::store", &["codec", "quarantine", "wal", "wire", "signal", "telemetry", "store::protocol"]),
+    ("receivers", &["blocking", "codec", "duration", "net", "tail", "wal", "wire", "signal", "telemetry"]),
+    ("exporters", &["codec", "duration", "quarantine", "wal", "wire", "signal", "telemetry"]),
+    ("exporters::store", &["codec", "duration", "quarantine", "wal", "wire", "signal", "telemetry", "store::protocol"]),
     // A record with its place is what collector and engine speak about; the log itself is not.
-    ("store", &["codec", "durable", "net", "signal", "telemetry", "wire", "wal::Position", "wal::Record"]),
+    ("store", &["codec", "durable", "duration", "net", "signal", "telemetry", "wire", "wal::Position", "wal::Record"]),
     ("wal", &["blocking", "durable", "quarantine", "signal", "telemetry"]),
     ("wire", &["signal", "telemetry"]),
     ("tail", &["codec", "signal", "wire"]),
     // Read-only views come from the app; the text formats are telemetry's.
     // A trace in a file is read as receivers read it.
-    ("web", &["net", "signal", "tail", "telemetry", "wire"]),
+    ("web", &["duration", "net", "signal", "tail", "telemetry", "wire"]),
     ("telemetry", &["signal"]),
     // Whoever opens a port or knocks at one.
     ("net", &[]),
     ("durable", &[]),
+    ("duration", &[]),
     ("codec", &["signal"]),
     ("quarantine", &["durable", "signal", "telemetry"]),
     ("blocking", &[]),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::duration::Written;
 use crate::signal::Signal;
 use crate::telemetry::health::Health;
 use crate::wal::{CursorStats, Logs};
@@ -128,8 +129,8 @@ fn judge(
     }
 }
 
-fn whole_seconds(time: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(time.as_secs()))
+fn whole_seconds(time: Duration) -> Written {
+    Written(Duration::from_secs(time.as_secs()))
 }
 
 #[cfg(test)]

@@ -67,10 +67,10 @@ pub enum BuildError {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// No answer within the time for a request, although it was sent.
-    #[error("no answer within {}", humantime::format_duration(*.0))]
+    #[error("no answer within {}", crate::duration::Written(*.0))]
     Timeout(Duration),
     /// No connection within the time for a request.
-    #[error("no connection within {}", humantime::format_duration(*.0))]
+    #[error("no connection within {}", crate::duration::Written(*.0))]
     NoConnection(Duration),
     /// The connection was closed over the request.
     #[error("the connection was closed over the request: {0}")]

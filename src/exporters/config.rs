@@ -29,7 +29,7 @@ pub struct Config {
     /// Sent with every request.
     pub headers: BTreeMap<String, String>,
     /// Time for one request, connecting included.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub timeout: Duration,
     /// How payloads that came uncompressed are compressed. Compressed ones go as they came where
     /// the destination takes that.

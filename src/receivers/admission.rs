@@ -33,17 +33,17 @@ pub struct Config {
     pub max_streams: u32,
     /// Time for the head of a request to arrive, from its first byte (of a new connection: from
     /// the start).
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub header_timeout: Duration,
     /// Longest silence within a body, and the longest time that a client may leave our reply
     /// unread.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub idle_body_timeout: Duration,
     /// Time for a whole request, from its head to the reply.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub request_timeout: Duration,
     /// Time that a connection may stay open without a request.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub keep_alive_timeout: Duration,
 }
 

@@ -28,7 +28,7 @@ pub mod plan;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How long rows are kept, by their time.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub max_age: Duration,
     /// Size of all files; over it the oldest are dropped. No limit but the disk if not given.
     pub max_size: Option<ByteSize>,
@@ -38,7 +38,7 @@ pub struct Config {
     pub min_free_disk: Option<ByteSize>,
     /// For so long the catalog still has what has left it, for those who attach it; no shorter than
     /// statements run, and no longer than that while the disk is full.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub snapshots: Duration,
     /// Spans.
     pub traces: SignalConfig,
@@ -55,7 +55,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct SignalConfig {
     /// Instead of [`Config::max_age`].
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub max_age: Option<Duration>,
     /// Size of this signal's files, beside [`Config::max_size`].
     pub max_size: Option<ByteSize>,

@@ -52,7 +52,7 @@ net::port_config! {
         /// Rows of one answer; more are cut off and the answer says so.
         pub max_rows: u64 = 100_000,
         /// How long one statement may run. Then it is interrupted, and if it ignores that, its reader is ended.
-        #[serde(with = "humantime_serde")]
+        #[serde(with = "crate::duration")]
         pub time_limit: Duration = Duration::from_secs(30),
         /// Memory that statements take in all readers together; a reader has some 30 MiB for itself beside it.
         /// One statement may take three eighths of it before it has to use the disk; over it the largest is ended.

@@ -44,7 +44,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
 
 /// Whether all is well, in a line.
 pub fn state(status: &Status) -> Markup {
-    let uptime = humantime::format_duration(std::time::Duration::from_secs(status.uptime_seconds));
+    let uptime = crate::duration::Written(std::time::Duration::from_secs(status.uptime_seconds));
     html! {
         @if status.waiting_for.is_empty() { p.state.ok { strong { "Ready" } ", up " (uptime) } }
         @else { p.state.bad role="status" { strong { "Not ready" } ", waiting for " (status.waiting_for.join(", ")) } }

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::duration::Written;
 use crate::store::retention::kept::Kept;
 
 /// A line for each signal, and what went early.
@@ -18,7 +19,7 @@ pub fn render(text: &mut String, kept: &Value) -> std::fmt::Result {
     writeln!(text, "  {:<9}{:>18}{:>14}{:>8}{:>12}{:>12}   room", "kept", "since", "rows", "files", "size", "a day")?;
     for signal in &kept.signals {
         let since = signal.since.map_or_else(|| "-".to_owned(), minute);
-        let max_age = humantime::format_duration(Duration::from_secs(signal.max_age_seconds)).to_string();
+        let max_age = Written(Duration::from_secs(signal.max_age_seconds)).to_string();
         let room = match signal.lasts_days {
             _ if signal.bytes == 0 => String::new(),
             None => format!("for all of {max_age}"),
@@ -105,9 +106,9 @@ mod tests {
         let mut text = String::new();
         render(&mut text, &serde_json::to_value(kept).unwrap()).unwrap();
         let expected = "  kept                  since          rows   files        size       a day   room
-  traces     2026-11-28 22:27         12345       7     5.0 MiB     1.0 MiB   for all of 30days
-  metrics    2026-11-28 22:27         12345       7     5.0 MiB     1.0 MiB   for 12 hours more, instead of 30days
-  logs       2026-11-28 22:27         12345       7     5.0 MiB     1.0 MiB   for 12 days more, instead of 30days
+  traces     2026-11-28 22:27         12345       7     5.0 MiB     1.0 MiB   for all of 30d
+  metrics    2026-11-28 22:27         12345       7     5.0 MiB     1.0 MiB   for 12 hours more, instead of 30d
+  logs       2026-11-28 22:27         12345       7     5.0 MiB     1.0 MiB   for 12 days more, instead of 30d
   profiles                  -             0       0         0 B         0 B   
   3.0 MiB of dropped and merged files are deleted within minutes
   the disk has 1.0 MiB free, less than store.retention.min_free_disk, 2.0 MiB

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use serde_json::Value;
 
 use crate::app::{SignalStatus, Status};
+use crate::duration::Written;
 
 /// The whole screen.
 pub fn render(status: &Status) -> String {
@@ -25,7 +26,7 @@ fn head(text: &mut String, status: &Status) -> std::fmt::Result {
         [] => "ready".to_owned(),
         waiting => format!("not ready, waiting for {}", waiting.join(", ")),
     };
-    let uptime = humantime::format_duration(Duration::from_secs(status.uptime_seconds));
+    let uptime = Written(Duration::from_secs(status.uptime_seconds));
     writeln!(text, "Vispyr {}, up {uptime}, {state}", status.version)?;
     let disk = status.disk;
     writeln!(
@@ -88,7 +89,7 @@ fn destinations(text: &mut String, signals: &[SignalStatus]) -> std::fmt::Result
         let behind = match to.waiting_records {
             0 => "-".to_owned(),
             _ if to.store => "not sealed yet".to_owned(),
-            _ => humantime::format_duration(Duration::from_secs(to.lag_seconds as u64)).to_string(),
+            _ => Written(Duration::from_secs(to.lag_seconds as u64)).to_string(),
         };
         let waiting = format!("({})", size(to.waiting_bytes));
         writeln!(

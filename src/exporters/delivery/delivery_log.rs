@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::engine::Undeliverable;
+use crate::duration::Written;
 use crate::exporters::outcome::{Later, Outcome};
 use crate::signal::{Format, Signal};
 use crate::telemetry::health::Health;
@@ -136,7 +137,7 @@ impl DeliveryLog {
         if let Some(failing) = self.failing.take()
             && failing.said.is_some()
         {
-            let after = humantime::format_duration(Duration::from_secs(failing.since.elapsed().as_secs()));
+            let after = Written(Duration::from_secs(failing.since.elapsed().as_secs()));
             tracing::info!(destination, %signal, %after, "destination takes data again");
         }
     }

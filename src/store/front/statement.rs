@@ -20,6 +20,7 @@ use super::crash_statements::fingerprint;
 use super::pool::Lease;
 use super::reader_process::{End, Watched};
 use super::state::State;
+use crate::duration::Written;
 use crate::store::catalog::Catalog;
 use crate::store::catalog::storage::Storage;
 use crate::store::engine::failpoint;
@@ -228,7 +229,7 @@ impl TimeLimit {
 /// What became of a statement that is there after its time, whose reader has worked for so many seconds of CPU since
 /// it was interrupted.
 fn out_of_time(limit: Duration, worked: f64) -> End {
-    let limit = humantime::format_duration(limit);
+    let limit = Written(limit);
     let by_statement = worked >= IGNORES;
     let why = if by_statement {
         format!(

@@ -33,7 +33,7 @@ pub enum SqlError {
         limit: u64,
     },
     /// It ran longer than is allowed and was interrupted.
-    #[error("the statement ran longer than {} and was interrupted (sql.time_limit)", humantime::format_duration(*.0))]
+    #[error("the statement ran longer than {} and was interrupted (sql.time_limit)", crate::duration::Written(*.0))]
     TimeLimit(Duration),
     /// It was interrupted because the client left or the supervisor asked for it.
     #[error("the statement was interrupted: {0}")]

@@ -14,6 +14,7 @@ use super::copy;
 use super::error::{PgError, code};
 use super::rows::{BINARY, Rows};
 use super::wire::{Wire, WireError};
+use crate::duration::Written;
 
 /// Bytes of rows that are written into the buffer at once.
 const CHUNK: usize = 64 << 10;
@@ -178,7 +179,7 @@ impl Stop {
             () = self.cancelled.cancelled() => Err(canceled().into()),
             done = work => done.map_err(Break::Error),
             limit = out_of_time => {
-                let limit = humantime::format_duration(limit);
+                let limit = Written(limit);
                 let message = format!("canceling statement due to statement timeout ({limit})");
                 Err(PgError::new(code::CANCELED, message).into())
             }
