@@ -10,7 +10,7 @@
 //! | [`dead_letters`], [`status`], [`history`], [`sql`] | what is shown, and how the rest of the program hands it over |
 //! | [`layout`] | what all pages have |
 //! | [`params`], [`range`] | the state of a page, which is in its address |
-//! | [`filter`] | what the searches have alike |
+//! | [`filter`], [`empty`] | what the searches have alike, and why one finds nothing |
 //! | [`text`], [`chart`] | values as text and as pictures |
 //! | [`flow`], [`services`], [`traces`], [`trace`], [`metrics`], [`profiles`], [`logs`], [`tail`], [`query`], [`health`], [`letters`] | the views |
 //! | [`assets`] | style sheet, script and icon |
@@ -18,6 +18,7 @@
 mod assets;
 mod chart;
 mod dead_letters;
+mod empty;
 mod filter;
 mod flow;
 mod guard;

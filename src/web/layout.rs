@@ -120,7 +120,7 @@ impl Page<'_> {
                 @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
                 label {
                     span { "Time range" }
-                    select name="range" {
+                    select name="range" data-instead="from to" {
                         @let chosen = range.last.as_deref();
                         @if let Some(other) = chosen.filter(|last| !range::CHOICES.iter().any(|(of, _)| of == last)) {
                             option value=(other) selected { "last " (other) }
@@ -128,9 +128,10 @@ impl Page<'_> {
                         @for (value, name) in range::CHOICES {
                             option value=(value) selected[chosen == Some(value)] { (name) }
                         }
+                        option value="" selected[is_absolute] data-moments { "from … to" }
                     }
                 }
-                details open[is_absolute] {
+                details.moments open[is_absolute] {
                     summary { "from … to" }
                     label { span { "From" } input name="from" placeholder="2026-11-29 07:00 or now-2h"
                         value=[is_absolute.then(|| short(range.from))]; }

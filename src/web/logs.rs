@@ -16,8 +16,9 @@ use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
 use super::chart::{self, Bar};
+use super::empty::{LOGS, why};
 use super::filter::{attribute_fields, form, problems};
-use super::layout::{Page, View, empty, failed, warnings};
+use super::layout::{Page, View, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Nanos, Range};
 use super::sql::{AskError, Rows};
@@ -61,7 +62,11 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             Err(error) => (failed(&error)),
         }
         @match list {
-            Ok(rows) => { (warnings(&rows.warnings)) (records(&rows, &columns, &params, &filter)) }
+            Ok(rows) => {
+                (warnings(&rows.warnings))
+                @if rows.is_empty() { (why(&site, &LOGS, &range, &params, "/logs").await) }
+                @else { (records(&rows, &columns, &params, &filter)) }
+            }
             // The histogram has said the same.
             Err(AskError::NoStore | AskError::Away(_)) => {}
             Err(error) => (failed(&error)),
@@ -163,13 +168,6 @@ fn draw(rows: &Rows, range: &Range, params: &Params) -> Markup {
 }
 
 fn records(rows: &Rows, columns: &Columns, params: &Params, filter: &Filter) -> Markup {
-    if rows.is_empty() {
-        return empty(
-            "No record is like that in this time.",
-            html! { p { "Take a longer time range or fewer conditions. Applications send log records by OTLP to port 4317 \
-            or 4318; " code { "vispyr demo" } " sends those of a make-believe shop." } },
-        );
-    }
     let shown = rows.len().min(SHOWN);
     html! {
         div.scroll tabindex="0" role="region" aria-label="Log records" { table.records {

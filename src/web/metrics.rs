@@ -26,6 +26,7 @@ use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
 use super::chart::lines;
+use super::empty::{Items, why};
 use super::layout::{Page, View, empty, failed, warnings};
 use super::params::Params;
 use super::range::{self, Range};
@@ -88,7 +89,7 @@ async fn one(site: &Site, selection: &Selection, range: &Range, params: &Params)
     };
     let facts = Facts::read(&selection.metric, &kinds, metadata.as_ref().ok());
     let drawn = match &facts.kind {
-        None => nothing(params),
+        None => why(site, &Items::of_metric(&selection.metric), range, params, PATH).await,
         Some(kind) => {
             let statement = match kind {
                 Kind::Histogram | Kind::Buckets => buckets::sql(selection, &facts, range),
@@ -120,14 +121,6 @@ async fn one(site: &Site, selection: &Selection, range: &Range, params: &Params)
         @match &labels { Ok(rows) => (facts::show_labels(rows, selection, params)), Err(error) => (failed(error)) }
     };
     (statements, content)
-}
-
-fn nothing(params: &Params) -> Markup {
-    empty(
-        "No point of this metric is like that in this time.",
-        html! { p { "Take a longer time range or fewer conditions. Retention may have removed older points: "
-        a href=(params.kept().link("/health")) { "Health" } " says since when metrics are kept." } },
-    )
 }
 
 /// The lines, and what they are.

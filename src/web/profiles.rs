@@ -17,13 +17,14 @@ use axum::extract::State;
 use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::empty::{PROFILES, why};
 use super::layout::{Page, View, choice, empty, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Range};
 use super::sql::Rows;
-use super::text::{count, foreign, time_of, whole};
+use super::text::{count, foreign, time, time_of, whole};
 use super::{Site, routes};
-use statement::{Of, Selection};
+use statement::{BASE_FROM, BASE_TO, BETWEEN, Of, Selection};
 use tree::Tree;
 
 /// Where the view is.
@@ -44,10 +45,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
         Ok(types) if types.is_empty() => html! {
             h1 { "Profiles" }
             (origin(&selection, &params))
-            (empty("There is no profile like that in this time.", html! {
-                p { "Take a longer time range. Profilers send profiles to port 9999, as to Pyroscope, or by OTLP to port 4317 or 4318; "
-                    code { "vispyr demo" } " sends those of a make-believe shop." }
-            }))
+            (nothing(&site, &selection, &range, &params).await)
         },
         Ok(types) => {
             selection.choose(&types);
@@ -102,8 +100,24 @@ async fn draw(
             if let Some(base) = &base {
                 statement::read(base, &mut tree, 1);
             }
-            html! { (lacking) (show(&tree, selection, params)) }
+            html! {
+                (lacking)
+                @if tree.total(0) == 0 && tree.total(1) == 0 { (nothing(site, selection, range, params).await) }
+                @else { (show(&tree, selection, params)) }
+            }
         }
+    }
+}
+
+/// What stands in the place of samples.
+async fn nothing(site: &Site, selection: &Selection, range: &Range, params: &Params) -> Markup {
+    match selection.of {
+        Of::Range => why(site, &PROFILES, range, params, PATH).await,
+        Of::Trace(_) | Of::Span(_) => empty(
+            "No sample of a profile is linked to it.",
+            html! { p { "Profilers link their samples to spans where they know of them: OpenTelemetry's by links of OTLP, Pyroscope's by \
+            the label " code { "span_id" } ". Samples that retention has removed are gone." } },
+        ),
     }
 }
 
@@ -111,18 +125,13 @@ async fn draw(
 fn show(tree: &Tree, selection: &Selection, params: &Params) -> Markup {
     let unit = selection.unit();
     let is_compared = selection.base.is_some();
-    if tree.total(0) == 0 && tree.total(1) == 0 {
-        return empty(
-            "No sample is like that in this time.",
-            html! { p { "Take a longer time range, or another type." } },
-        );
-    }
     let find = params.get("find");
     let view = graph::Graph { unit, is_compared, find, params, path: PATH };
     html! {
         p role="status" {
             strong { (table::amount(tree.total(0), unit)) } " in all"
-            @if is_compared { ", compared with " strong { (table::amount(tree.total(1), unit)) } }
+            @if let Some(base) = &selection.base { ", compared with " strong { (table::amount(tree.total(1), unit)) }
+                " of " (time(base.from)) " to " (time(base.to)) }
             @if let Some(find) = find { ", of which " (table::percent(tree.share_of(find))) " is in functions with " bdi { (super::text::cut(find, 60)) } }
         }
         @if is_compared { p.muted { "Widths are shares of both times. " span.more { "■" } " more than before, " span.less { "■" } " less." } }
@@ -176,7 +185,6 @@ fn form(selection: &Selection, types: &Rows, params: &Params) -> Markup {
     };
     let services = column("service_name", None);
     let kinds = column("profile_type", selection.service.as_deref().map(|service| ("service_name", service)));
-    let base = params.get("base").unwrap_or_default();
     html! {
         form.filters method="get" action=(PATH) role="search" aria-label="Profiles" {
             @for (name, value) in rest.pairs() { input type="hidden" name=(name) value=(value); }
@@ -184,15 +192,30 @@ fn form(selection: &Selection, types: &Rows, params: &Params) -> Markup {
                 label { span { "Service" } (choice("service", selection.service.as_deref(), &services, "choose")) }
             }
             label { span { "Type" } (choice("type", selection.profile_type.as_deref(), &kinds, "choose")) }
-            @if selection.of == Of::Range { label { span { "Compare with" } select name="base" {
-                @for (value, name) in statement::BASES { option value=(value) selected[value == base] { (name) } }
-                @if !statement::BASES.iter().any(|(value, _)| *value == base) { option value=(base) selected { (base) " before" } }
-            } } }
+            @if selection.of == Of::Range { (base_fields(params)) }
             label { span { "Function" } input type="search" name="find" value=[params.get("find")] data-search; }
             button { "Show" }
             a href=(params.kept().link(PATH)) { "Clear" }
         }
         @for problem in &selection.problems { p.problem role="alert" { (problem) } }
+    }
+}
+
+/// The time to compare with: of a list, or between two moments.
+fn base_fields(params: &Params) -> Markup {
+    let (from, to) = (params.get(BASE_FROM), params.get(BASE_TO));
+    let is_free = from.is_some() || to.is_some();
+    let base = if is_free { BETWEEN } else { params.get("base").unwrap_or_default() };
+    html! {
+        label { span { "Compare with" } select name="base" data-instead={ (BASE_FROM) " " (BASE_TO) } {
+            @for (value, name) in statement::BASES { option value=(value) selected[value == base] data-moments[value == BETWEEN] { (name) } }
+            @if !statement::BASES.iter().any(|(value, _)| *value == base) { option value=(base) selected { (base) " before" } }
+        } }
+        details.moments open[base == BETWEEN] {
+            summary { "from … to" }
+            label { span { "Compare from" } input name=(BASE_FROM) placeholder="2026-11-29 07:00 or now-2h" value=[from]; }
+            label { span { "Compare to" } input name=(BASE_TO) placeholder="now" value=[to]; }
+        }
     }
 }
 

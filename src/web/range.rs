@@ -52,6 +52,19 @@ impl Range {
         }
     }
 
+    /// The range between two moments as a person writes them, of which one is enough; nothing if there is none.
+    ///
+    /// # Errors
+    /// Which of them is no moment, in words.
+    pub fn between(from: Option<&str>, to: Option<&str>, now: Nanos) -> Option<Result<Self, String>> {
+        (from.is_some() || to.is_some()).then(|| absolute(from, to, now))
+    }
+
+    /// All times.
+    pub fn all() -> Self {
+        Range { from: 0, to: Nanos::MAX, last: None, problem: None }
+    }
+
     fn hour(now: Nanos) -> Self {
         Range { from: now - 3600 * SECOND, to: now, last: None, problem: None }
     }
@@ -94,10 +107,11 @@ pub fn rfc3339(nanos: Nanos) -> String {
 }
 
 fn read(params: &Params, now: Nanos) -> Result<Range, String> {
-    let (from, to) = (params.get("from"), params.get("to"));
-    if from.is_none() && to.is_none() {
-        return last(params.get("range").unwrap_or(DEFAULT), now);
-    }
+    let between = Range::between(params.get("from"), params.get("to"), now);
+    between.unwrap_or_else(|| last(params.get("range").unwrap_or(DEFAULT), now))
+}
+
+fn absolute(from: Option<&str>, to: Option<&str>, now: Nanos) -> Result<Range, String> {
     let to = to.map_or(Ok(now), |to| moment(to, now))?;
     let from = from.map_or(Ok(to.saturating_sub(3600 * SECOND)), |from| moment(from, now))?;
     if from >= to {

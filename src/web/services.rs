@@ -17,7 +17,8 @@ use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
 use super::chart;
-use super::layout::{Page, View, empty, failed, warnings};
+use super::empty::{SPANS, why};
+use super::layout::{Page, View, failed, warnings};
 use super::params::Params;
 use super::range::{self, Range, sql_time};
 use super::sql::{Rows, SAME_SPAN};
@@ -50,10 +51,8 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             h1 { "Services" }
             (warnings(&rows.warnings))
             @if rows.is_empty() {
-                (empty("No service was asked anything in this time.", html! {
-                    p { "Services are those that sent spans of the kind server or consumer. Take a longer time range, send spans by \
-                        OTLP to port 4317 or 4318, or let " code { "vispyr demo" } " send those of a make-believe shop." }
-                }))
+                p { "No service was asked anything in this time: services are those that sent spans of the kind server or consumer." }
+                (why(&site, &SPANS, &range, &params, "/services").await)
             } @else { (table(&rows, trend.as_ref().ok(), &range, &params)) }
             @match &calls { Ok(calls) => (map::draw(calls, &range, &params)), Err(error) => (failed(error)) }
             @match &errors { Ok(errors) => (groups(errors, &params)), Err(error) => (failed(error)) }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`filter`] | what a page's parameters ask for, as conditions in SQL |
 //! | [`heatmap`] | durations over time |
-//! | [`facets`] | how many spans are of which service, name and status |
+//! | [`facets`] | how many spans are of which service, name, status, and with which attributes |
 //! | [`roots`] | traces grouped by their root span |
 
 mod facets;
@@ -17,8 +17,9 @@ use axum::extract::State;
 use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::empty::{SPANS, why};
 use super::filter::{attribute_fields, form, problems};
-use super::layout::{Page, View, choice, empty, failed, warnings};
+use super::layout::{Page, View, choice, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Range, SECOND};
 use super::sql::{AskError, Rows, SAME_SPAN};
@@ -49,12 +50,19 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
     let filter = Filter::read(&params);
     let is_grouped = params.get("group") == Some("root");
     let list = if is_grouped { roots::sql(&filter, &range) } else { list_sql(&filter, &range) };
-    let statements = [heatmap::sql(&filter, &range), list, choices_sql(&filter, &range), facets::sql(&filter, &range)];
-    let (cells, list, choices, facets) = tokio::join!(
+    let statements = [
+        heatmap::sql(&filter, &range),
+        list,
+        choices_sql(&filter, &range),
+        facets::sql(&filter, &range),
+        facets::attributes::sql(&filter, &range),
+    ];
+    let (cells, list, choices, facets, attributes) = tokio::join!(
         site.rows(&statements[0], heatmap::MAX_CELLS),
         site.rows(&statements[1], roots::MAX.max(SHOWN + 1)),
         site.rows(&statements[2], CHOICES),
         site.rows(&statements[3], facets::MAX),
+        site.rows(&statements[4], facets::attributes::MAX),
     );
     let group = |value: &str, name: &str| {
         html! {
@@ -70,11 +78,13 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             Err(error) => (failed(&error)),
         }
         @if let Ok(rows) = &facets { (facets::show(rows, &params)) }
+        @if let Ok(rows) = &attributes { (facets::attributes::show(rows, &params)) }
         @match list {
             Ok(rows) => {
                 (warnings(&rows.warnings))
                 p { (group("", "Traces")) " · " (group("root", "grouped by root span")) }
-                @if is_grouped { (roots::show(&rows, &params)) } @else { (traces(&rows, &params, &filter)) }
+                @if rows.is_empty() { (why(&site, &SPANS, &range, &params, "/traces").await) }
+                @else if is_grouped { (roots::show(&rows, &params)) } @else { (traces(&rows, &params, &filter)) }
             }
             // The heatmap has said the same.
             Err(AskError::NoStore | AskError::Away(_)) => {}
@@ -177,18 +187,7 @@ fn filters(params: &Params, filter: &Filter, choices: Option<&Rows>) -> Markup {
     }
 }
 
-fn nothing() -> Markup {
-    empty(
-        "No trace is like that in this time.",
-        html! { p { "Take a longer time range or fewer conditions. Applications send spans by OTLP to port 4317 or 4318; "
-        code { "vispyr demo" } " sends those of a make-believe shop." } },
-    )
-}
-
 fn traces(rows: &Rows, params: &Params, filter: &Filter) -> Markup {
-    if rows.is_empty() {
-        return nothing();
-    }
     let longest = (0..rows.len()).filter_map(|row| rows.whole(row, "duration_ns")).max().unwrap_or(1).max(1);
     html! {
         div.scroll tabindex="0" role="region" aria-label="Traces that were found" { table {

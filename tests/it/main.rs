@@ -66,6 +66,8 @@ mod store_power_cut;
 mod store_rebuild;
 mod wal_crash;
 mod watchdog;
+mod web_empty;
+mod web_facets;
 mod web_login;
 mod web_pages;
 mod web_pages_metrics;

@@ -67,7 +67,9 @@ async fn counters_are_rates_that_begin_again_and_gauges_keep_their_peaks() {
     {
         assert!(list.text().contains(expected), "no {expected:?} in {}", list.text());
     }
-    for (find, found) in [("ORDERS+there", "1 metric<"), ("depth", "1 metric<"), ("x%27", "no metric of this name")] {
+    for (find, found) in
+        [("ORDERS+there", "1 metric<"), ("depth", "1 metric<"), ("x%27", "There are no metrics like that")]
+    {
         let text = page(&vispyr, &format!("/explore?find={find}")).await.text();
         assert!(text.contains(found), "{find}: {text}");
     }
@@ -87,7 +89,7 @@ async fn counters_are_rates_that_begin_again_and_gauges_keep_their_peaks() {
     let text = orders("by=http.route&agg=max").await;
     assert_eq!((row(&text, "/a")[2], row(&text, "/b")[2]), ("2/s", "3/s"), "{text}");
     let text = orders("from=2020-01-01&to=2020-01-02").await;
-    assert!(text.contains("No point of this metric is like that"), "{text}");
+    assert!(text.contains("There are no points of this metric of this time any more"), "{text}");
 
     let text = page(&vispyr, "/explore?metric=shop.depth&range=2h").await.text();
     assert_eq!(row(&text, "service=shop")[1..], ["-7 B", "999 B"], "the peak and the dip are there: {text}");
@@ -168,7 +170,7 @@ async fn histograms_are_heatmaps_and_quantiles_with_exemplars() {
     let text = look("summed").await.text();
     assert_eq!(row(&text, "service=shop p99.0"), ["250 ms"; 3], "{text}");
     let text = look("took&where=http.route+%3D+%2Fb").await.text();
-    assert!(text.contains("No point of this metric is like that"), "{text}");
+    assert!(text.contains("There are no points of this metric like that"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

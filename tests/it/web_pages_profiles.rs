@@ -87,8 +87,20 @@ async fn flame_graphs_of_times_of_functions_and_of_their_difference() {
     }
     assert!(text.contains("class=\"less2\"") && text.contains("class=\"more2\"") && text.contains("−89.35"), "{text}");
 
-    let none = page(&vispyr, "/profiles?from=2020-01-01&to=2020-01-02").await.text();
-    assert!(none.contains("There is no profile like that in this time") && none.contains("port 9999"), "{none}");
+    // Both times are chosen freely, and may be of different lengths.
+    let moments =
+        format!("from={0}000000000&to=now&base_from={1}000000000&base_to={2}000000000", new - 60, old - 60, old + 30);
+    let text = page(&vispyr, &format!("/profiles?service=shop&{moments}&base=1d")).await.text();
+    let both = frames(&text);
+    for expected in ["wait: 200 ms, 0.65 %; before 900 ms, 90 %", "parse: 800 ms, 2.58 %; before 100 ms, 10 %"] {
+        assert!(has(&both, expected), "no {expected:?} in {both:?}");
+    }
+    assert!(
+        text.contains("value=\"between\" selected") && text.contains(&format!("value=\"{}000000000\"", old + 30)),
+        "{text}"
+    );
+    let text = page(&vispyr, "/profiles?service=shop&base_from=yesterday").await.text();
+    assert!(text.contains("role=\"alert\"") && text.contains("yesterday"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,7 +131,7 @@ async fn samples_of_a_span_and_of_its_trace() {
         assert!(found.len() > 1 && has(&found, "total: 10"), "{query}: {found:?}");
     }
     let none = page(&vispyr, "/profiles?span=ffffffffffffffff").await.text();
-    assert!(none.contains("There is no profile like that"), "{none}");
+    assert!(none.contains("No sample of a profile is linked to it"), "{none}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -175,16 +175,23 @@ function showKeys() {
   dialog.showModal();
 }
 
-/** The choice of a range takes the place of an absolute one. */
-function watchPicker() {
-  const picker = document.querySelector("form.picker");
-  const select = picker?.querySelector("select[name=range]");
-  select?.addEventListener("change", () => {
-    for (const input of picker?.querySelectorAll("input[name=from], input[name=to]") ?? []) {
-      if (input instanceof HTMLInputElement) input.value = "";
-    }
-    if (picker instanceof HTMLFormElement) picker.requestSubmit();
-  });
+/** What is chosen of a list takes the place of moments that are written; the choice of moments leads to their fields. */
+function watchChoices() {
+  for (const select of document.querySelectorAll("select[data-instead]")) {
+    if (!(select instanceof HTMLSelectElement)) continue;
+    const { form } = select;
+    const moments = (select.dataset.instead ?? "").split(" ").map((name) => form?.elements.namedItem(name));
+    select.addEventListener("change", () => {
+      const [first] = moments;
+      if (select.selectedOptions[0]?.hasAttribute("data-moments") && first instanceof HTMLElement) {
+        first.closest("details")?.setAttribute("open", "");
+        first.focus();
+        return;
+      }
+      for (const input of moments) if (input instanceof HTMLInputElement) input.value = "";
+      if (form?.matches(".picker")) form.requestSubmit();
+    });
+  }
 }
 
 /**
@@ -530,5 +537,5 @@ listenForRanges();
 showWaiting();
 keepLive();
 listenForKeys();
-watchPicker();
+watchChoices();
 followTail();

@@ -4,8 +4,10 @@ use maud::{Markup, html};
 
 use super::PATH;
 use crate::web::Site;
-use crate::web::layout::{empty, failed, warnings};
+use crate::web::empty::{METRICS, why};
+use crate::web::layout::{failed, warnings};
 use crate::web::params::Params;
+use crate::web::range::Range;
 use crate::web::sql::{AskError, Rows, quoted};
 use crate::web::text::{count, foreign, whole};
 
@@ -15,7 +17,7 @@ const SHOWN: usize = 200;
 /// Labels that are listed.
 const LABELS: usize = 20;
 
-/// The list, and its statements.
+/// The list, and its statements. It is of all times.
 pub async fn list(site: &Site, params: &Params) -> (Vec<String>, Markup) {
     let skip = params.get("skip").and_then(|skip| skip.parse().ok()).unwrap_or(0);
     let statements = vec![names_sql(params, skip), labels_sql()];
@@ -24,7 +26,10 @@ pub async fn list(site: &Site, params: &Params) -> (Vec<String>, Markup) {
         h1 { "Metrics" }
         (search(params))
         @match &names {
-            Ok(rows) => { (warnings(&rows.warnings)) (table(rows, skip, params)) }
+            Ok(rows) => {
+                (warnings(&rows.warnings))
+                @if rows.is_empty() { (why(site, &METRICS, &Range::all(), params, PATH).await) } @else { (table(rows, skip, params)) }
+            }
             Err(error) => (failed(error)),
         }
         @match &labels {
@@ -77,13 +82,6 @@ fn search(params: &Params) -> Markup {
 }
 
 fn table(rows: &Rows, skip: usize, params: &Params) -> Markup {
-    if rows.is_empty() {
-        return empty(
-            "There is no metric of this name.",
-            html! { p { "Applications send metrics by OTLP to port 4317 or 4318, Prometheus by remote write to port 9090; "
-            code { "vispyr demo" } " sends those of a make-believe shop." } },
-        );
-    }
     html! {
         p role="status" { (count(rows.len().min(SHOWN) as u64, "metric", "metrics")) @if rows.len() > SHOWN || skip > 0 { ", from number " (skip + 1) " on" } }
         div.scroll tabindex="0" role="region" aria-label="Metrics" { table {

@@ -2,7 +2,7 @@
 
 use super::tree::Tree;
 use crate::web::params::Params;
-use crate::web::range::{Nanos, Range};
+use crate::web::range::{self, Nanos, Range};
 use crate::web::sql::{Rows, quoted};
 
 /// Rows of an answer: functions in their stacks.
@@ -11,13 +11,21 @@ pub const MAX: usize = 100_000;
 /// Characters of a function's name.
 const NAME: usize = 300;
 
+/// The choice of a time to compare with that is chosen freely.
+pub const BETWEEN: &str = "between";
+/// Its begin.
+pub const BASE_FROM: &str = "base_from";
+/// Its end.
+pub const BASE_TO: &str = "base_to";
+
 /// The times to compare with.
-pub const BASES: [(&str, &str); 5] = [
+pub const BASES: [(&str, &str); 6] = [
     ("", "nothing"),
     ("before", "the time before"),
     ("1h", "an hour before"),
     ("1d", "a day before"),
     ("7d", "a week before"),
+    (BETWEEN, "from … to"),
 ];
 
 /// What is left out as too narrow to be seen: less than such a share of everything, and of everything where a part
@@ -61,15 +69,13 @@ impl Selection {
             (None, Some(trace)) => Of::Trace(trace.to_lowercase()),
             (None, None) => Of::Range,
         };
-        let mut problems = Vec::new();
-        let base = params.get("base").filter(|_| of == Of::Range).and_then(|base| {
-            let parsed = if base == "before" { Some(range.length()) } else { length(base) };
-            if parsed.is_none() {
-                problems.push(format!("{base:?} is no time to compare with, expected before, or a length such as 1d"));
-            }
-            let back = |nanos: Nanos| nanos.saturating_sub(parsed.unwrap_or(0)).max(0);
-            parsed.map(|_| Range { from: back(range.from), to: back(range.to), last: None, problem: None })
-        });
+        let (base, problems) = match of {
+            Of::Range => match base(params, range) {
+                Ok(base) => (base, Vec::new()),
+                Err(problem) => (None, vec![problem]),
+            },
+            _ => (None, Vec::new()),
+        };
         Selection {
             service: params.get("service").map(str::to_owned),
             profile_type: params.get("type").map(str::to_owned),
@@ -155,6 +161,22 @@ impl Selection {
     }
 }
 
+/// The time to compare with: between two moments of its own, or the page's time so long before.
+fn base(params: &Params, range: &Range) -> Result<Option<Range>, String> {
+    if let Some(between) = Range::between(params.get(BASE_FROM), params.get(BASE_TO), range::now()) {
+        return between.map(Some);
+    }
+    let Some(base) = params.get("base") else { return Ok(None) };
+    if base == BETWEEN {
+        return Err("a time to compare with needs a moment from which it is, or up to which".to_owned());
+    }
+    let length = if base == "before" { Some(range.length()) } else { length(base) };
+    let length = length
+        .ok_or_else(|| format!("{base:?} is no time to compare with, expected before, or a length such as 1d"))?;
+    let back = |nanos: Nanos| nanos.saturating_sub(length).max(0);
+    Ok(Some(Range { from: back(range.from), to: back(range.to), last: None, problem: None }))
+}
+
 fn length(text: &str) -> Option<Nanos> {
     let length = Nanos::try_from(humantime::parse_duration(text).ok()?.as_nanos()).ok()?;
     Some(length).filter(|length| *length > 0)
@@ -194,7 +216,16 @@ mod tests {
         assert_eq!(base("base=before"), Some((5_400_000_000_000, 7_200_000_000_000)));
         assert_eq!(base("base=1h"), Some((3_600_000_000_000, 5_400_000_000_000)));
         assert_eq!((base(""), base("base=x"), base("base=1h&span=00")), (None, None, None));
-        assert_eq!(Selection::read(&Params::parse("base=0s"), &range).problems.len(), 1);
+        let problems = |query: &str| Selection::read(&Params::parse(query), &range).problems.len();
+        assert_eq!(problems("base=0s"), 1);
+        // One that is chosen freely may be of another length, and later.
+        assert_eq!(
+            base("base=1h&base_from=1970-01-02&base_to=1970-01-02+06:00"),
+            Some((86_400_000_000_000, 108_000_000_000_000))
+        );
+        assert_eq!(base("base_to=7200000000000"), Some((3_600_000_000_000, 7_200_000_000_000)));
+        assert_eq!((base("base_from=x"), problems("base_from=x"), problems("base_from=5&base_to=5")), (None, 1, 1));
+        assert_eq!((base("base=between"), problems("base=between")), (None, 1));
     }
 
     #[test]

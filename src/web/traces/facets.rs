@@ -1,11 +1,14 @@
-//! How many of the spans that are found are of which service, name and status: each leads to those alone.
+//! How many of the spans that are found are of which service, name and status, and [`attributes`]: each leads to those
+//! alone.
+
+pub mod attributes;
 
 use maud::{Markup, html};
 
 use super::filter::Filter;
 use crate::web::params::Params;
 use crate::web::range::Range;
-use crate::web::sql::Rows;
+use crate::web::sql::{Rows, SAME_SPAN};
 use crate::web::text::{foreign, whole};
 
 /// Values of a facet.
@@ -18,12 +21,12 @@ const FACETS: [(&str, &str, &str); 3] =
 /// Rows of an answer.
 pub const MAX: usize = VALUES * FACETS.len();
 
-/// The statement.
+/// The statement. Spans that came twice count once.
 pub fn sql(filter: &Filter, range: &Range) -> String {
     let columns = FACETS.map(|(column, _, _)| column);
     format!(
         "SELECT {0}, grouping({0}) AS facet, count(*) AS spans\nFROM (\n  \
-         SELECT service_name, left(name, 200) AS name, status_code\n  FROM spans\n  WHERE {1}\n) AS s\n\
+         SELECT DISTINCT {SAME_SPAN} AS id, service_name, left(name, 200) AS name, status_code\n  FROM spans\n  WHERE {1}\n) AS s\n\
          GROUP BY GROUPING SETS (({2}))\n\
          QUALIFY row_number() OVER (PARTITION BY facet ORDER BY spans DESC, {0}) <= {VALUES}\nORDER BY facet, spans DESC, {0}",
         columns.join(", "),

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::filter::Filter;
 use crate::web::params::Params;
 use crate::web::range::{Range, rfc3339};
-use crate::web::sql::Rows;
+use crate::web::sql::{Rows, SAME_SPAN};
 use crate::web::text::{count, duration, number, time};
 
 /// Columns at most.
@@ -20,13 +20,13 @@ const ROWS: i64 = 45;
 /// Cells at most.
 pub const MAX_CELLS: usize = (2 * COLUMNS * ROWS) as usize;
 
-/// The statement.
+/// The statement. Spans that came twice count once.
 pub fn sql(filter: &Filter, range: &Range) -> String {
     format!(
-        "SELECT (epoch_ns(start_time) - {}) // {} AS bucket,\n  \
-         least(floor(log10(greatest(duration_ns, 1)) * {STEPS}), {ROWS})::INTEGER AS step,\n  \
-         count(*) AS spans, count(*) FILTER (WHERE status_code = 'error') AS errors\nFROM spans\nWHERE {}\n    \
-         AND duration_ns IS NOT NULL\nGROUP BY ALL",
+        "SELECT bucket, step, count(*) AS spans, count(*) FILTER (WHERE failed) AS errors\nFROM (\n  \
+         SELECT DISTINCT {SAME_SPAN} AS id, (epoch_ns(start_time) - {}) // {} AS bucket,\n    \
+         least(floor(log10(greatest(duration_ns, 1)) * {STEPS}), {ROWS})::INTEGER AS step,\n    \
+         status_code = 'error' AS failed\n  FROM spans\n  WHERE {}\n    AND duration_ns IS NOT NULL\n) AS s\nGROUP BY bucket, step",
         range.from,
         range.bucket(COLUMNS),
         filter.conditions(range),

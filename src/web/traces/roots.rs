@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::AROUND;
 use super::filter::Filter;
-use super::{AROUND, nothing};
 use crate::web::params::{Params, segment};
 use crate::web::range::Range;
 use crate::web::sql::{Rows, SAME_SPAN};
@@ -31,9 +31,6 @@ pub fn sql(filter: &Filter, range: &Range) -> String {
 
 /// The table.
 pub fn show(rows: &Rows, params: &Params) -> Markup {
-    if rows.is_empty() {
-        return nothing();
-    }
     let time = |row, name| rows.number(row, name).map_or_else(|| "–".to_owned(), duration);
     html! {
         div.scroll tabindex="0" role="region" aria-label="Traces by root span" { table {
