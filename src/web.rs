@@ -9,6 +9,7 @@
 //! | [`login`], [`session`], [`tries`] | the form for people, what it opens, and who guesses |
 //! | [`dead_letters`], [`status`], [`history`], [`sql`] | what is shown, and how the rest of the program hands it over |
 //! | [`layout`] | what all pages have |
+//! | [`kept`] | pages that many ask for are made once |
 //! | [`params`], [`range`] | the state of a page, which is in its address |
 //! | [`filter`], [`empty`] | what the searches have alike, and why one finds nothing |
 //! | [`text`], [`chart`] | values as text and as pictures |
@@ -24,6 +25,7 @@ mod flow;
 mod guard;
 mod health;
 pub mod history;
+mod kept;
 mod layout;
 mod letters;
 mod login;
@@ -45,12 +47,15 @@ mod traces;
 mod tries;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Response, StatusCode, header};
 use http_body_util::Full;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::net::origin::Hosts;
@@ -62,11 +67,19 @@ pub use dead_letters::{Answer, DeadLetterApi, PATH as DEAD_LETTERS, Problem, Raw
 pub use sql::SqlService;
 
 use guard::{Guard, Token};
+use kept::Pages;
 use sql::{AskError, Rows};
 use trace::upload::Uploads;
 
 /// Connections at a time: people and scrapers, not senders.
 pub const MAX_CONNECTIONS: usize = 256;
+
+/// Statements of pages at a time: a fourth of what the store runs at once, so that senders and others who ask find it
+/// free.
+const STATEMENTS: usize = 8;
+
+/// How long a statement of a page waits for others. Who would wait longer is told so.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 net::port_config! {
     /// Settings (`[web]`).
@@ -131,11 +144,38 @@ struct Site {
     guard: Arc<Guard>,
     /// Files with traces that somebody looks at.
     uploads: Uploads,
+    /// Pages for who asks for the same.
+    pages: Pages,
+    /// Statements of pages that run.
+    places: Arc<Semaphore>,
+    /// What came of the statements of the page that is made.
+    asked: Arc<Asked>,
+}
+
+/// What came of the statements of a page.
+#[derive(Debug, Default)]
+struct Asked {
+    has_failed: AtomicBool,
+    was_busy: AtomicBool,
 }
 
 impl Site {
-    /// The first rows of a statement's answer.
+    /// The first rows of the answer to a statement of ours. Those of all pages wait for one another, so that pages
+    /// leave the store for others.
     async fn rows(&self, statement: &str, max_rows: usize) -> Result<Rows, AskError> {
+        let rows = match tokio::time::timeout(PATIENCE, self.places.acquire()).await {
+            Ok(_place) => self.rows_at_once(statement, max_rows).await,
+            Err(_) => Err(AskError::Busy),
+        };
+        if let Err(error) = &rows {
+            self.asked.has_failed.store(true, Ordering::Relaxed);
+            self.asked.was_busy.fetch_or(*error == AskError::Busy, Ordering::Relaxed);
+        }
+        rows
+    }
+
+    /// The first rows of the answer to a statement that somebody has written, which is theirs.
+    async fn rows_at_once(&self, statement: &str, max_rows: usize) -> Result<Rows, AskError> {
         let service = self.view.sql().ok_or(AskError::NoStore)?;
         sql::rows(service.as_ref(), statement, max_rows).await
     }
@@ -151,8 +191,16 @@ pub async fn serve(
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let guard = Arc::new(Guard::new(port, acceptor.clone(), authenticator, hosts.clone()));
-    let router =
-        routes::router(Site { view, hosts, token: Token::new(), uploads: Uploads::new(), guard: Arc::clone(&guard) });
+    let router = routes::router(Site {
+        view,
+        hosts,
+        token: Token::new(),
+        guard: Arc::clone(&guard),
+        uploads: Uploads::new(),
+        pages: Pages::default(),
+        places: Arc::new(Semaphore::new(STATEMENTS)),
+        asked: Arc::default(),
+    });
     let handler = move |request| guard::answer(Arc::clone(&guard), router.clone(), request);
     server::serve("web", (listener, acceptor), connections, shutdown, handler).await;
 }

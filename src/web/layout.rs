@@ -45,6 +45,13 @@ pub enum View {
     Health,
 }
 
+impl View {
+    /// The view of a path; Flow for what is in none.
+    pub fn of(path: &str) -> View {
+        VIEWS.into_iter().find(|(_, of, _, _)| *of == path).map_or(View::Flow, |(view, ..)| view)
+    }
+}
+
 /// A page before it has its frame.
 #[derive(Debug, Clone)]
 pub struct Page<'a> {

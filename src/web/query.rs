@@ -45,7 +45,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
     let is_chart = params.get("as") == Some("chart");
     let answer = async {
         match &statement {
-            Some(statement) => Some(site.rows(statement, if is_chart { chart::MAX } else { SHOWN }).await),
+            Some(statement) => Some(site.rows_at_once(statement, if is_chart { chart::MAX } else { SHOWN }).await),
             None => None,
         }
     };

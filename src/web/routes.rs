@@ -1,16 +1,23 @@
 //! Which path is what.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, get, post};
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
-use maud::Markup;
+use maud::{Markup, html};
 
+use super::layout::{Page, View};
 use super::params::Params;
+use super::range::{self, Range};
+use super::sql::AskError;
 use super::{
-    DEAD_LETTERS, Site, assets, dead_letters, flow, health, letters, login, logs, metrics, plain, profiles, query,
-    reply, services, tail, trace, traces,
+    Asked, DEAD_LETTERS, Site, assets, dead_letters, flow, guard, health, kept, letters, login, logs, metrics, plain,
+    profiles, query, reply, services, tail, trace, traces,
 };
 use crate::telemetry::text::TextFormat;
 
@@ -33,18 +40,18 @@ pub fn router(site: Site) -> Router {
         .route("/dead-letters", get(letters::list_page))
         .route("/dead-letters/{id}", get(letters::letter_page))
         .route("/dead-letters/handle", post(letters::handle))
-        .route("/services", get(services::page))
-        .route("/traces", get(traces::page))
+        .route("/services", kept(services::page))
+        .route("/traces", kept(traces::page))
         .route("/trace", post(trace::upload::upload).layer(DefaultBodyLimit::max(trace::upload::MAX_FILE + MAX_FORM)))
         .route("/trace/{id}", get(trace::page))
         .route("/trace/{id}/otlp.json", get(trace::otlp::download))
-        .route("/sql", get(query::page))
+        .route("/sql", get(sql))
         .route("/sql/download", get(query::download))
-        .route("/logs", get(logs::page))
+        .route("/logs", kept(logs::page))
         .route("/logs/at/{at}", get(logs::record_page))
         .route("/tail", get(tail::page))
-        .route(metrics::PATH, get(metrics::page))
-        .route(profiles::PATH, get(profiles::page))
+        .route(metrics::PATH, kept(metrics::page))
+        .route(profiles::PATH, kept(profiles::page))
         .route(login::PATH, get(login::page).post(login::enter))
         .route(login::LEAVE, get(login::leave_page).post(login::leave))
         .route("/health", get(health::page))
@@ -66,6 +73,54 @@ pub fn html(status: StatusCode, page: Markup) -> Response<Body> {
 /// The parameters of an address.
 pub fn params(uri: &Uri) -> Params {
     Params::parse(uri.query().unwrap_or_default())
+}
+
+/// A page that is made once for all who ask for it at the time, or within a moment.
+fn kept<F>(page: impl Fn(State<Site>, Uri) -> F + Clone + Send + Sync + 'static) -> MethodRouter<Site>
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    get(async move |State(site): State<Site>, uri: Uri| keep(site, uri, page).await)
+}
+
+async fn keep<F>(site: Site, uri: Uri, page: impl FnOnce(State<Site>, Uri) -> F + Send + 'static) -> Response<Body>
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let step = kept::step(&Range::read(&params(&uri), range::now()));
+    let of_session = guard::is_of_session();
+    let address = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let asked = Arc::new(Asked::default());
+    let own = Site { asked: Arc::clone(&asked), ..site.clone() };
+    let making = async move {
+        let page = page(State(own), uri.clone()).await;
+        let page = if asked.was_busy.load(Ordering::Relaxed) { busy(&uri) } else { page };
+        (page, !asked.has_failed.load(Ordering::Relaxed))
+    };
+    site.pages.get((address, of_session), step, guard::of_session(of_session, making).boxed()).await
+}
+
+/// What stands in the place of a page whose statements would have to wait for too many others.
+fn busy(uri: &Uri) -> Response<Body> {
+    let params = params(uri);
+    let content = html! {
+        h1 { "Busy" }
+        p.problem role="alert" { (AskError::Busy.to_string()) }
+        p { a href=(params.link(uri.path())) { "Try again" } }
+    };
+    let (title, view) = ("Busy".to_owned(), View::of(uri.path()));
+    let page = Page { title, view, params: &params, range: None, statements: Vec::new(), live: false, content };
+    let mut response = html(StatusCode::SERVICE_UNAVAILABLE, page.render());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+/// The view SQL. A statement that somebody has written is for nobody else.
+async fn sql(State(site): State<Site>, uri: Uri) -> Response<Body> {
+    match params(&uri).get("q") {
+        Some(_) => query::page(State(site), uri).await,
+        None => keep(site, uri, query::page).await,
+    }
 }
 
 async fn scraped(State(site): State<Site>, headers: HeaderMap) -> Response<Body> {

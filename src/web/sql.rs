@@ -28,6 +28,9 @@ pub enum AskError {
     /// It does not answer.
     #[error("the store does not answer: {0}")]
     Away(String),
+    /// It has too many statements of pages.
+    #[error("the store is busy with the statements of other pages; try again in a few seconds")]
+    Busy,
     /// It did not like the statement.
     #[error("{message}")]
     Refused {

@@ -72,6 +72,7 @@ mod web_login;
 mod web_pages;
 mod web_pages_metrics;
 mod web_pages_profiles;
+mod web_pages_shared;
 mod web_pages_trace;
 mod web_pages_traces;
 mod web_pages_views;
