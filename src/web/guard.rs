@@ -5,7 +5,9 @@
 //! page was opened ([`crate::net::origin`]). Answers forbid what our pages do not need: scripts
 //! and styles that are no files of ours, frames, addresses of ours in requests to others.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,13 +17,15 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use rand::Rng;
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::session::Sessions;
 use super::tries::Tries;
 use super::{assets, login, plain, reply};
 use crate::net::origin::Hosts;
-use crate::net::{self, Acceptor, Authenticator, Kinds};
+use crate::net::server::Peer;
+use crate::net::{self, Acceptor, Authenticator, Denied, Kinds};
 
 /// What each answer has besides its own headers.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -45,6 +49,7 @@ pub struct Guard {
     authenticator: Authenticator,
     hosts: Hosts,
     sessions: Sessions,
+    /// Wrong credentials in the form and in the headers of requests.
     tries: Tries,
 }
 
@@ -90,21 +95,26 @@ impl Guard {
         self.authenticator.kinds()
     }
 
-    /// Wrong tries in the form.
-    pub fn tries(&self) -> &Tries {
-        &self.tries
-    }
-
     /// Whether a request is of a session.
     pub fn has_session(&self, headers: &HeaderMap) -> bool {
         self.sessions.find(headers, &self.authenticator).is_some()
     }
 
     /// Begins a session, if these are credentials of the port: the cookie to set.
-    pub fn enter(&self, shown: HeaderValue) -> Option<HeaderValue> {
+    ///
+    /// # Errors
+    /// How long who guesses has to wait: they were not looked at.
+    pub fn enter(&self, address: IpAddr, shown: HeaderValue) -> Result<Option<HeaderValue>, Duration> {
+        Ok(match self.check(address, &shown)? {
+            Ok(()) => self.sessions.open(shown),
+            Err(_) => None,
+        })
+    }
+
+    /// Checks what the form or a request shows; each try counts, wherever it is made.
+    fn check(&self, address: IpAddr, shown: &HeaderValue) -> Result<Result<(), Denied>, Duration> {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, shown.clone())]);
-        self.authenticator.authenticate(&headers).ok()?;
-        self.sessions.open(shown)
+        self.tries.attempt(address, shown, Instant::now(), || self.authenticator.authenticate(&headers))
     }
 
     /// Ends a session: the cookie to set.
@@ -146,7 +156,13 @@ impl Guard {
         {
             return Ok((shown, true));
         }
-        match self.authenticator.authenticate(headers) {
+        let checked = match shows {
+            Some(shows) if self.authenticator.has_credentials() => {
+                self.check(address_of(request), shows).map_err(|wait| Box::new(too_many_tries(wait)))?
+            }
+            _ => self.authenticator.authenticate(headers),
+        };
+        match checked {
             Ok(()) => {
                 let shown = shows.map(|shows| (header::AUTHORIZATION, shows.clone()));
                 Ok((HeaderMap::from_iter(shown), false))
@@ -167,6 +183,20 @@ impl Guard {
             }
         }
     }
+}
+
+/// Where a request comes from.
+pub fn address_of<B>(request: &Request<B>) -> IpAddr {
+    request.extensions().get::<Peer>().map_or(IpAddr::from([0; 4]), |peer| peer.0.ip())
+}
+
+/// In the place of an answer for a program that has shown too many wrong credentials.
+fn too_many_tries(wait: Duration) -> Response<Full<Bytes>> {
+    let seconds = wait.as_secs() + 1;
+    let why = format!("too many wrong credentials from this address; the next may be shown in {seconds} s\n");
+    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, why);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// What needs no credentials: what orchestrators and balancers ask, and the form with its style.

@@ -4,20 +4,17 @@
 //! it. The name in `Host` is not compared with those in the config: a foreign page that has pointed its own name
 //! here has neither credentials nor a cookie of ours.
 
-use std::net::IpAddr;
-
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use base64::Engine as _;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use maud::{DOCTYPE, Markup, html};
-use tokio::time::Instant;
 
+use super::guard::address_of;
 use super::params::Params;
 use super::{Site, layout, routes};
 use crate::net::Kinds;
-use crate::net::server::Peer;
 
 /// The form.
 pub const PATH: &str = "/login";
@@ -40,7 +37,7 @@ pub async fn page(State(site): State<Site>, headers: HeaderMap, uri: Uri) -> Res
 
 /// A form that was sent.
 pub async fn enter(State(site): State<Site>, request: Request) -> Response<Body> {
-    let address = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let address = address_of(&request);
     let is_ours = is_same_origin(&request);
     let form_sent = read(request.into_body()).await.unwrap_or_default();
     let kinds = site.guard.kinds();
@@ -51,21 +48,19 @@ pub async fn enter(State(site): State<Site>, request: Request) -> Response<Body>
             "The form was of an earlier start of the program, or of another site. Try again.",
         );
     }
-    let address = address.unwrap_or(IpAddr::from([0; 4]));
-    if let Err(wait) = site.guard.tries().begin(address, Instant::now()) {
-        let seconds = wait.as_secs() + 1;
-        let mut response = again(
-            StatusCode::TOO_MANY_REQUESTS,
-            &format!("Too many wrong tries. The next one may be made in {seconds} s."),
-        );
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        return response;
-    }
-    match authorization(&form_sent).and_then(|shown| site.guard.enter(shown)) {
-        None => again(StatusCode::UNAUTHORIZED, "These are no credentials of this port."),
-        Some(cookie) => {
-            site.guard.tries().right(address);
-            with_cookie(routes::see_other(&next(&form_sent)), Some(cookie))
+    let entered = match authorization(&form_sent) {
+        Some(shown) => site.guard.enter(address, shown),
+        None => Ok(None),
+    };
+    match entered {
+        Ok(Some(cookie)) => with_cookie(routes::see_other(&next(&form_sent)), Some(cookie)),
+        Ok(None) => again(StatusCode::UNAUTHORIZED, "These are no credentials of this port."),
+        Err(wait) => {
+            let seconds = wait.as_secs() + 1;
+            let why = format!("Too many wrong tries. The next one may be made in {seconds} s.");
+            let mut response = again(StatusCode::TOO_MANY_REQUESTS, &why);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
         }
     }
 }

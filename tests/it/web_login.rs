@@ -138,20 +138,55 @@ async fn who_guesses_waits_and_forms_of_others_are_not_taken() {
     // The next page is one of ours.
     let page = browse(&vispyr, "GET", "/login?next=%2F%2Fevil.example", &[], "").await.text();
     assert!(!page.contains("evil.example"), "{page}");
+    let program = |token: &str| {
+        let request = Request::get(vispyr.url("web", "/metrics")).header("authorization", format!("Bearer {token}"));
+        send(request.body(Full::default()).unwrap())
+    };
+    assert_eq!(program(TOKEN).await.unwrap().status, 200);
     for wrong in ["user=ann&password=wrong", "user=nobody&password=x", "token=wrong-wrong-wrong-wrong"] {
         let answer = log_in(&vispyr, wrong, &[]).await;
         assert_eq!((answer.status, header(&answer.headers, "set-cookie")), (401, String::new()));
         assert!(answer.text().contains("These are no credentials"), "{}", answer.text());
     }
-    // The fourth is not looked at, right or not.
-    let answer = log_in(&vispyr, &right, &[]).await;
+    // The fourth is not looked at, right or not, by the form or in a header.
+    let right_user = "user=ann&password=pass+word%3A1";
+    let answer = log_in(&vispyr, right_user, &[]).await;
     assert_eq!(answer.status, 429);
     let wait: u64 = header(&answer.headers, "retry-after").parse().unwrap();
     assert!((1..=2).contains(&wait), "{wait}");
-    // Programs of the same machine go on.
-    let request = Request::get(vispyr.url("web", "/metrics")).header("authorization", format!("Bearer {TOKEN}"));
-    assert_eq!(send(request.body(Full::default()).unwrap()).await.unwrap().status, 200);
-    let again = || async { (log_in(&vispyr, &right, &[]).await.status == 303).then_some(()) };
+    // Programs that were let in before, and those with a token of yesterday, are answered as ever.
+    for _ in 0..5 {
+        assert_eq!(program(TOKEN).await.unwrap().status, 200);
+        assert_eq!(program("wrong-wrong-wrong-wrong").await.unwrap().status, 401);
+    }
+    let again = || async { (log_in(&vispyr, right_user, &[]).await.status == 303).then_some(()) };
+    vispyr.wait("the wait is over", again).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_in_headers_waits_as_in_the_form() {
+    let Locked { vispyr, folder: _folder } = locked().await;
+    let guess = |path: &'static str, authorization: String| {
+        let request = Request::get(vispyr.url("web", path)).header("authorization", authorization);
+        send(request.body(Full::default()).unwrap())
+    };
+    for (n, path) in ["/metrics", "/api/v1/status", "/"].into_iter().enumerate() {
+        assert_eq!(guess(path, format!("Bearer guess-number-{n}")).await.unwrap().status, 401);
+    }
+    for path in ["/metrics", "/api/v1/status", "/"] {
+        let answer = guess(path, format!("Bearer {TOKEN}")).await.unwrap();
+        assert_eq!(answer.status, 429, "{path}");
+        let wait: u64 = header(&answer.headers, "retry-after").parse().unwrap();
+        assert!((1..=2).contains(&wait), "{wait}");
+        assert!(answer.text().contains("too many wrong credentials"), "{}", answer.text());
+    }
+    // The form is no other way, and what needs nothing is open.
+    assert_eq!(log_in(&vispyr, &format!("token={TOKEN}"), &[]).await.status, 429);
+    assert_eq!(
+        send(Request::get(vispyr.url("web", "/-/ready")).body(Full::default()).unwrap()).await.unwrap().status,
+        200
+    );
+    let again = || async { (guess("/metrics", format!("Bearer {TOKEN}")).await.unwrap().status == 200).then_some(()) };
     vispyr.wait("the wait is over", again).await;
 }
 
