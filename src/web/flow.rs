@@ -64,6 +64,5 @@ fn letters(site: &Site, params: &Params) -> maud::Markup {
 
 /// A page of this view: it is brought up to date while it is looked at.
 fn render(params: &Params, title: String, content: maud::Markup) -> Response<Body> {
-    let page = Page { title, view: View::Flow, params, range: None, statements: Vec::new(), live: true, content };
-    routes::html(StatusCode::OK, page.render())
+    Page::of(View::Flow, params).titled(title).live().answer(StatusCode::OK, content)
 }

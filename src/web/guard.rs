@@ -78,11 +78,6 @@ pub fn is_of_session() -> bool {
     OF_SESSION.try_with(|is| *is).unwrap_or(false)
 }
 
-/// Makes something as the answer to a request of a session, or of none.
-pub async fn of_session<F: Future>(is: bool, making: F) -> F::Output {
-    OF_SESSION.scope(is, making).await
-}
-
 impl Guard {
     /// For a port of this number with this protection.
     pub fn new(port: u16, acceptor: Acceptor, authenticator: Authenticator, hosts: Hosts) -> Self {
@@ -215,7 +210,7 @@ pub async fn answer(guard: Arc<Guard>, mut router: Router, mut request: Request<
     let mut response = match guard.admit(&request) {
         Ok((shown, of_session)) => {
             request.extensions_mut().insert(Admitted { guard, shown });
-            match self::of_session(of_session, router.call(request.map(Body::new))).await {
+            match OF_SESSION.scope(of_session, router.call(request.map(Body::new))).await {
                 Ok(response) => response,
                 Err(impossible) => match impossible {},
             }

@@ -30,16 +30,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             a href="/-/ready" { "/-/ready" } ", " a href="/-/healthy" { "/-/healthy" }
         }
     };
-    let page = Page {
-        title: "Health".to_owned(),
-        view: View::Health,
-        params: &params,
-        range: None,
-        statements: Vec::new(),
-        live: true,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    Page::of(View::Health, &params).live().answer(StatusCode::OK, content)
 }
 
 /// Whether all is well, in a line.

@@ -11,15 +11,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared};
-use http::Response;
-use http_body_util::BodyExt;
+use maud::html;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::layout::Content;
 use super::range::Range;
 
 /// Pages that are kept, and their bytes together.
@@ -42,11 +40,11 @@ pub fn step(range: &Range) -> Duration {
     part.clamp(Duration::from_secs(1), MAX_AGE)
 }
 
-/// What a page is known by: its address, and whether it is for a session, which can be left.
-pub type Key = (String, bool);
+/// What a page is known by: its path and parameters.
+pub type Key = String;
 
 /// A page, and whether it has all that it is to have.
-pub type Making = BoxFuture<'static, (Response<Body>, bool)>;
+pub type Making = BoxFuture<'static, (Content, bool)>;
 
 /// The pages of a port.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +60,7 @@ struct Page {
 /// A page that was made.
 #[derive(Debug)]
 struct Made {
-    page: Response<Bytes>,
+    content: Arc<Content>,
     /// When its making began: it has all that was acknowledged before.
     began: Instant,
     took: Duration,
@@ -81,10 +79,6 @@ impl Made {
         let limit = self.limit();
         limit.saturating_sub(self.took * 3).max(limit / 2)
     }
-
-    fn response(&self) -> Response<Body> {
-        self.page.clone().map(Body::from)
-    }
 }
 
 impl Page {
@@ -94,13 +88,15 @@ impl Page {
     }
 
     fn bytes(&self, key: &Key) -> usize {
-        key.0.len() + self.made.as_ref().map_or(0, |made| made.page.body().len())
+        let statements = |content: &Content| content.statements.iter().map(String::len).sum::<usize>();
+        let of = |made: &Arc<Made>| made.content.main.0.len() + statements(&made.content);
+        key.len() + self.made.as_ref().map_or(0, of)
     }
 }
 
 impl Pages {
     /// The page of this key, not older than `step` if it is quickly made; it is made if there is none.
-    pub async fn get(&self, key: Key, step: Duration, making: Making) -> Response<Body> {
+    pub async fn get(&self, key: Key, step: Duration, making: Making) -> Arc<Content> {
         let now = Instant::now();
         let (made, next) = {
             let mut pages = self.0.lock();
@@ -126,22 +122,19 @@ impl Pages {
             (Some(made), Some((next, true))) => {
                 // Nobody waits for it, so that nobody who leaves ends it.
                 tokio::spawn(next);
-                made.response()
+                Arc::clone(&made.content)
             }
-            (Some(made), _) => made.response(),
-            (None, Some((next, _))) => next.await.response(),
+            (Some(made), _) => Arc::clone(&made.content),
+            (None, Some((next, _))) => Arc::clone(&next.await.content),
             // There is one or the other.
-            (None, None) => Response::default(),
+            (None, None) => Arc::new(html! {}.into()),
         }
     }
 
     async fn make(self, key: Key, step: Duration, making: Making) -> Arc<Made> {
         let began = Instant::now();
-        let (page, is_whole) = making.await;
-        let (parts, body) = page.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let page = Response::from_parts(parts, body);
-        let made = Arc::new(Made { page, began, took: began.elapsed(), step });
+        let (content, is_whole) = making.await;
+        let made = Arc::new(Made { content: Arc::new(content), began, took: began.elapsed(), step });
         if is_whole {
             self.keep(key, &made);
         }
@@ -180,7 +173,7 @@ mod tests {
     const STEP: Duration = Duration::from_secs(5);
 
     fn key(address: &str) -> Key {
-        (address.to_owned(), false)
+        address.to_owned()
     }
 
     /// Pages that say which they are: the first is 1.
@@ -201,7 +194,7 @@ mod tests {
             async move {
                 let number = maker.begun.fetch_add(1, Ordering::SeqCst) + 1;
                 maker.may.acquire().await.unwrap().forget();
-                (Response::new(Body::from(number.to_string())), is_whole)
+                (content(number.to_string()), is_whole)
             }
             .boxed()
         }
@@ -211,8 +204,12 @@ mod tests {
         }
     }
 
-    async fn text(response: Response<Body>) -> String {
-        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().into()).unwrap()
+    fn content(text: impl Into<String>) -> Content {
+        maud::PreEscaped(text.into()).into()
+    }
+
+    async fn text(asked: impl Future<Output = Arc<Content>>) -> String {
+        asked.await.main.0.clone()
     }
 
     #[tokio::test]
@@ -220,18 +217,10 @@ mod tests {
         let (pages, maker) = (Pages::default(), Maker::new(0));
         let asked = (0..20).map(|n| pages.get(key(["/a", "/b"][n % 2]), STEP, maker.make(true)));
         let (all, ()) = tokio::join!(join_all(asked), async { maker.may.add_permits(20) });
-        let mut answers = Vec::new();
-        for answer in all {
-            answers.push(text(answer).await);
-        }
+        let answers: Vec<&str> = all.iter().map(|content| content.main.0.as_str()).collect();
         assert_eq!(maker.begun(), 2, "one for each address");
         assert_eq!(answers[..4], ["1", "2", "1", "2"]);
-        assert_eq!(text(pages.get(key("/a"), STEP, maker.make(true)).await).await, "1", "and for a moment after that");
-        assert_eq!(
-            text(pages.get(("/a".to_owned(), true), STEP, maker.make(true)).await).await,
-            "3",
-            "a session's own"
-        );
+        assert_eq!(text(pages.get(key("/a"), STEP, maker.make(true))).await, "1", "and for a moment after that");
     }
 
     #[tokio::test]
@@ -239,7 +228,7 @@ mod tests {
         let (pages, maker) = (Pages::default(), Maker::new(9));
         let old = |age, took| {
             let began = Instant::now().checked_sub(age).unwrap();
-            Arc::new(Made { page: Response::new(Bytes::from("old")), began, took, step: STEP })
+            Arc::new(Made { content: Arc::new(content("old")), began, took, step: STEP })
         };
         let second = Duration::from_secs(1);
         for (age, took, expected) in [
@@ -249,7 +238,7 @@ mod tests {
             (61 * second, 20 * second, "2"),
         ] {
             pages.keep(key("/"), &old(age, took));
-            assert_eq!(text(pages.get(key("/"), STEP, maker.make(true)).await).await, expected, "{age:?}, {took:?}");
+            assert_eq!(text(pages.get(key("/"), STEP, maker.make(true))).await, expected, "{age:?}, {took:?}");
         }
     }
 
@@ -257,20 +246,20 @@ mod tests {
     async fn the_next_page_is_begun_before_the_old_one_is_over() {
         let (pages, maker) = (Pages::default(), Maker::new(0));
         let began = Instant::now().checked_sub(Duration::from_millis(4900)).unwrap();
-        let (page, took) = (Response::new(Bytes::from("old")), Duration::from_millis(100));
-        pages.keep(key("/"), &Arc::new(Made { page, began, took, step: STEP }));
+        let (old, took) = (Arc::new(content("old")), Duration::from_millis(100));
+        pages.keep(key("/"), &Arc::new(Made { content: old, began, took, step: STEP }));
         for _ in 0..3 {
-            assert_eq!(text(pages.get(key("/"), STEP, maker.make(true)).await).await, "old");
+            assert_eq!(text(pages.get(key("/"), STEP, maker.make(true))).await, "old");
             tokio::task::yield_now().await;
         }
         assert_eq!(maker.begun(), 1);
         maker.may.add_permits(1);
         let deadline = Instant::now() + Duration::from_secs(30);
-        while text(pages.get(key("/"), STEP, maker.make(true)).await).await == "old" {
+        while text(pages.get(key("/"), STEP, maker.make(true))).await == "old" {
             assert!(Instant::now() < deadline);
             tokio::task::yield_now().await;
         }
-        assert_eq!(text(pages.get(key("/"), STEP, maker.make(true)).await).await, "1");
+        assert_eq!(text(pages.get(key("/"), STEP, maker.make(true))).await, "1");
     }
 
     #[tokio::test]
@@ -299,14 +288,14 @@ mod tests {
         drop(other);
         assert_eq!(ended.load(Ordering::SeqCst), 2);
         let maker = Maker::new(1);
-        assert_eq!(text(pages.get(key("/"), STEP, maker.make(true)).await).await, "1");
+        assert_eq!(text(pages.get(key("/"), STEP, maker.make(true))).await, "1");
     }
 
     #[tokio::test]
     async fn a_page_that_lacks_something_is_not_kept() {
         let (pages, maker) = (Pages::default(), Maker::new(9));
         for (is_whole, expected) in [(false, "1"), (false, "2"), (true, "3"), (true, "3")] {
-            assert_eq!(text(pages.get(key("/"), STEP, maker.make(is_whole)).await).await, expected);
+            assert_eq!(text(pages.get(key("/"), STEP, maker.make(is_whole))).await, expected);
         }
     }
 
@@ -315,7 +304,7 @@ mod tests {
         let pages = Pages::default();
         for (bytes, pages_made, most) in [(10, 300, MAX_PAGES), (1 << 20, 40, 31), (MAX_BYTES, 1, 0)] {
             for n in 0..pages_made {
-                let making = async move { (Response::new(Body::from(vec![b'x'; bytes])), true) }.boxed();
+                let making = async move { (content("x".repeat(bytes)), true) }.boxed();
                 pages.get(key(&n.to_string()), STEP, making).await;
             }
             let held: usize = pages.0.lock().iter().map(|(key, page)| page.bytes(key)).sum();

@@ -1,13 +1,15 @@
 //! What all pages have: head, navigation, the picker of the time range, and the statements behind them.
 
-use maud::{DOCTYPE, Markup, html};
+use axum::body::Body;
+use http::{Response, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::params::Params;
 use super::range::{self, Range};
 use super::sql::AskError;
 use super::text::{cut, foreign};
-use super::{assets, guard};
+use super::{assets, guard, routes};
 
 /// The views, in the order of the navigation, with their keys.
 const VIEWS: [(View, &str, &str, &str); 9] = [
@@ -46,34 +48,93 @@ pub enum View {
 }
 
 impl View {
-    /// The view of a path; Flow for what is in none.
-    pub fn of(path: &str) -> View {
-        VIEWS.into_iter().find(|(_, of, _, _)| *of == path).map_or(View::Flow, |(view, ..)| view)
+    fn path(self) -> &'static str {
+        VIEWS.into_iter().find(|(view, ..)| *view == self).map_or("/", |(_, path, ..)| path)
+    }
+
+    fn name(self) -> &'static str {
+        VIEWS.into_iter().find(|(view, ..)| *view == self).map_or("", |(_, _, name, _)| name)
     }
 }
 
-/// A page before it has its frame.
+/// What is on a page, and the statements behind it.
 #[derive(Debug, Clone)]
-pub struct Page<'a> {
-    /// Its title.
-    pub title: String,
-    /// Which part of the navigation it is in.
-    pub view: View,
-    /// The parameters that it was asked with.
-    pub params: &'a Params,
-    /// Its time range, if it has one, and the path that a change of it leads to.
-    pub range: Option<(&'a Range, &'a str)>,
-    /// The statements behind it.
+pub struct Content {
+    /// The main part.
+    pub main: Markup,
+    /// In the order in which they are shown.
     pub statements: Vec<String>,
-    /// Whether the script is to bring it up to date every few seconds.
-    pub live: bool,
-    /// What is on it.
-    pub content: Markup,
 }
 
-impl Page<'_> {
-    /// The whole page.
-    pub fn render(&self) -> Markup {
+impl From<Markup> for Content {
+    fn from(main: Markup) -> Self {
+        Content { main, statements: Vec::new() }
+    }
+}
+
+/// The frame of a page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    title: String,
+    view: View,
+    params: Params,
+    range: Option<Range>,
+    is_live: bool,
+    is_of_session: bool,
+}
+
+/// Where the content goes. Text is escaped, and has no such thing.
+const PLACE: &str = "<!---->";
+
+impl Page {
+    /// A page of a view, asked for with these parameters.
+    pub fn of(view: View, params: &Params) -> Self {
+        Page {
+            title: view.name().to_owned(),
+            view,
+            params: params.clone(),
+            range: None,
+            is_live: false,
+            is_of_session: guard::is_of_session(),
+        }
+    }
+
+    /// With another title than that of its view.
+    pub fn titled(self, title: impl Into<String>) -> Self {
+        Page { title: title.into(), ..self }
+    }
+
+    /// Of a time range, which can be changed on it.
+    pub fn over(self, range: &Range) -> Self {
+        Page { range: Some(range.clone()), ..self }
+    }
+
+    /// The script is to bring it up to date every few seconds.
+    pub fn live(self) -> Self {
+        Page { is_live: true, ..self }
+    }
+
+    /// The whole page as an answer.
+    pub fn answer(&self, status: StatusCode, content: impl Into<Content>) -> Response<Body> {
+        routes::html(status, self.render(&content.into()))
+    }
+
+    /// The page up to its content, and that it is waited for.
+    pub fn start(&self) -> String {
+        let page = self.render(&html! { (PreEscaped(PLACE)) }.into()).into_string();
+        let start = page.split_once(PLACE).map_or("", |(start, _)| start);
+        start.to_owned() + &html! { p.waiting role="status" { "The store is asked …" } }.into_string()
+    }
+
+    /// The rest of it.
+    pub fn rest(&self, content: &Content) -> String {
+        let frame = Content { main: html! { (PreEscaped(PLACE)) }, statements: content.statements.clone() };
+        let page = self.render(&frame).into_string();
+        let end = page.split_once(PLACE).map_or("", |(_, end)| end);
+        content.main.0.clone() + end
+    }
+
+    fn render(&self, content: &Content) -> Markup {
         let kept = self.params.kept();
         html! {
             (DOCTYPE)
@@ -94,15 +155,15 @@ impl Page<'_> {
                             }
                         }
                     }
-                    @if let Some((range, path)) = self.range { (self.picker(range, path)) }
-                    main #content tabindex="-1" data-live=[self.live.then_some("5")] { (self.content) }
+                    @if let Some(range) = &self.range { (self.picker(range)) }
+                    main #content tabindex="-1" data-live=[self.is_live.then_some("5")] { (content.main) }
                     footer {
-                        @if !self.statements.is_empty() { (shown(&self.statements, &kept)) }
+                        @if !content.statements.is_empty() { (shown(&content.statements, &kept)) }
                         p.muted {
                             "Vispyr " (env!("CARGO_PKG_VERSION")) " · times in "
                             (self.zone_link("", "the browser's zone")) " or " (self.zone_link("utc", "UTC"))
                             " · press " kbd { "?" } " for the keys"
-                            @if guard::is_of_session() { " · " a href="/logout" { "Log out" } }
+                            @if self.is_of_session { " · " a href="/logout" { "Log out" } }
                         }
                     }
                 }
@@ -119,7 +180,8 @@ impl Page<'_> {
         }
     }
 
-    fn picker(&self, range: &Range, path: &str) -> Markup {
+    fn picker(&self, range: &Range) -> Markup {
+        let path = self.view.path();
         let rest = self.params.without(&["range", "from", "to", "before", "skip"]);
         let is_absolute = range.last.is_none();
         html! {
@@ -252,17 +314,16 @@ mod tests {
     fn a_page_keeps_its_range_and_shows_no_markup_of_others() {
         let params = Params::parse("range=15m&service=%3Cscript%3E&zone=utc");
         let range = Range::read(&params, 1_780_000_000 * range::SECOND);
-        let page = Page {
-            title: "<b>".to_owned(),
-            view: View::Health,
-            params: &params,
-            range: Some((&range, "/logs")),
-            statements: vec!["SELECT '<i>'".to_owned()],
-            live: false,
-            content: html! {},
-        };
-        let page = page.render().into_string();
-        assert!(!page.contains("<b>") && !page.contains("<i>") && !page.contains("<script>"), "{page}");
+        let page = Page::of(View::Logs, &params).titled("<b>").over(&range);
+        let content = Content { main: html! { p { "<u>" } }, statements: vec!["SELECT '<i>'".to_owned()] };
+        let whole = page.render(&content).into_string();
+        let waiting = html! { p.waiting role="status" { "The store is asked …" } }.into_string();
+        assert_eq!((page.start() + &page.rest(&content)).replace(&waiting, ""), whole, "in two parts it is the same");
+        let page = whole;
+        assert!(
+            !page.contains("<b>") && !page.contains("<u>") && !page.contains("<i>") && !page.contains("<script>"),
+            "{page}"
+        );
         assert!(page.contains(r#"href="/health?range=15m&amp;zone=utc""#), "{page}");
         assert!(page.contains(r#"<input type="hidden" name="service" value="&lt;script&gt;">"#), "{page}");
         assert!(page.contains(r#"<option value="15m" selected>"#), "{page}");

@@ -77,8 +77,7 @@ async fn read(body: Body) -> Option<Params> {
 }
 
 fn render(status: StatusCode, params: &Params, title: String, content: Markup) -> Response<Body> {
-    let page = Page { title, view: View::Flow, params, range: None, statements: Vec::new(), live: false, content };
-    routes::html(status, page.render())
+    Page::of(View::Flow, params).titled(title).answer(status, content)
 }
 
 fn starting() -> Markup {

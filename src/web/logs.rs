@@ -10,20 +10,17 @@ mod columns;
 mod filter;
 mod record;
 
-use axum::body::Body;
-use axum::extract::State;
-use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::Site;
 use super::chart::{self, Bar};
 use super::empty::{LOGS, why};
 use super::filter::{attribute_fields, form, problems};
-use super::layout::{Page, View, failed, warnings};
+use super::layout::{Content, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Nanos, Range};
 use super::sql::{AskError, Rows};
 use super::text::{count, foreign, nanos_of, time};
-use super::{Site, routes};
 use columns::Columns;
 use filter::{Filter, LEVELS};
 
@@ -42,10 +39,8 @@ const SERVICES: usize = 200;
 /// Characters of a body that the list reads, and that it shows.
 const BODY: usize = 500;
 
-/// The page.
-pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
-    let params = routes::params(&uri);
-    let range = Range::read(&params, range::now());
+/// What is on the page.
+pub async fn content(site: Site, params: Params, range: Range) -> Content {
     let filter = Filter::read(&params);
     let columns = Columns::read(&params);
     let statements = [histogram_sql(&filter, &range), list_sql(&filter, &columns, &range), services_sql(&range)];
@@ -72,16 +67,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             Err(error) => (failed(&error)),
         }
     };
-    let page = Page {
-        title: "Logs".to_owned(),
-        view: View::Logs,
-        params: &params,
-        range: Some((&range, "/logs")),
-        statements: statements.into(),
-        live: false,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    Content { main: content, statements: statements.into() }
 }
 
 fn histogram_sql(filter: &Filter, range: &Range) -> String {

@@ -20,48 +20,33 @@ mod points;
 mod selection;
 mod unit;
 
-use axum::body::Body;
-use axum::extract::State;
-use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::Site;
 use super::chart::lines;
 use super::empty::{Items, why};
-use super::layout::{Page, View, empty, failed, warnings};
+use super::layout::{Content, empty, failed, warnings};
 use super::params::Params;
-use super::range::{self, Range};
+use super::range::Range;
 use super::text::{count, foreign};
-use super::{Site, routes};
 use facts::{Facts, Kind};
 use selection::Selection;
 
 /// Where the view is.
 pub const PATH: &str = "/explore";
 
-/// The page.
-pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
-    let params = routes::params(&uri);
-    let range = Range::read(&params, range::now());
-    let (title, statements, content) = match Selection::read(&params) {
-        Some(selection) => {
-            let (statements, content) = one(&site, &selection, &range, &params).await;
-            (format!("{} · Metrics", super::text::cut(&selection.metric, 100)), statements, content)
-        }
-        None => {
-            let (statements, content) = names::list(&site, &params).await;
-            ("Metrics".to_owned(), statements, content)
-        }
+/// The title of a page.
+pub fn title(params: &Params) -> Option<String> {
+    Selection::read(params).map(|selection| format!("{} · Metrics", super::text::cut(&selection.metric, 100)))
+}
+
+/// What is on the page.
+pub async fn content(site: Site, params: Params, range: Range) -> Content {
+    let (statements, main) = match Selection::read(&params) {
+        Some(selection) => one(&site, &selection, &range, &params).await,
+        None => names::list(&site, &params).await,
     };
-    let page = Page {
-        title,
-        view: View::Metrics,
-        params: &params,
-        range: Some((&range, PATH)),
-        statements,
-        live: false,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    Content { main, statements }
 }
 
 /// One metric.

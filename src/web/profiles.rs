@@ -12,18 +12,15 @@ mod statement;
 mod table;
 pub mod tree;
 
-use axum::body::Body;
-use axum::extract::State;
-use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::Site;
 use super::empty::{PROFILES, why};
-use super::layout::{Page, View, choice, empty, failed, warnings};
+use super::layout::{Content, choice, empty, failed, warnings};
 use super::params::{Params, segment};
-use super::range::{self, Range};
+use super::range::Range;
 use super::sql::Rows;
 use super::text::{count, foreign, time, time_of, whole};
-use super::{Site, routes};
 use statement::{BASE_FROM, BASE_TO, BETWEEN, Of, Selection};
 use tree::Tree;
 
@@ -33,10 +30,8 @@ pub const PATH: &str = "/profiles";
 /// Services and types to choose from.
 const TYPES: usize = 200;
 
-/// The page.
-pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
-    let params = routes::params(&uri);
-    let range = Range::read(&params, range::now());
+/// What is on the page.
+pub async fn content(site: Site, params: Params, range: Range) -> Content {
     let mut selection = Selection::read(&params, &range);
     let mut statements = vec![selection.types_sql(&range)];
     let types = site.rows(&statements[0], TYPES).await;
@@ -60,16 +55,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             }
         }
     };
-    let page = Page {
-        title: "Profiles".to_owned(),
-        view: View::Profiles,
-        params: &params,
-        range: Some((&range, PATH)),
-        statements,
-        live: false,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    Content { main: content, statements }
 }
 
 /// Asks for the samples and draws them.

@@ -19,8 +19,9 @@ use http::{HeaderValue, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use maud::{Markup, html};
 
-use super::layout::{Page, View, failed, warnings};
+use super::layout::{Content, failed, warnings};
 use super::params::Params;
+use super::range::Range;
 use super::sql::{AskError, Rows, refusal};
 use super::text::{cell, count, cut, foreign};
 use super::{Site, plain, routes};
@@ -35,9 +36,8 @@ const UNFOLDED: usize = 20_000;
 /// Bytes of what the store says instead of rows.
 const MAX_REFUSAL: usize = 64 << 10;
 
-/// The page.
-pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
-    let params = routes::params(&uri);
+/// What is on the page.
+pub async fn content(site: Site, params: Params, _: Range) -> Content {
     let statement = params.get("q").map(|statement| match params.get("explain") {
         Some(_) => format!("EXPLAIN {statement}"),
         None => statement.to_owned(),
@@ -71,16 +71,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             }
         }
     };
-    let page = Page {
-        title: "SQL".to_owned(),
-        view: View::Sql,
-        params: &params,
-        range: None,
-        statements: Vec::new(),
-        live: false,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    content.into()
 }
 
 /// The whole answer as a file: `/sql/download?q=...&format=csv`. It is sent on as it comes.

@@ -11,19 +11,16 @@ mod map;
 
 use std::collections::HashMap;
 
-use axum::body::Body;
-use axum::extract::State;
-use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::Site;
 use super::chart;
 use super::empty::{SPANS, why};
-use super::layout::{Page, View, failed, warnings};
+use super::layout::{Content, failed, warnings};
 use super::params::Params;
-use super::range::{self, Range, sql_time};
+use super::range::{Range, sql_time};
 use super::sql::{Rows, SAME_SPAN};
 use super::text::{duration, foreign, number, rate, whole};
-use super::{Site, routes};
 
 /// Services that are shown.
 const SHOWN: usize = 200;
@@ -34,16 +31,13 @@ const COLUMNS: i64 = 40;
 /// Groups of errors that are shown.
 const GROUPS: usize = 30;
 
-/// The page.
-pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
-    let params = routes::params(&uri);
-    let range = Range::read(&params, range::now());
-    let statements = [list_sql(&range), trend_sql(&range), map::sql(&range), errors_sql(&range)];
-    let (list, trend, calls, errors) = tokio::join!(
-        site.rows(&statements[0], SHOWN + 1),
-        site.rows(&statements[1], 4 * SHOWN * COLUMNS as usize),
-        site.rows(&statements[2], map::MAX),
-        site.rows(&statements[3], GROUPS),
+/// What is on the page.
+pub async fn content(site: Site, params: Params, range: Range) -> Content {
+    let statements = [list_sql(&range), map::sql(&range), errors_sql(&range)];
+    let (list, calls, errors) = tokio::join!(
+        site.rows(&statements[0], SHOWN * (COLUMNS as usize + 3)),
+        site.rows(&statements[1], map::MAX),
+        site.rows(&statements[2], GROUPS),
     );
     let content = match list {
         Err(error) => html! { h1 { "Services" } (failed(&error)) },
@@ -53,46 +47,26 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             @if rows.is_empty() {
                 p { "No service was asked anything in this time: services are those that sent spans of the kind server or consumer." }
                 (why(&site, &SPANS, &range, &params, "/services").await)
-            } @else { (table(&rows, trend.as_ref().ok(), &range, &params)) }
+            } @else { (table(&rows, &range, &params)) }
             @match &calls { Ok(calls) => (map::draw(calls, &range, &params)), Err(error) => (failed(error)) }
             @match &errors { Ok(errors) => (groups(errors, &params)), Err(error) => (failed(error)) }
         },
     };
-    let page = Page {
-        title: "Services".to_owned(),
-        view: View::Services,
-        params: &params,
-        range: Some((&range, "/services")),
-        statements: statements.into(),
-        live: false,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    Content { main: content, statements: statements.into() }
 }
 
-/// What services were asked: their server and consumer spans. Those that came twice are looked for within a service, and
-/// counted once; both of its lists are filled row by row, so they are in step.
+/// What services were asked: their server and consumer spans, each once. First there is a row for each service, without
+/// a column of the sparkline, and then one for each of its columns.
 fn list_sql(range: &Range) -> String {
-    let quantiles = "'quantile_cont', [0.5, 0.95, 0.99]";
     format!(
-        "SELECT service_name, requests, errors, q[1] AS p50, q[2] AS p95, q[3] AS p99\nFROM (\n  \
-         SELECT service_name, list_unique(ids)::BIGINT AS requests, list_unique(failed)::BIGINT AS errors,\n    \
-         CASE WHEN len(ids) = list_unique(ids) THEN quantiles\n    \
-         ELSE list_aggregate(list_transform(list_distinct(list_zip(ids, durations)), lambda pair: pair[2]), {quantiles}) END AS q\n  FROM (\n    \
-         SELECT service_name, list(id) AS ids, list(duration_ns) AS durations, list(id) FILTER (WHERE status_code = 'error') AS failed,\n      \
-         quantile_cont(duration_ns, [0.5, 0.95, 0.99]) AS quantiles\n    FROM (\n      \
-         SELECT service_name, {SAME_SPAN} AS id, status_code, duration_ns\n      \
-         FROM spans\n      WHERE kind IN ('server', 'consumer') AND {}\n    )\n    GROUP BY service_name\n  )\n)\n\
-         ORDER BY requests DESC, service_name\nLIMIT {}",
-        range.condition("start_time"),
-        SHOWN + 1,
-    )
-}
-
-fn trend_sql(range: &Range) -> String {
-    format!(
-        "SELECT service_name, (epoch_ns(start_time) - {}) // {} AS bucket, count(DISTINCT {SAME_SPAN}) AS requests\n\
-         FROM spans\nWHERE kind IN ('server', 'consumer') AND {}\nGROUP BY service_name, bucket",
+        "WITH asked AS (\n  \
+         SELECT {SAME_SPAN} AS id, any_value(service_name) AS service_name, any_value((epoch_ns(start_time) - {}) // {}) AS bucket,\n    \
+         any_value(status_code) AS status_code, any_value(duration_ns) AS duration_ns\n  \
+         FROM spans\n  WHERE kind IN ('server', 'consumer') AND {}\n  GROUP BY id\n)\n\
+         SELECT service_name, bucket, requests, errors, q[1] AS p50, q[2] AS p95, q[3] AS p99\nFROM (\n  \
+         SELECT service_name, bucket, count(*) AS requests, count(*) FILTER (WHERE status_code = 'error') AS errors,\n    \
+         quantile_cont(duration_ns, [0.5, 0.95, 0.99]) AS q\n  FROM asked\n  GROUP BY GROUPING SETS ((service_name), (service_name, bucket))\n)\n\
+         ORDER BY bucket IS NOT NULL, requests DESC, service_name",
         range.from,
         range.bucket(COLUMNS),
         range.condition("start_time"),
@@ -101,22 +75,23 @@ fn trend_sql(range: &Range) -> String {
 
 /// Exceptions that spans have recorded, and failed spans that say why, by service, type and message.
 fn errors_sql(range: &Range) -> String {
-    let when = range.condition("start_time");
     format!(
-        "SELECT service_name, type, message, count(DISTINCT (id, e)) AS errors, max(start_time) AS last, arg_max(trace_id, start_time) AS trace_id\nFROM (\n  \
-         SELECT service_name, start_time, trace_id, id, e::VARCHAR AS e, left(e ->> '$.attributes.\"exception.type\"', 200) AS type,\n    \
-         left(e ->> '$.attributes.\"exception.message\"', 300) AS message\n  FROM (\n    \
-         SELECT service_name, start_time, trace_id, {SAME_SPAN} AS id, unnest(json_extract(events::JSON, '$[*]')) AS e\n    \
-         FROM spans\n    WHERE events IS NOT NULL AND {when}\n  )\n  WHERE e ->> '$.name' = 'exception'\n  UNION ALL\n  \
-         SELECT service_name, start_time, trace_id, {SAME_SPAN}, '', 'failed: ' || left(name, 150), left(status_message, 300)\n  \
-         FROM spans\n  WHERE status_code = 'error' AND events IS NULL AND {when}\n)\n\
-         GROUP BY service_name, type, message\nORDER BY errors DESC, service_name, type\nLIMIT {GROUPS}"
+        "SELECT service_name, type, message, count(DISTINCT (id, e::VARCHAR)) AS errors, max(start_time) AS last, arg_max(trace_id, start_time) AS trace_id\nFROM (\n  \
+         SELECT service_name, start_time, trace_id, id, e,\n    \
+         CASE WHEN e IS NULL THEN 'failed: ' || left(name, 150) ELSE left(e ->> '$.attributes.\"exception.type\"', 200) END AS type,\n    \
+         CASE WHEN e IS NULL THEN left(status_message, 300) ELSE left(e ->> '$.attributes.\"exception.message\"', 300) END AS message\n  FROM (\n    \
+         SELECT service_name, name, status_message, start_time, trace_id, {SAME_SPAN} AS id,\n      \
+         unnest(CASE WHEN events IS NULL THEN [NULL] ELSE json_extract(events::JSON, '$[*]') END) AS e\n    \
+         FROM spans\n    WHERE (events IS NOT NULL OR status_code = 'error') AND {}\n  )\n  WHERE e IS NULL OR e ->> '$.name' = 'exception'\n)\n\
+         GROUP BY service_name, type, message\nORDER BY errors DESC, service_name, type\nLIMIT {GROUPS}",
+        range.condition("start_time"),
     )
 }
 
-fn table(rows: &Rows, trend: Option<&Rows>, range: &Range, params: &Params) -> Markup {
+fn table(rows: &Rows, range: &Range, params: &Params) -> Markup {
     let seconds = (range.length() as f64 / 1e9).max(1e-9);
-    let trends = trend.map(|trend| trends(trend, range)).unwrap_or_default();
+    let trends = trends(rows, range);
+    let services = (0..rows.len()).take_while(|row| rows.cell(*row, "bucket").is_null()).count();
     let kept = params.kept();
     let time = |row, name| rows.number(row, name).map_or_else(|| "–".to_owned(), duration);
     html! {
@@ -126,7 +101,7 @@ fn table(rows: &Rows, trend: Option<&Rows>, range: &Range, params: &Params) -> M
                 th.n scope="col" { "Errors" } th.n scope="col" { "p50" } th.n scope="col" { "p95" } th.n scope="col" { "p99" }
                 th scope="col" { "Look into" }
             } }
-            tbody { @for row in 0..rows.len().min(SHOWN) {
+            tbody { @for row in 0..services.min(SHOWN) {
                 @let name = rows.text(row, "service_name");
                 @let (requests, errors) = (rows.number(row, "requests").unwrap_or(0.0), rows.number(row, "errors").unwrap_or(0.0));
                 @let of = kept.with("service", name);
@@ -142,7 +117,7 @@ fn table(rows: &Rows, trend: Option<&Rows>, range: &Range, params: &Params) -> M
                 }
             } }
         } }
-        @if rows.len() > SHOWN { p.muted { "The " (SHOWN) " services with the most requests are shown." } }
+        @if services > SHOWN { p.muted { "The " (SHOWN) " services with the most requests are shown." } }
     }
 }
 

@@ -150,16 +150,7 @@ pub async fn page(uri: Uri) -> Response<Body> {
         }
         (help())
     };
-    let page = Page {
-        title: "Live tail".to_owned(),
-        view: View::Tail,
-        params: &params,
-        range: None,
-        statements: Vec::new(),
-        live: false,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    Page::of(View::Tail, &params).titled("Live tail").answer(StatusCode::OK, content)
 }
 
 /// The parameters of the page as those of the answer.

@@ -32,7 +32,7 @@ use axum::extract::{Path, State};
 use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
-use super::layout::{Page, View, empty, failed, warnings};
+use super::layout::{Content, Page, View, empty, failed, warnings};
 use super::params::Params;
 use super::range::Nanos;
 use super::sql::{AskError, Rows};
@@ -106,10 +106,8 @@ pub async fn page(State(site): State<Site>, Path(id): Path<String>, uri: Uri) ->
     render(status, &params, statements, content)
 }
 
-fn render(status: StatusCode, params: &Params, statements: Vec<String>, content: Markup) -> Response<Body> {
-    let title = "Trace".to_owned();
-    let page = Page { title, view: View::Traces, params, range: None, statements, live: false, content };
-    routes::html(status, page.render())
+fn render(status: StatusCode, params: &Params, statements: Vec<String>, main: Markup) -> Response<Body> {
+    Page::of(View::Traces, params).titled("Trace").answer(status, Content { main, statements })
 }
 
 /// The answer to a question, if there is one.

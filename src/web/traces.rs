@@ -12,19 +12,16 @@ mod filter;
 mod heatmap;
 mod roots;
 
-use axum::body::Body;
-use axum::extract::State;
-use http::{Response, StatusCode, Uri};
 use maud::{Markup, html};
 
+use super::Site;
 use super::empty::{SPANS, why};
 use super::filter::{attribute_fields, form, problems};
-use super::layout::{Page, View, choice, failed, warnings};
+use super::layout::{Content, choice, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Range, SECOND};
 use super::sql::{AskError, Rows, SAME_SPAN};
 use super::text::{count, duration, foreign, time_of, whole};
-use super::{Site, routes};
 use filter::{Filter, Order};
 
 /// Traces of a page.
@@ -39,14 +36,13 @@ const SERVICES: usize = 6;
 /// How far spans of a trace may be outside the time range.
 const AROUND: range::Nanos = 3600 * SECOND;
 
-/// The page.
-pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
-    let params = routes::params(&uri);
-    // An id leads to its trace.
-    if let Some(id) = params.get("id") {
-        return routes::see_other(&params.kept().link(&format!("/trace/{}", segment(&id.to_lowercase()))));
-    }
-    let range = Range::read(&params, range::now());
+/// Where a page leads instead: an id to its trace.
+pub fn elsewhere(params: &Params) -> Option<String> {
+    params.get("id").map(|id| params.kept().link(&format!("/trace/{}", segment(&id.to_lowercase()))))
+}
+
+/// What is on the page.
+pub async fn content(site: Site, params: Params, range: Range) -> Content {
     let filter = Filter::read(&params);
     let is_grouped = params.get("group") == Some("root");
     let list = if is_grouped { roots::sql(&filter, &range) } else { list_sql(&filter, &range) };
@@ -92,16 +88,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
         }
         (super::trace::upload::form(site.token.as_str(), &params))
     };
-    let page = Page {
-        title: "Traces".to_owned(),
-        view: View::Traces,
-        params: &params,
-        range: Some((&range, "/traces")),
-        statements: statements.into(),
-        live: false,
-        content,
-    };
-    routes::html(StatusCode::OK, page.render())
+    Content { main: content, statements: statements.into() }
 }
 
 /// The traces that have a span as is asked for, and then all of their spans.

@@ -36,9 +36,7 @@ fn missing(params: &Params) -> Response<Body> {
         p { "The pipeline has none of this name; a destination may have been taken out of the config. "
             a href=(params.kept().link("/")) { "What there is" } }
     };
-    let title = "No such part".to_owned();
-    let page = Page { title, view: View::Flow, params, range: None, statements: Vec::new(), live: false, content };
-    routes::html(StatusCode::NOT_FOUND, page.render())
+    Page::of(View::Flow, params).titled("No such part").answer(StatusCode::NOT_FOUND, content)
 }
 
 fn receiver(site: &Site, status: &Status, name: &str) -> Option<(String, Markup)> {

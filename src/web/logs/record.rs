@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::columns::Columns;
 use super::{BODY, LEVEL, level_of, record_row};
-use crate::web::layout::{Page, View, empty, failed, fields, warnings};
+use crate::web::layout::{Content, Page, View, empty, failed, fields, warnings};
 use crate::web::params::{Params, segment};
 use crate::web::range::{Nanos, SECOND, sql_time};
 use crate::web::sql::{Rows, quoted};
@@ -81,10 +81,8 @@ pub async fn page(State(site): State<Site>, Path(at): Path<String>, uri: Uri) ->
     render(&params, status, statements.into(), content)
 }
 
-fn render(params: &Params, status: StatusCode, statements: Vec<String>, content: Markup) -> Response<Body> {
-    let title = "Log record".to_owned();
-    let page = Page { title, view: View::Logs, params, range: None, statements, live: false, content };
-    routes::html(status, page.render())
+fn render(params: &Params, status: StatusCode, statements: Vec<String>, main: Markup) -> Response<Body> {
+    Page::of(View::Logs, params).titled("Log record").answer(status, Content { main, statements })
 }
 
 fn whole_sql(at: Nanos) -> String {
