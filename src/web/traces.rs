@@ -20,8 +20,8 @@ use super::filter::{attribute_fields, form, problems};
 use super::layout::{Content, choice, failed, warnings};
 use super::params::{Params, segment};
 use super::range::{self, Range, SECOND};
-use super::sql::{AskError, Rows, SAME_SPAN};
-use super::text::{count, duration, foreign, time_of, whole};
+use super::sql::{AskError, Rows, SAME_SPAN, quoted};
+use super::text::{count, duration, foreign, nanos_of, time_of, whole};
 use filter::{Filter, Order};
 
 /// Traces of a page.
@@ -45,21 +45,28 @@ pub fn elsewhere(params: &Params) -> Option<String> {
 pub async fn content(site: Site, params: Params, range: Range) -> Content {
     let filter = Filter::read(&params);
     let is_grouped = params.get("group") == Some("root");
-    let list = if is_grouped { roots::sql(&filter, &range) } else { list_sql(&filter, &range) };
     let statements = [
         heatmap::sql(&filter, &range),
-        list,
+        if is_grouped { roots::sql(&filter, &range) } else { hits_sql(&filter, &range) },
         choices_sql(&filter, &range),
         facets::sql(&filter, &range),
         facets::attributes::sql(&filter, &range),
     ];
-    let (cells, list, choices, facets, attributes) = tokio::join!(
+    let found = async {
+        let hits = site.rows(&statements[1], roots::MAX.max(SHOWN + 1)).await;
+        if is_grouped { (hits, None) } else { of_hits(&site, hits, &filter).await }
+    };
+    let (cells, (list, spans_sql), choices, facets, attributes) = tokio::join!(
         site.rows(&statements[0], heatmap::MAX_CELLS),
-        site.rows(&statements[1], roots::MAX.max(SHOWN + 1)),
+        found,
         site.rows(&statements[2], CHOICES),
         site.rows(&statements[3], facets::MAX),
         site.rows(&statements[4], facets::attributes::MAX),
     );
+    let mut statements = Vec::from(statements);
+    if let Some(spans_sql) = spans_sql {
+        statements.insert(2, spans_sql);
+    }
     let group = |value: &str, name: &str| {
         html! {
             @if (value == "root") == is_grouped { strong { (name) } }
@@ -88,42 +95,68 @@ pub async fn content(site: Site, params: Params, range: Range) -> Content {
         }
         (super::trace::upload::form(site.token.as_str(), &params))
     };
-    Content { main: content, statements: statements.into() }
+    Content { main: content, statements }
 }
 
-/// The traces that have a span as is asked for, and then all of their spans.
-fn list_sql(filter: &Filter, range: &Range) -> String {
+/// The traces that have a span as is asked for.
+fn hits_sql(filter: &Filter, range: &Range) -> String {
     let order = match filter.order {
         Order::Newest => "newest DESC",
         Order::Slowest => "longest DESC NULLS LAST",
     };
-    let outer = match filter.order {
-        Order::Newest => "start_time DESC",
-        Order::Slowest => "any_value(longest) DESC NULLS LAST",
-    };
-    let near =
-        Range { from: range.from.saturating_sub(AROUND).max(0), to: range.to.saturating_add(AROUND), ..range.clone() };
     format!(
-        "WITH hits AS (\n  SELECT trace_id, max(start_time) AS newest, max(duration_ns) AS longest, count(*) AS hits\n  FROM spans\n  WHERE {}\n  \
-         GROUP BY trace_id\n  ORDER BY {order}, trace_id\n  LIMIT {} OFFSET {}\n)\n\
-         SELECT trace_id, min(start_time) AS start_time,\n  \
+        "SELECT trace_id, max(start_time) AS newest, max(duration_ns) AS longest\nFROM spans\nWHERE {}\n\
+         GROUP BY trace_id\nORDER BY {order}, trace_id\nLIMIT {} OFFSET {}",
+        filter.conditions(range),
+        SHOWN + 1,
+        filter.skip,
+    )
+}
+
+/// All spans of these traces, a row for each trace. They are looked for by their ids, which reads less than a join.
+async fn of_hits(
+    site: &Site,
+    hits: Result<Rows, AskError>,
+    filter: &Filter,
+) -> (Result<Rows, AskError>, Option<String>) {
+    let Ok(found) = &hits else { return (hits, None) };
+    let Some(statement) = list_sql(found, filter) else { return (hits, None) };
+    let mut list = site.rows(&statement, SHOWN + 1).await;
+    if let Ok(list) = &mut list {
+        list.warnings.extend(
+            found.warnings.iter().filter(|warning| !list.warnings.contains(warning)).cloned().collect::<Vec<_>>(),
+        );
+    }
+    (list, Some(statement))
+}
+
+/// The statement; nothing if nothing was found.
+fn list_sql(hits: &Rows, filter: &Filter) -> Option<String> {
+    let newest = || (0..hits.len()).filter_map(|row| nanos_of(hits.text(row, "newest")));
+    let (first, last) = (newest().min()?, newest().max()?);
+    let near =
+        Range { from: first.saturating_sub(AROUND).max(0), to: last.saturating_add(AROUND), last: None, problem: None };
+    let ids: Vec<String> = (0..hits.len()).map(|row| quoted(hits.text(row, "trace_id"))).collect();
+    let ids = ids.join(", ");
+    let order = match filter.order {
+        Order::Newest => "start_time DESC".to_owned(),
+        Order::Slowest => format!("list_position([{ids}], trace_id)"),
+    };
+    Some(format!(
+        "SELECT trace_id, min(start_time) AS start_time,\n  \
          max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)) AS duration_ns,\n  \
          arg_min(service_name, (parent_span_id IS NOT NULL, start_time)) AS root_service,\n  \
          left(arg_min(name, (parent_span_id IS NOT NULL, start_time)), 200) AS root_name,\n  \
          count(DISTINCT {SAME_SPAN}) AS spans,\n  \
          count(DISTINCT {SAME_SPAN}) FILTER (WHERE status_code = 'error') AS errors,\n  \
-         any_value(hits) AS hits, list_sort(list(DISTINCT service_name)) AS services\n\
-         FROM spans JOIN hits USING (trace_id)\nWHERE {}\nGROUP BY trace_id\nORDER BY {outer}, trace_id",
-        filter.conditions(range),
-        SHOWN + 1,
-        filter.skip,
+         list_sort(list(DISTINCT service_name)) AS services\n\
+         FROM spans\nWHERE trace_id IN ({ids})\n  AND {}\nGROUP BY trace_id\nORDER BY {order}, trace_id",
         near.condition("start_time"),
-    )
+    ))
 }
 
 fn choices_sql(filter: &Filter, range: &Range) -> String {
-    let of_service =
-        filter.common.service.as_ref().map(|service| format!("service_name = {}", super::sql::quoted(service)));
+    let of_service = filter.common.service.as_ref().map(|service| format!("service_name = {}", quoted(service)));
     format!(
         "SELECT service_name, left(name, 200) AS name, count(*) AS spans,\n  {} AS is_chosen\nFROM spans\nWHERE {}\nGROUP BY ALL\n\
          ORDER BY is_chosen DESC, spans DESC, service_name, name\nLIMIT {CHOICES}",
