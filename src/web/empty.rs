@@ -67,7 +67,7 @@ impl Items {
         Items {
             name: "points of this metric",
             of: Some(format!("metric = {}", quoted(metric))),
-            conditions: &["where"],
+            conditions: &["service", "where"],
             ..METRICS
         }
     }

@@ -171,7 +171,7 @@ fn refusals(refusals: &Value) -> Markup {
         section aria-labelledby="refusals" {
             h2 #refusals { "Refused requests" }
             @if list(refusals).is_empty() { p.muted { "None since the start." } } @else {
-                div.scroll tabindex="0" role="region" aria-label="Refused requests" { table {
+                div.scroll tabindex="0" role="region" aria-label="Table of refused requests" { table {
                     thead { tr {
                         th scope="col" { "Receiver" } th scope="col" { "Signal" } th scope="col" { "Reason" }
                         th.n scope="col" { "Requests" } th scope="col" { "Last" } th scope="col" { "From" } th scope="col" { "Why" }

@@ -176,7 +176,7 @@ impl Page {
         let query = self.params.with("zone", zone).link("");
         html! {
             @if chosen { strong { (name) } }
-            @else { a href=(if query.is_empty() { "?" } else { &query }) { (name) } }
+            @else { a href=(if query.is_empty() { "?" } else { &query }) data-replace { (name) } }
         }
     }
 

@@ -18,7 +18,7 @@ mod facts;
 mod names;
 mod points;
 mod selection;
-mod unit;
+pub mod unit;
 
 use maud::{Markup, html};
 

@@ -9,11 +9,12 @@
 //! | [`head`] | what is above them: facts, and what can be shown |
 //! | [`waterfall`] | the rows and the map of all of them |
 //! | [`span`] | one span with all that it has |
-//! | [`flame`], [`logs`], [`statistics`], [`compare`] | other ways to look at a trace |
+//! | [`flame`], [`logs`], [`exemplars`], [`statistics`], [`compare`] | other ways to look at a trace |
 //! | [`question`] | what is asked, of the store or of a file |
 //! | [`otlp`], [`upload`] | a trace as a file, to take away and to look at |
 
 mod compare;
+mod exemplars;
 mod flame;
 mod head;
 mod logs;
@@ -83,7 +84,8 @@ pub async fn page(State(site): State<Site>, Path(id): Path<String>, uri: Uri) ->
             return render(StatusCode::NOT_FOUND, &params, Vec::new(), content);
         }
     };
-    let opened = params.get("span").map(Question::Span);
+    let shows_spans = matches!(params.get("show"), None | Some("waterfall"));
+    let opened = params.get("span").filter(|_| shows_spans).map(Question::Span);
     let (spans, opened_rows) = tokio::join!(source.ask(&id, Question::Skeleton), ask(&source, &id, opened));
     let asked = std::iter::once(Question::Skeleton).chain(opened);
     let mut statements: Vec<String> = asked.filter_map(|question| source.statement(&id, question)).collect();
@@ -97,8 +99,7 @@ pub async fn page(State(site): State<Site>, Path(id): Path<String>, uri: Uri) ->
                 (warnings(&rows.warnings))
                 @if trace.truncated { p.warning { "Only the first " (trace.spans.len()) " spans are looked at." } }
                 (head::tabs(&trace, &params))
-                @if let Some(opened) = &opened_rows { (span::show(&trace, opened, &params)) }
-                (shown(&source, &trace, &params, &mut statements).await)
+                (shown(&source, &trace, opened_rows.as_ref(), &params, &mut statements).await)
             };
             (StatusCode::OK, content)
         }
@@ -119,13 +120,20 @@ async fn ask(source: &Source<'_>, id: &str, question: Option<Question<'_>>) -> O
 }
 
 /// What the page was asked to show of a trace.
-async fn shown(source: &Source<'_>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+async fn shown(
+    source: &Source<'_>,
+    trace: &Trace,
+    opened: Option<&Result<Rows, AskError>>,
+    params: &Params,
+    statements: &mut Vec<String>,
+) -> Markup {
     let question = match params.get("show") {
         Some("flame") => Question::AllNames,
         Some("statistics") => Question::Statistics,
         Some("compare") => return compare::show(source, trace, params, statements).await,
+        Some("exemplars") => return exemplars::page(source.store(), trace, params, statements).await,
         Some("logs") => return logs::page(source.store(), trace, params, statements).await,
-        _ => return spans(source, trace, params, statements).await,
+        _ => return spans(source, trace, opened, params, statements).await,
     };
     let rows = source.ask(&trace.id, question).await;
     statements.extend(source.statement(&trace.id, question));
@@ -136,7 +144,13 @@ async fn shown(source: &Source<'_>, trace: &Trace, params: &Params, statements: 
 }
 
 /// The waterfall.
-async fn spans(source: &Source<'_>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
+async fn spans(
+    source: &Source<'_>,
+    trace: &Trace,
+    opened: Option<&Result<Rows, AskError>>,
+    params: &Params,
+    statements: &mut Vec<String>,
+) -> Markup {
     let search = params.get("find").map(Question::Find);
     let found = ask(source, &trace.id, search).await;
     let ids = match &found {
@@ -154,7 +168,7 @@ async fn spans(source: &Source<'_>, trace: &Trace, params: &Params, statements: 
     html! {
         (head::tools(trace, params, found.as_ref(), wanted.len()))
         @match &names {
-            Ok(names) => (waterfall::draw(trace, (&wanted, first), names, ids.as_ref(), params)),
+            Ok(names) => (waterfall::draw(trace, (&wanted, first), names, (ids.as_ref(), opened), params)),
             Err(error) => (failed(error)),
         }
     }

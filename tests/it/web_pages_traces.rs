@@ -117,12 +117,20 @@ async fn traces_are_found_and_shown_as_waterfalls() {
         assert_is_safe(query, &answer);
         assert_eq!(names(&answer.text(), &spans), shown, "{query}: {}", answer.text());
     }
-    let opened = page(&vispyr, &format!("/trace/{TRACE}?span=0000000000000003&show=statistics")).await.text();
-    for expected in
-        ["Failed: <bdi>it broke", "ShopError", "no stock", "http.route", "service.name", "Statistics", "60 ms"]
-    {
+    let opened = page(&vispyr, &format!("/trace/{TRACE}?span=0000000000000003")).await.text();
+    for expected in ["Failed: <bdi>it broke", "ShopError", "no stock", "http.route", "service.name", "60 ms"] {
         assert!(opened.contains(expected), "no {expected:?} in {opened}");
     }
+    let row = opened.split("<tr id=\"opened\"").nth(1).unwrap().split("<section class=\"opened\"").next().unwrap();
+    assert!(
+        row.contains("<strong><bdi>GET /stock</bdi>") && !row.contains("<tr data-row"),
+        "it is below its row: {row}"
+    );
+    let statistics = page(&vispyr, &format!("/trace/{TRACE}?show=statistics")).await.text();
+    assert!(statistics.contains("Statistics") && statistics.contains("60 ms"), "{statistics}");
+    // One that is on no row of the page, folded or far below, is above all of them.
+    let folded = page(&vispyr, &format!("/trace/{TRACE}?span=0000000000000003&fold=0000000000000002")).await.text();
+    assert!(folded.find("class=\"opened\"") < folded.find("<table class=\"waterfall\""), "{folded}");
     let gone = page(&vispyr, &format!("/trace/{}", "ab".repeat(16))).await;
     assert_eq!(gone.status, 404);
     assert!(gone.text().contains("There is no such trace"), "{}", gone.text());

@@ -78,9 +78,8 @@ function keepLive() {
 
 /** The keys, as people know them from others. */
 function listenForKeys() {
-  /** @type {HTMLElement[]} */
-  const rows = [...document.querySelectorAll("tr[data-row]")].filter((row) => row instanceof HTMLElement);
-  let chosen = -1;
+  const rows = keyRows();
+  let chosen = chosenRow();
   let afterG = false;
   /** @param {number} step */
   const move = (step) => {
@@ -89,7 +88,7 @@ function listenForKeys() {
     chosen = Math.min(Math.max(chosen + step, 0), rows.length - 1);
     rows[chosen].setAttribute("aria-selected", "true");
     rows[chosen].scrollIntoView({ block: "nearest" });
-    const link = rows[chosen].querySelector("a");
+    const link = rows[chosen].querySelector("a:not(.fold)");
     if (link instanceof HTMLElement) link.focus({ preventScroll: true });
   };
   const nextError = () => {
@@ -252,6 +251,7 @@ function listenForRanges() {
           address.searchParams.set("min", nanos(bottom));
           address.searchParams.set("max", nanos(top));
         }
+        wait();
         location.href = address.href;
       }
       selection?.remove();
@@ -261,30 +261,66 @@ function listenForRanges() {
 }
 
 /** Says that a page is on its way, once that takes a moment, and how to leave it. */
-function showWaiting() {
-  const wait = () => {
-    setTimeout(() => {
-      if (document.querySelector(".waiting")) return;
-      const box = document.createElement("p");
-      box.className = "waiting";
-      box.setAttribute("role", "status");
-      const stop = document.createElement("button");
-      stop.textContent = "Cancel";
-      stop.addEventListener("click", () => {
-        window.stop();
-        box.remove();
-      });
-      box.append("Waiting for the answer … ", stop);
-      document.body.append(box);
-    }, 300);
-  };
+function wait() {
+  setTimeout(() => {
+    if (document.querySelector(".waiting")) return;
+    const box = document.createElement("p");
+    box.className = "waiting";
+    box.setAttribute("role", "status");
+    const stop = document.createElement("button");
+    stop.textContent = "Cancel";
+    stop.addEventListener("click", () => {
+      window.stop();
+      box.remove();
+    });
+    box.append("Waiting for the answer … ", stop);
+    document.body.append(box);
+  }, 300);
+}
+
+/** The rows that the keys go through. */
+function keyRows() {
+  return [...document.querySelectorAll("tr[data-row]")].filter((row) => row instanceof HTMLElement);
+}
+
+/** The place of the row that is chosen; -1 if none is. */
+function chosenRow() {
+  return keyRows().findIndex((row) => row.getAttribute("aria-selected") === "true");
+}
+
+/**
+ * Brings an adjustment of this page, such as a span that is folded: it takes the page's place in the history, and
+ * what is looked at stays where it is.
+ * @param {string} address
+ */
+function adjust(address) {
+  wait();
+  sessionStorage.setItem("place", JSON.stringify({ path: location.pathname, top: scrollY, row: chosenRow() }));
+  location.replace(address);
+}
+
+/** Goes to where the page was before it was adjusted. */
+function keepPlace() {
+  const kept = sessionStorage.getItem("place");
+  sessionStorage.removeItem("place");
+  const { path, top, row } = kept ? JSON.parse(kept) : {};
+  if (path !== location.pathname) return;
+  keyRows()[row]?.setAttribute("aria-selected", "true");
+  scrollTo(0, top);
+}
+
+/** Links and forms that lead elsewhere. */
+function watchWays() {
   document.addEventListener("submit", wait);
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
     const isPlain = !event.defaultPrevented && event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
     // What is downloaded leaves the page as it is, and so does what is only a place on it.
     if (!link || !isPlain || link.hasAttribute("download") || link.getAttribute("href")?.startsWith("#")) return;
-    wait();
+    if (link instanceof HTMLAnchorElement && link.hasAttribute("data-replace")) {
+      event.preventDefault();
+      adjust(link.href);
+    } else wait();
   });
   // A page that is gone back to is as it was left.
   window.addEventListener("pageshow", () => document.querySelector(".waiting")?.remove());
@@ -534,8 +570,9 @@ function complete() {
 complete();
 showTimes(document);
 listenForRanges();
-showWaiting();
+watchWays();
 keepLive();
+keepPlace();
 listenForKeys();
 watchChoices();
 followTail();

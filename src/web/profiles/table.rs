@@ -37,7 +37,7 @@ pub fn draw(tree: &Tree, unit: &str, is_compared: bool, params: &Params) -> Mark
     let share = |value: i64, side: usize| value as f64 / tree.total(side).max(1) as f64;
     let head = |name: &str, order: &str, is_order: bool| {
         html! { th.n scope="col" aria-sort=[is_order.then_some("descending")] {
-        @if is_order { (name) } @else { a href=(params.with("order", order).link(PATH)) { (name) } } } }
+        @if is_order { (name) } @else { a href=(params.with("order", order).link(PATH)) data-replace { (name) } } } }
     };
     html! {
         section aria-labelledby="functions" {

@@ -9,10 +9,11 @@ use crate::web::sql::{AskError, Rows};
 use crate::web::text::{count, duration, foreign, time, whole};
 
 /// What of a trace can be shown, by the value of the parameter `show`.
-const SHOWN: [(&str, &str); 5] = [
+const SHOWN: [(&str, &str); 6] = [
     ("", "waterfall"),
     ("flame", "flame graph"),
     ("logs", "log records"),
+    ("exemplars", "exemplars"),
     ("statistics", "statistics"),
     ("compare", "compare"),
 ];

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::tree::Row;
 use super::{SHOWN, Trace};
 use crate::web::params::{Params, segment};
-use crate::web::sql::Rows;
+use crate::web::sql::{AskError, Rows};
 use crate::web::text::{duration, foreign, whole};
 
 /// A trace of so many rows has a map.
@@ -30,6 +30,8 @@ struct Waterfall<'a> {
     names: HashMap<(&'a str, bool), (&'a str, &'a str)>,
     /// What was searched for, if something was.
     found: Option<&'a HashSet<&'a str>>,
+    /// All that the opened span has, if one is open.
+    opened: Option<&'a Result<Rows, AskError>>,
 }
 
 /// The map, the rows from `first` on, and the ways to others.
@@ -37,7 +39,7 @@ pub fn draw(
     trace: &Trace,
     (rows, first): (&[Row], usize),
     names: &Rows,
-    found: Option<&HashSet<&str>>,
+    (found, opened): (Option<&HashSet<&str>>, Option<&Result<Rows, AskError>>),
     params: &Params,
 ) -> Markup {
     let last = rows.len().min(first + SHOWN);
@@ -47,15 +49,23 @@ pub fn draw(
     };
     let names = (0..names.len()).map(of).collect();
     let path = format!("/trace/{}", segment(&trace.id));
-    let waterfall = Waterfall { trace, params, path, names, found };
+    let waterfall = Waterfall { trace, params, path, names, found, opened };
+    let is_opened = |row: &Row| params.get("span") == Some(trace.spans[row.span].id.as_str());
+    // It stands below the first row that is the span; the halves of a call share an id.
+    let below = rows[first..last].iter().position(is_opened).filter(|_| opened.is_some()).map(|n| first + n);
     html! {
+        // A span that is on no row of this page.
+        @if below.is_none() { (waterfall.opened()) }
         (waterfall.map(rows, first, last))
         (waterfall.ways(rows, first, last))
         div.scroll tabindex="0" role="region" aria-label="Spans" { table.waterfall {
             thead { tr {
                 th scope="col" { "Span" } th.axis scope="col" { (waterfall.axis()) } th.n scope="col" { "Duration" }
             } }
-            tbody { @for row in &rows[first..last] { (waterfall.row(*row)) } }
+            tbody { @for (n, row) in rows[..last].iter().enumerate().skip(first) {
+                (waterfall.row(*row, below == Some(n)))
+                @if below == Some(n) { tr { td.inside colspan="3" { (waterfall.opened()) } } }
+            } }
         } }
         (waterfall.ways(rows, first, last))
         p.muted { span.critical { "▬" } " on the critical path: the trace would have ended sooner if it were shorter." }
@@ -129,11 +139,17 @@ impl Waterfall<'_> {
     fn axis(&self) -> Markup {
         let length = (self.trace.end - self.trace.start) as f64;
         html! {
-            span.ticks { @for tick in 0..=TICKS { span { (duration(length * tick as f64 / TICKS as f64)) } } }
+            span.ticks { span { "0" }
+                @for tick in 1..=TICKS { span { (duration(length * tick as f64 / TICKS as f64)) } } }
         }
     }
 
-    fn row(&self, row: Row) -> Markup {
+    /// All that the opened span has.
+    fn opened(&self) -> Markup {
+        html! { @if let Some(opened) = self.opened { (super::span::show(self.trace, opened, self.params)) } }
+    }
+
+    fn row(&self, row: Row, is_above: bool) -> Markup {
         let span = &self.trace.spans[row.span];
         let (name, kind) = self.names.get(&(span.id.as_str(), span.is_server)).copied().unwrap_or_default();
         let is_critical = self.trace.tree.critical.contains(&row.span);
@@ -142,11 +158,11 @@ impl Waterfall<'_> {
         let chosen = self.params.get("span") == Some(span.id.as_str());
         let is_found = self.found.is_some_and(|found| found.contains(span.id.as_str()));
         html! {
-            tr data-row data-error[span.is_error] class=[is_found.then_some("found")] aria-selected=[chosen.then_some("true")] {
+            tr id=[is_above.then_some("opened")] data-row data-error[span.is_error] class=[is_found.then_some("found")] aria-selected=[chosen.then_some("true")] {
                 td class={ "name d" (row.depth.min(STEPS)) } {
                     (self.fold(row))
                     span class={ "dot c" (span.service % 20) } {} " "
-                    a href=(self.params.with("span", span.id.as_str()).link(&self.path)) {
+                    a href={ (self.params.with("span", span.id.as_str()).link(&self.path)) "#opened" } {
                         (foreign(&self.trace.services[span.service], 40)) " " strong { (foreign(if name.is_empty() { "no name" } else { name }, 80)) }
                     }
                     @if !kind.is_empty() && kind != "internal" { span.muted { " " (foreign(kind, 12)) } }
@@ -181,7 +197,7 @@ impl Waterfall<'_> {
         let link = others.fold(self.params.without(&["fold"]), |link, other| link.and("fold", other));
         let link = if is_folded { link } else { link.and("fold", id) };
         html! {
-            a.fold href=(link.link(&self.path)) aria-label={ (if is_folded { "Unfold " } else { "Fold " }) (row.below) " spans" } {
+            a.fold href=(link.link(&self.path)) data-replace aria-label={ (if is_folded { "Unfold " } else { "Fold " }) (row.below) " spans" } {
                 (if is_folded { "▸" } else { "▾" })
             }
             @if is_folded { span.muted { "+" (row.below) " " } }
