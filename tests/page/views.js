@@ -3,21 +3,10 @@
 // axe-core finds, text of senders stays text, and the keys work. Screenshots are kept for people to look at.
 "use strict";
 
-const fs = require("node:fs");
 const path = require("node:path");
-const { chromium } = require("playwright-core");
+const { PATIENCE, addresses, ask, audit, base, check, finish, launch, locked, newPage, openWith, shots } = require("./browser");
+const { useViews } = require("./uses");
 
-const [addressFile, lockedFile, shots] = process.argv.slice(2);
-const addresses = JSON.parse(fs.readFileSync(addressFile, "utf8"));
-const base = `http://${addresses.web}`;
-const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
-/** How long anything may take, in milliseconds: the machine may be busy. */
-const PATIENCE = 120000;
 const HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">\u202e";
 
 /** `follow` is a link to follow first. @type {{name: string, path: string, follow?: string, expects: string}[]} */
@@ -43,19 +32,6 @@ const MODES = {
   phone: { colorScheme: "light", viewport: { width: 390, height: 844 } },
 };
 
-let passed = 0;
-/** @type {string[]} */
-const failed = [];
-
-/** @param {string} what @param {boolean} is @param {unknown} [seen] */
-function check(what, is, seen) {
-  if (is) passed++;
-  else {
-    failed.push(what);
-    console.log(`FAILED ${what}${seen === undefined ? "" : `: ${JSON.stringify(seen)}`}`);
-  }
-}
-
 /** A log record and its service, all hostile. @param {string} [eventName] */
 async function sendHostile(eventName) {
   const text = { stringValue: HOSTILE };
@@ -64,35 +40,6 @@ async function sendHostile(eventName) {
   const body = JSON.stringify({ resourceLogs: [{ resource, scopeLogs: [{ logRecords: [record] }] }] });
   const answer = await fetch(`http://${addresses.otlp_http}/v1/logs`, { method: "POST", headers: { "content-type": "application/json" }, body });
   check("a hostile record is taken", answer.ok, answer.status);
-}
-
-/** @param {string} statement */
-async function ask(statement) {
-  const answer = await fetch(`http://${addresses.sql}/api/v1/sql`, { method: "POST", body: statement });
-  return (await answer.json()).rows?.[0]?.[0];
-}
-
-/** @param {import("playwright-core").Page} page @param {string} name */
-async function audit(page, name) {
-  await page.evaluate(axe);
-  const found = await page.evaluate("axe.run()");
-  const violations = found.violations.map((/** @type {any} */ one) => `${one.id}: ${one.nodes[0].html.slice(0, 160)}`);
-  check(`${name}: axe-core finds nothing`, violations.length === 0, violations);
-}
-
-/**
- * Opens a page until it shows this: what was sent a moment ago may not be visible yet, and on a busy machine a
- * statement may take longer than it may.
- * @param {import("playwright-core").Page} page @param {string} address @param {string} selector
- */
-async function openWith(page, address, selector) {
-  const begin = Date.now();
-  for (;;) {
-    const answer = await page.goto(address, { waitUntil: "load" });
-    const is = await page.locator(selector).first().waitFor({ state: "attached", timeout: 5000 }).then(() => true, () => false);
-    if (is || Date.now() - begin > PATIENCE) return answer;
-    console.log(`${address} shows no ${selector} yet: ${(await page.locator("main").innerText()).slice(0, 300)}`);
-  }
 }
 
 /** @param {import("playwright-core").Browser} browser */
@@ -118,6 +65,8 @@ async function lookAtViews(browser) {
       // What the script brings comes a moment later.
       const shown = await page.locator(view.expects).first().waitFor({ state: "attached" }).then(() => true, () => false);
       check(`${name}: shows something`, shown, view.expects);
+      const heads = await page.locator("h1").count();
+      check(`${name}: has one title`, heads === 1 && (await page.locator("main").count()) === 1, heads);
       const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
       check(`${name}: is no wider than the window`, wide <= 0, wide);
       await page.screenshot({ path: path.join(shots, `${name}.png`) });
@@ -203,16 +152,6 @@ async function draw(browser) {
 }
 
 /**
- * A page in a context of its own, which waits as long as need be.
- * @param {import("playwright-core").Browser} browser
- */
-async function newPage(browser) {
-  const context = await browser.newContext();
-  context.setDefaultTimeout(PATIENCE);
-  return context.newPage();
-}
-
-/**
  * The live tail by mouse and keyboard: what is sent is there at once, as text; it pauses, and it filters.
  * @param {import("playwright-core").Browser} browser
  */
@@ -261,7 +200,6 @@ async function watchTail(browser) {
  * @param {import("playwright-core").Browser} browser
  */
 async function logIn(browser) {
-  const locked = `http://${JSON.parse(fs.readFileSync(lockedFile, "utf8")).web}`;
   const page = await newPage(browser);
   const context = page.context();
   await page.goto(`${locked}/health?zone=utc`);
@@ -310,7 +248,7 @@ async function watchLive(browser) {
     await new Promise((done) => setTimeout(done, 200));
   }
   await sendHostile();
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS, timeout: PATIENCE });
+  const browser = await launch();
   try {
     await lookAtViews(browser);
     await useKeys(browser);
@@ -318,12 +256,11 @@ async function watchLive(browser) {
     await watchTail(browser);
     await logIn(browser);
     await watchLive(browser);
+    await useViews(browser);
   } catch (error) {
     check("the browser could do all of it", false, String(error));
   } finally {
     await browser.close();
   }
-  console.log(`screenshots are in ${shots}`);
-  console.log(`${passed} passed, ${failed.length} failed`);
-  process.exitCode = failed.length > 0 ? 1 : 0;
+  finish();
 })();
