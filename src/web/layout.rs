@@ -281,14 +281,14 @@ pub fn choice(name: &str, chosen: Option<&str>, known: &[&str], none: &str) -> M
     }
 }
 
-/// Fields of a value that is foreign, such as attributes, by their names. Long ones are folded.
+/// Fields of a value that is foreign, such as attributes, by their names. Long ones are folded. An empty title is none.
 pub fn fields(title: &str, value: &Value) -> Markup {
     const FIELDS: usize = 500;
     const FOLDED: usize = 300;
     const LONGEST: usize = 65_536;
     let Some(found) = value.as_object().filter(|found| !found.is_empty()) else { return html! {} };
     html! {
-        h3 { (title) }
+        @if !title.is_empty() { h3 { (title) } }
         dl.fields {
             @for (name, value) in found.iter().take(FIELDS) {
                 @let text = super::text::cell(value).unwrap_or_else(|| "null".to_owned());

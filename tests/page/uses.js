@@ -202,7 +202,9 @@ async function editor(page) {
 
 /** @param {import("playwright-core").Browser} browser */
 async function useViews(browser) {
-  for (const use of [keys, trace, file, betweenSignals, profiles, conditions, editor]) {
+  // Some of them alone, for those who work on them: ONLY=editor.
+  const only = process.env.ONLY;
+  for (const use of [keys, trace, file, betweenSignals, profiles, conditions, editor].filter((of) => !only || of.name === only)) {
     const page = await newPage(browser);
     /** @type {string[]} */
     const errors = [];

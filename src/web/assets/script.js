@@ -542,13 +542,17 @@ function complete() {
     close();
   };
   editor.addEventListener("input", () => {
-    const text = start().toLowerCase();
+    // Quotes need not be written, nor the beginning of a key: attributes.rout finds attributes."http.route".
+    const bare = (/** @type {string} */ word) => word.toLowerCase().replaceAll('"', "");
+    const text = bare(start());
+    const [place, key] = text.includes(".") ? [text.slice(0, text.indexOf(".") + 1), text.slice(text.indexOf(".") + 1)] : ["", text];
+    const fits = (/** @type {string} */ word) => word.includes(text) || (place !== "" && key !== "" && word.startsWith(place) && word.slice(place.length).includes(key));
     chosen = 0;
     isInList = false;
-    const has = words.filter((word) => word.toLowerCase().includes(text));
-    const isWhole = has.some((word) => word.toLowerCase() === text);
+    const has = words.filter((word) => fits(bare(word)));
+    const isWhole = has.some((word) => word.toLowerCase() === start().toLowerCase());
     // Those that begin with it come first, and of these the shortest.
-    const rank = (/** @type {string} */ word) => word.length + (word.toLowerCase().startsWith(text) ? 0 : 1000);
+    const rank = (/** @type {string} */ word) => word.length + (bare(word).startsWith(text) ? 0 : 1000);
     found = text.length < 2 || isWhole ? [] : has.sort((a, b) => rank(a) - rank(b)).slice(0, 8);
     show();
   });
