@@ -17,7 +17,9 @@ const HISTORY: Duration = Duration::from_secs(3600);
 /// # Errors
 /// A receiver that it needs is not enabled, or asks for a client certificate.
 pub fn open(opened: &Opened, shutdown: CancellationToken) -> anyhow::Result<impl Future<Output = ()> + use<>> {
-    let config = demo::Config { endpoints: endpoints(opened)?, history: HISTORY, ..demo::Config::default() };
+    // Other traces at each start: those of the start before are still there, and the same ids would join them.
+    let seed = rand::random();
+    let config = demo::Config { endpoints: endpoints(opened)?, history: HISTORY, seed, ..demo::Config::default() };
     Ok(async move {
         match demo::run(config, shutdown).await {
             Ok(_) => tracing::info!("the demo has ended"),

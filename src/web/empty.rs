@@ -134,7 +134,7 @@ fn show(reason: Reason, items: &Items, conditions: &[&str], (range, params, path
     match reason {
         Reason::NoneYet => empty(&format!("No {name} have come in yet."), senders),
         Reason::Before(kept) => empty(
-            &format!("There are no {name} of this time any more, or none have come in by then."),
+            &format!("There are no {name} of this time."),
             html! {
                 p { "Kept since " (time(kept.first)) ": older ones have been removed by retention, if there were any." }
                 p { a href=(at(kept.first, kept.first.saturating_add(range.length().max(SECOND)))) { "Look at the first that are kept" } }

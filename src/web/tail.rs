@@ -201,7 +201,7 @@ fn table(address: &str) -> Markup {
                 table.records {
                     thead { tr {
                         th scope="col" { "Time" } th scope="col" { "Signal" } th scope="col" { "Service" }
-                        th scope="col" { "What" } th scope="col" { "Value" } th scope="col" { "Attributes" }
+                        th scope="col" { "What" } th.n scope="col" { "Value" } th scope="col" { "Attributes" }
                     } }
                     tbody {}
                 }

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{PROGRAM, Vispyr};
+use crate::harness::{Options, PROGRAM, Vispyr};
 
 /// What came by remote write; the rest of the metrics came by OTLP.
 const REMOTE_WRITE: &str = "regexp_matches(metric, '^(node_|pg_|up$|scrape_)')";
@@ -114,4 +114,19 @@ async fn receivers_that_are_away_are_waited_for() {
     let account = account(demo).await;
     vispyr.wait_count("SELECT count(*) FROM spans", acknowledged(&account, "spans")).await;
     vispyr.wait_count("SELECT count(*) FROM logs", acknowledged(&account, "log_records")).await;
+}
+
+/// What was sent before a restart is still there: no trace of it goes on an hour later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_that_starts_again_has_other_traces() {
+    let mut vispyr = Vispyr::start(Options { args: vec!["--demo".to_owned()], ..Options::default() }).await;
+    let number = async |vispyr: &Vispyr, statement: &str| vispyr.sql(statement).await[0][0].as_i64().unwrap();
+    let spans = "SELECT count(*) FROM spans";
+    let joined = "SELECT count(*) FROM (SELECT trace_id FROM spans WHERE parent_span_id IS NULL GROUP BY trace_id \
+                  HAVING count(DISTINCT start_time) > 1)";
+    vispyr.wait("the shop sends", || async { (number(&vispyr, spans).await > 2_000).then_some(()) }).await;
+    vispyr.restart().await;
+    let before = number(&vispyr, spans).await;
+    vispyr.wait("it sends again", || async { (number(&vispyr, spans).await > before + 5_000).then_some(()) }).await;
+    assert_eq!(number(&vispyr, joined).await, 0, "traces of both starts");
 }

@@ -89,7 +89,7 @@ async fn counters_are_rates_that_begin_again_and_gauges_keep_their_peaks() {
     let text = orders("by=http.route&agg=max").await;
     assert_eq!((row(&text, "/a")[2], row(&text, "/b")[2]), ("2/s", "3/s"), "{text}");
     let text = orders("from=2020-01-01&to=2020-01-02").await;
-    assert!(text.contains("There are no points of this metric of this time any more"), "{text}");
+    assert!(text.contains("There are no points of this metric of this time."), "{text}");
 
     let text = page(&vispyr, "/explore?metric=shop.depth&range=2h").await.text();
     assert_eq!(row(&text, "service=shop")[1..], ["-7 B", "999 B"], "the peak and the dip are there: {text}");

@@ -331,7 +331,9 @@ function watchWays() {
  * @param {unknown} value
  */
 function shortText(value) {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  // A number in a few digits: 156.635 for 156.63488732799948.
+  const short = typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value;
+  const text = typeof short === "string" ? short : JSON.stringify(short);
   return text.length > 300 ? `${text.slice(0, 300)}…` : text;
 }
 

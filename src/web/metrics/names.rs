@@ -92,8 +92,8 @@ fn table(rows: &Rows, skip: usize, params: &Params) -> Markup {
                 @let services = rows.cell(row, "services").as_array().map(Vec::as_slice).unwrap_or_default();
                 tr data-row {
                     th scope="row" { a href=(params.kept().and("metric", metric).link(PATH)) { (foreign(metric, 200)) } }
-                    td { (foreign(rows.text(row, "type"), 40)) }
-                    td { (foreign(rows.text(row, "unit"), 40)) }
+                    td.word { (foreign(rows.text(row, "type"), 40)) }
+                    td.word { (foreign(rows.text(row, "unit"), 40)) }
                     td.n { (whole(rows.whole(row, "series").unwrap_or(0))) }
                     td { @for (n, service) in services.iter().take(5).enumerate() {
                         @if n > 0 { ", " } (foreign(service.as_str().unwrap_or("no name"), 40)) }
