@@ -26,6 +26,8 @@ async function keys(page) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
     await page.waitForFunction((/** @type {string} */ of) => document.title.startsWith(of), title);
+    // The frame of a page comes before the rest, and the keys with the rest.
+    await page.waitForLoadState("load");
     check(`g ${key} leads to ${title} with the range`, page.url().includes("range=1h"), page.url());
   }
 }
