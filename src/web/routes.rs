@@ -18,6 +18,7 @@ use super::layout::{Content, Page, View};
 use super::params::Params;
 use super::range::{self, Range};
 use super::sql::AskError;
+use super::text::time;
 use super::{
     Asked, DEAD_LETTERS, Site, assets, dead_letters, flow, health, kept, letters, login, logs, metrics, plain,
     profiles, query, reply, services, tail, trace, traces,
@@ -113,7 +114,10 @@ where
         let asked = Arc::new(Asked::default());
         let own = Site { asked: Arc::clone(&asked), ..site.clone() };
         let making = async move {
-            let made = content(own, params.clone(), range).await;
+            let now = range::now();
+            let mut made = content(own, params.clone(), range).await;
+            // The page may be kept, and looked at later.
+            made.main = html! { (made.main) p.muted { "As of " (time(now)) } };
             let made = if asked.was_busy.load(Ordering::Relaxed) { busy(&uri, &params) } else { made };
             (made, !asked.has_failed.load(Ordering::Relaxed))
         };
