@@ -29,7 +29,7 @@ use crate::store::schema::Table;
 use crate::store::sql::dialect::Session;
 use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, Source, Statement};
 use crate::store::sql::{FilesOpened, SqlError};
-use crate::store::views::create_storage;
+use crate::store::views::{create_storage, has_resource};
 
 pub mod files;
 pub mod instance;
@@ -123,7 +123,8 @@ fn needed(files: &Files, needs: &Needs, table: Table) -> Shown {
             let files = of_table.map(|file| file.id).collect();
             let place = table.columns().iter().position(|column| column.name == filters::COLUMN);
             let traces = place.and_then(|place| predicate.ids(place)).unwrap_or_default();
-            Shown { files, filter: predicate.by_bytes(table), traces, keys: needs.keys_of(table) }
+            let resources = has_resource(table) && needs.of(Table::Resources).is_some();
+            Shown { files, filter: predicate.by_bytes(table), traces, keys: needs.keys_of(table), resources }
         }
     }
 }

@@ -10,16 +10,39 @@ use crate::store::catalog::storage::Storage;
 use crate::store::instance::quoted;
 use crate::store::schema::Table;
 
+/// Schema of what the users' views of tables that [have resources](has_resource) are over: rows with their resources.
+pub const JOINED: &str = "joined";
+
+/// The column there that has them: a name that is nowhere else.
+pub const RESOURCE: &str = "joined_resource";
+
 /// Makes the users' views, over the tables in the schema `stored`.
 ///
 /// # Errors
 /// DuckDB's.
 pub fn create(db: &duckdb::Connection) -> Result<(), duckdb::Error> {
+    db.execute_batch(&format!("CREATE SCHEMA {JOINED}"))?;
     for table in Table::ALL {
-        let select = select(table, |table| format!("stored.{}", table.name()));
-        db.execute_batch(&format!("CREATE VIEW {} AS {select}", table.name()))?;
+        let name = table.name();
+        let select = if has_resource(table) {
+            db.execute_batch(&create_joined(table, true))?;
+            over_joined(table, &format!("{JOINED}.{name}"))
+        } else {
+            select(table, stored)
+        };
+        db.execute_batch(&format!("CREATE VIEW {name} AS {select}"))?;
     }
     db.execute_batch(&create_storage(&[]))
+}
+
+/// Makes what the view of a table is over, in the place of another. Without resources it is without the join that
+/// finds them, which keeps DuckDB from reading only the files that hold the first rows of an order.
+pub fn create_joined(table: Table, with_resources: bool) -> String {
+    format!("CREATE OR REPLACE VIEW {JOINED}.{} AS {}", table.name(), joined(table, stored, with_resources))
+}
+
+fn stored(table: Table) -> String {
+    format!("stored.{}", table.name())
 }
 
 /// `SELECT` of the user's view of `table`. `source` names the relation that holds the stored rows
@@ -28,27 +51,26 @@ pub fn create(db: &duckdb::Connection) -> Result<(), duckdb::Error> {
 /// [`Table::MetricDistributions`] as the other part of `metric_points`.
 ///
 /// The join is written so that DuckDB drops it from aggregates that do not use `resource` (its
-/// `join_elimination` knows a `GROUP BY` key to be unique, `DISTINCT ON` not). Readers see to the others:
-/// there it is a join with nothing ([`crate::store::reader::planner`]).
+/// `join_elimination` knows a `GROUP BY` key to be unique, `DISTINCT ON` not). Readers see to the others
+/// ([`create_joined`]).
 pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
-    let columns = columns(table);
-    let rows = match table {
-        Table::Resources => return dictionary(table, &["resource"], &source(table)),
-        Table::Series => {
-            format!("({})", series(&["labels", "resource_id", "scope_name", "scope_version"], &source(table)))
-        }
-        Table::Stacks => return dictionary(table, &["frame_ids"], &source(table)),
-        Table::Frames => return dictionary(table, &["function", "file", "line", "mapping"], &source(table)),
+    if has_resource(table) {
+        return over_joined(table, &format!("({})", joined(table, source, true)));
+    }
+    match table {
+        Table::Resources => dictionary(table, &["resource"], &source(table)),
+        Table::Stacks => dictionary(table, &["frame_ids"], &source(table)),
+        Table::Frames => dictionary(table, &["function", "file", "line", "mapping"], &source(table)),
         Table::MetricMetadata => {
             // Metadata may change, and senders may disagree: the latest wins as a whole, what it
             // leaves out too, and other units are told.
-            return format!(
+            format!(
                 "SELECT metric, latest.type AS type, latest.unit AS unit, latest.description AS description, \
                  nullif(list_filter(units, lambda u: u IS DISTINCT FROM latest.unit), []) AS other_units FROM (\
                  SELECT metric, arg_max({{'type': type, 'unit': unit, 'description': description}}, time) AS latest, \
                  list_sort(list(DISTINCT unit) FILTER (WHERE unit IS NOT NULL)) AS units FROM {} GROUP BY metric)",
                 source(table)
-            );
+            )
         }
         Table::MetricPoints => {
             // Columns that only the one kind has are NULL for the other.
@@ -58,33 +80,50 @@ pub fn select(table: Table, source: impl Fn(Table) -> String) -> String {
                     format!("SELECT {} FROM {}", columns.join(", "), source(stored))
                 })
                 .into();
-            return rows.join(" UNION ALL ");
+            rows.join(" UNION ALL ")
+        }
+        _ => format!("SELECT {} FROM {}", columns(table), source(table)),
+    }
+}
+
+/// The rows of a table with the resource of each, or none, in the column [`RESOURCE`].
+fn joined(table: Table, source: impl Fn(Table) -> String, with_resources: bool) -> String {
+    let rows = match table {
+        Table::Series => {
+            format!("({})", series(&["labels", "resource_id", "scope_name", "scope_version"], &source(table)))
         }
         _ => source(table),
     };
-    if !has_resource(table) {
-        return format!("SELECT {columns} FROM {rows}");
+    if !with_resources {
+        return format!("SELECT *, NULL::VARIANT AS {RESOURCE} FROM {rows}");
     }
     let resources = dictionary(Table::Resources, &["resource"], &source(Table::Resources));
-    format!("SELECT {columns} FROM {rows} AS s LEFT JOIN ({resources}) AS r ON s.resource_id = r.resource_id")
+    format!(
+        "SELECT s.*, r.resource AS {RESOURCE} FROM {rows} AS s LEFT JOIN ({resources}) AS r \
+         ON s.resource_id = r.resource_id"
+    )
 }
 
 /// Whether the view of a table shows the resource of each row.
 pub fn has_resource(table: Table) -> bool {
-    table.columns().iter().any(|column| column.name == "resource_id")
+    table != Table::Resources && table.columns().iter().any(|column| column.name == "resource_id")
 }
 
-/// The view of a table that [has resources](has_resource) over rows that have them already, in the column
-/// `resource`: which columns a statement uses is the same as with [`select`].
-pub fn select_joined(table: Table, source: &str, resource: &str) -> String {
-    let columns = columns(table).replace("r.resource ", &format!("r.{resource} "));
+/// The view of a table over the rows in `stored`, which have their resources already: which columns a statement uses
+/// is the same as with [`select`].
+pub fn select_joined(table: Table, stored: &str) -> String {
     match table {
         Table::Series => {
-            let rows = series(&["labels", resource, "scope_name", "scope_version"], source);
-            format!("SELECT {columns} FROM ({rows}) AS r")
+            let rows = series(&["labels", RESOURCE, "scope_name", "scope_version"], stored);
+            over_joined(table, &format!("({rows})"))
         }
-        _ => format!("SELECT {columns} FROM {source} AS r"),
+        _ => over_joined(table, stored),
     }
+}
+
+/// The user's view of a table over [joined] rows.
+fn over_joined(table: Table, rows: &str) -> String {
+    format!("SELECT {} FROM {rows} AS r", columns(table))
 }
 
 /// Makes the view `storage` over these rows, in the place of another.
@@ -164,22 +203,24 @@ fn series(columns: &[&str], source: &str) -> String {
     format!("SELECT {keys}, {} FROM {source} GROUP BY {keys}", columns.join(", "))
 }
 
-/// The user's columns over the stored ones; `resource` is the joined one.
+/// The user's columns over the stored ones and [`RESOURCE`].
 pub fn columns(table: Table) -> &'static str {
     match table {
         Table::Spans => {
             "lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, \
              lower(hex(parent_span_id)) AS parent_span_id, trace_state, name, kind, start_time, \
              make_timestamp_ns(epoch_ns(start_time) + duration_ns) AS end_time, duration_ns, \
-             status_code, status_message, service_name, r.resource AS resource, scope_name, \
+             status_code, status_message, service_name, joined_resource AS resource, scope_name, \
              scope_version, attributes, events, links"
         }
-        Table::Series => "series_id, metric, service_name, labels, r.resource AS resource, scope_name, scope_version",
+        Table::Series => {
+            "series_id, metric, service_name, labels, joined_resource AS resource, scope_name, scope_version"
+        }
         Table::Exemplars => {
             "time, series_id, value, lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, attributes"
         }
         Table::Logs => {
-            "time, observed_time, severity_number, severity_text, body, service_name, r.resource AS resource, \
+            "time, observed_time, severity_number, severity_text, body, service_name, joined_resource AS resource, \
              attributes, lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, \
              scope_name, event_name, body_type"
         }

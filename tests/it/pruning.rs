@@ -170,7 +170,7 @@ fn over_all(dir: &Path, entries: Vec<FileEntry>) -> Service {
     files.change(Changes { added: entries, ..Changes::default() });
     let mut views = Views::default();
     for table in Table::ALL {
-        let shown = Shown { files: files.of(table).map(|file| file.id).collect(), ..Shown::default() };
+        let shown = Shown { files: files.of(table).map(|file| file.id).collect(), resources: true, ..Shown::default() };
         views.show(&db, &sealed, table, &mut files, shown).unwrap();
     }
     let db = Arc::new(Mutex::new(db));
@@ -295,6 +295,18 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
         ));
     }
     asked
+}
+
+/// The first rows of an order are looked for with what is known of those that are found; a join keeps DuckDB from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_that_are_not_asked_for_are_not_joined() {
+    let dir = tempfile::tempdir().unwrap();
+    let reader = reader(dir.path(), store(&dir.path().join("sealed"), 1));
+    for (columns, joins) in [("time, body", false), ("time, resource", true), ("time, body", false)] {
+        let sql = format!("EXPLAIN SELECT {columns} FROM logs WHERE severity_number >= 9 ORDER BY time DESC LIMIT 3");
+        let plan = ask(&reader, query(&sql)).await.0.unwrap().join("");
+        assert_eq!(plan.contains("resource_id = resource_id"), joins, "{columns}: {plan}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

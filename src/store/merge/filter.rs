@@ -14,7 +14,7 @@ use crate::store::instance::quoted_path;
 use crate::store::macros;
 use crate::store::schema::Table;
 use crate::store::sql::parse::Parser;
-use crate::store::views;
+use crate::store::views::{self, RESOURCE};
 
 /// What is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,8 @@ pub(super) fn left_out(db: &Connection, job: &Job, table: Table, filter: &Filter
     }
     let needed = if condition.columns.contains("resource") { &filter.resources[..] } else { &[] };
     let files = scan(job, Table::Resources, needed.iter().map(String::as_str));
-    let resources = format!("(SELECT resource_id, any_value(resource) AS resource FROM {files} GROUP BY resource_id)");
+    let resources =
+        format!("(SELECT resource_id, any_value(resource) AS {RESOURCE} FROM {files} GROUP BY resource_id)");
     let rows = scan(job, table, job.inputs.iter().map(|input| input.path.as_str()));
     let both = beside(table, "s.file_row_number AS \"number of row\"", &rows, &resources);
     let sql = format!("SELECT \"number of row\" FROM {both} AS rows_of WHERE ({}) IS TRUE ORDER BY 1", condition.text);
@@ -84,7 +85,7 @@ fn beside(table: Table, others: &str, source: &str, resources: &str) -> String {
             "(SELECT {others}, s.*, stored.attribute_text(s.resource.\"service.name\") AS service_name FROM {source} AS s)"
         ),
         (_, "*") => format!("(SELECT {others}, s.* FROM {source} AS s)"),
-        (_, columns) if columns.contains("r.resource") => format!(
+        (_, columns) if columns.contains(RESOURCE) => format!(
             "(SELECT {others}, {columns} FROM {source} AS s LEFT JOIN {resources} AS r ON s.resource_id = r.resource_id)"
         ),
         (_, columns) => format!("(SELECT {others}, {columns} FROM {source} AS s)"),
@@ -93,8 +94,8 @@ fn beside(table: Table, others: &str, source: &str, resources: &str) -> String {
 
 /// Their names.
 fn users_columns(db: &Connection, table: Table) -> Result<BTreeSet<String>, duckdb::Error> {
-    let resources = "(SELECT NULL::BIGINT AS resource_id, NULL::VARIANT AS resource WHERE false)";
-    let sql = format!("DESCRIBE FROM {}", beside(table, "NULL AS none", &table.empty_relation(), resources));
+    let resources = format!("(SELECT NULL::BIGINT AS resource_id, NULL::VARIANT AS {RESOURCE} WHERE false)");
+    let sql = format!("DESCRIBE FROM {}", beside(table, "NULL AS none", &table.empty_relation(), &resources));
     let mut statement = db.prepare(&sql)?;
     let names = statement.query_map([], |row| row.get::<_, String>(0))?;
     names.filter(|name| name.as_ref().is_ok_and(|name| name != "none") || name.is_err()).collect()

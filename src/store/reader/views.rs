@@ -1,6 +1,6 @@
 //! The stored tables as views over files. A view is made anew only when its files differ.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use duckdb::Connection;
@@ -12,6 +12,7 @@ use crate::store::instance::{quoted, quoted_path};
 use crate::store::parquet_file::filters::Found;
 use crate::store::parquet_file::leaves::{self, Leaf, Leaves};
 use crate::store::schema::Table;
+use crate::store::views::{create_joined, has_resource};
 
 /// What a view is over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Shown {
     pub traces: BTreeSet<Vec<u8>>,
     /// Keys of variants that count, by the columns' places; of other columns all count.
     pub keys: BTreeMap<usize, BTreeSet<String>>,
+    /// Whether the resources of its rows count.
+    pub resources: bool,
 }
 
 /// What the views are over.
@@ -31,6 +34,8 @@ pub struct Shown {
 pub struct Views {
     /// With the number of files that hold rows that may count.
     shown: HashMap<Table, (Shown, usize)>,
+    /// Tables whose rows are shown without their resources.
+    without_resources: HashSet<Table>,
 }
 
 impl Views {
@@ -51,6 +56,14 @@ impl Views {
         }
         let (view, opened) = view(table, sealed, files, &shown);
         db.execute_batch(&view)?;
+        if has_resource(table) && shown.resources == self.without_resources.contains(&table) {
+            db.execute_batch(&create_joined(table, shown.resources))?;
+            if shown.resources {
+                self.without_resources.remove(&table);
+            } else {
+                self.without_resources.insert(table);
+            }
+        }
         self.shown.insert(table, (shown, opened));
         Ok(opened)
     }
@@ -62,7 +75,12 @@ impl Views {
         // What has no entry is shown whole.
         let all_keys = shown.keys.iter().all(|(place, keys)| needed.keys.get(place).is_some_and(|n| n.is_subset(keys)));
         let all_traces = shown.traces.is_empty() || shown.traces == needed.traces;
-        all_there && all_keys && all_traces && (shown.filter.is_none() || shown.filter == needed.filter)
+        let all_resources = shown.resources || !needed.resources;
+        all_there
+            && all_keys
+            && all_traces
+            && all_resources
+            && (shown.filter.is_none() || shown.filter == needed.filter)
     }
 }
 

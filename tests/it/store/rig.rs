@@ -136,7 +136,8 @@ impl Asker {
         let mut files = Files::default();
         files.change(self.list.since(None).1);
         for table in Table::ALL {
-            let shown = Shown { files: files.of(table).map(|file| file.id).collect(), ..Shown::default() };
+            let shown =
+                Shown { files: files.of(table).map(|file| file.id).collect(), resources: true, ..Shown::default() };
             self.views.show(&self.db, &self.sealed, table, &mut files, shown).map_err(|error| error.to_string())?;
         }
         query(&self.db, sql).map_err(|error| error.to_string())

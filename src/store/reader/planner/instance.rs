@@ -10,7 +10,8 @@ use super::Needs;
 use super::keys::Keys;
 use super::plan::Scans;
 use crate::store::schema::Table;
-use crate::store::{instance, macros, views};
+use crate::store::views::{self, JOINED, RESOURCE};
+use crate::store::{instance, macros};
 
 /// The optimizers of the plan with the conditions. Others look at statistics, or leave a plan that cannot be
 /// told as JSON (2.0.0: "inequal num bindings/types").
@@ -39,12 +40,6 @@ const OF_MOMENT: &str = "
         OR database_name = 'system' AND regexp_matches(macro_definition, 'current_|now\\(')
     UNION SELECT unnest(['age', 'current_time', 'current_timestamp', 'localtime', 'localtimestamp'])";
 
-/// Schema of the tables that have the resource of each row.
-pub const JOINED: &str = "joined";
-
-/// Its column there: a name that a plan says nowhere else.
-const RESOURCE: &str = "joined_resource";
-
 /// An instance with the users' views and macros over empty tables.
 pub struct Instance {
     /// To it.
@@ -70,7 +65,7 @@ impl Instance {
             connection.execute_batch(&format!("CREATE TABLE stored.{name} ({columns})"))?;
             let select = if views::has_resource(table) {
                 connection.execute_batch(&format!("CREATE TABLE {JOINED}.{name} ({columns}, {RESOURCE} VARIANT)"))?;
-                views::select_joined(table, &format!("{JOINED}.{name}"), RESOURCE)
+                views::select_joined(table, &format!("{JOINED}.{name}"))
             } else {
                 views::select(table, |table| format!("stored.{}", table.name()))
             };

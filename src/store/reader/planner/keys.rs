@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::Value as Json;
 
 use super::filter::constant;
-use super::instance::JOINED;
 use super::plan::list;
 use crate::store::schema::Table;
+use crate::store::views::JOINED;
 
 /// More keys of one variant than this are read as the whole.
 const MOST: usize = 32;

@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use super::super::predicate::Predicate;
 use super::filter::Filter;
-use super::instance::JOINED;
 use crate::store::schema::Table;
+use crate::store::views::JOINED;
 
 /// What the scans of the stored tables ask. What several scans ask, a row that counts fulfils one of.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::node::{column, items, text};
 
 /// What is never taken for a column: a call in one of these stays one, and is refused.
-const SCHEMAS: &[&str] = &["main", "stored", "pg_catalog", "information_schema", "system", "temp", "memory"];
+const SCHEMAS: &[&str] = &["main", "stored", "joined", "pg_catalog", "information_schema", "system", "temp", "memory"];
 
 /// Rewrites the calls in `node`. It runs before the validation, which sees the plain call.
 pub fn rewrite(node: &mut Value) {
