@@ -34,8 +34,11 @@ pub struct Limits {
 /// # Errors
 /// DuckDB's.
 pub fn open(limits: Limits, spill: &Path) -> Result<Connection, duckdb::Error> {
-    let settings =
-        settings(limits)?.with("temp_directory", spill.to_string_lossy())?.with("preserve_insertion_order", "false")?;
+    let settings = settings(limits)?
+        .with("temp_directory", spill.to_string_lossy())?
+        .with("preserve_insertion_order", "false")?
+        // Memory that is not used goes back to the system, even if nothing is asked any more.
+        .with("allocator_background_threads", "true")?;
     Connection::open_in_memory_with_flags(settings)
 }
 

@@ -18,8 +18,8 @@ use crate::store::engine::sealed_file::Metadata;
 use crate::store::engine::shredding::Shredding;
 use crate::store::schema::Table;
 
-/// Rows that all inputs together have been read ahead.
-const AHEAD: usize = 1 << 16;
+/// Rows that all inputs together have been read ahead: of spans they take a kilobyte each.
+const AHEAD: usize = 1 << 14;
 
 /// Rows that are written at once.
 const BATCH: usize = 8192;

@@ -27,6 +27,10 @@ const ROW_GROUP_SPANS: usize = 61_440;
 /// Encoded bytes of a row group: what a writer holds in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
+/// Rows of a page in files that are soon read again, many at once: each that is read has one page of each column in
+/// memory.
+const PAGE_ROWS_LEVEL_0: usize = 2048;
+
 /// How often a row group looks as if it held a series that it does not hold.
 const SERIES_FPP: f64 = 0.01;
 
@@ -111,6 +115,9 @@ fn properties(table: Table, level: u8) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_statistics_truncate_length(Some(BOUND_BYTES));
+    if level == 0 {
+        properties = properties.set_data_page_row_count_limit(PAGE_ROWS_LEVEL_0);
+    }
     for column in table.columns() {
         if let Some(path) = long_text(column) {
             properties = properties.set_column_compression(path, zstd());
