@@ -59,7 +59,8 @@ net::port_config! {
         pub memory_limit: ByteSize = ByteSize::gib(1),
         /// Bytes of one statement.
         pub max_statement: ByteSize = ByteSize::kib(256),
-        /// Statements that run at the same time, each in a reader of its own; others wait.
+        /// Statements that run at the same time, each in a reader of its own; others wait. Of those that come at once
+        /// as many begin as there are processors, the next ones a quarter of a second later at the latest.
         pub concurrency: usize = 32,
         /// For tests of what is behind the gates: `false` lets every statement through. Not for users.
         #[serde(skip_serializing)]
