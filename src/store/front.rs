@@ -16,6 +16,7 @@
 //! | [`postgres`] | the port for PostgreSQL's protocol |
 //! | [`statement`] | one statement, from its request to its answer |
 //! | [`pool`], [`reader_process`] | the readers |
+//! | [`beginning`] | when statements that come at once begin |
 //! | [`file_list`] | the files that they read |
 //! | [`client`] | one request to the engine or to a reader |
 //! | [`crash_statements`] | statements that ended a reader before |
@@ -33,6 +34,7 @@ use crate::net::{Acceptor, Authenticator};
 use crate::store::process::{Command, socket};
 use crate::store::sql;
 
+pub mod beginning;
 pub mod client;
 pub mod crash_statements;
 pub mod engine_process;

@@ -2,10 +2,6 @@
 //!
 //! A statement has a reader for itself, from when it is sent until its answer is over, as long as there are no
 //! more than [`concurrency`](crate::store::sql::Config::concurrency).
-//!
-//! Many that begin at once would all end late, each with memory of its own. So they begin one after the other,
-//! as many at a time as there are processors; but none waits long for that, and one that runs long does not
-//! count any more.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -15,10 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Readers;
+use super::beginning::{Beginning, Begun};
 use super::reader_process::{End, ReaderProcess, Watched};
 use crate::store::sql::SqlError;
 
@@ -36,12 +33,6 @@ const WAITING: usize = 8;
 
 /// How long a reader has to stop a statement whose client has left.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
-
-/// How long a statement that runs keeps others from beginning, at most. Most are over by then.
-const BEGINS_FOR: Duration = Duration::from_millis(250);
-
-/// How long a statement waits for others that have begun, at most.
-const BEGINS_WITHIN: Duration = Duration::from_millis(250);
 
 /// How often memory is looked at: a single call can take a gigabyte in a third of a second.
 const WATCH_EVERY: Duration = Duration::from_millis(20);
@@ -61,8 +52,8 @@ pub struct Pool {
     next: AtomicU64,
     places_to_start: Semaphore,
     turns: Arc<Semaphore>,
-    /// One for each processor.
-    beginning: Arc<Semaphore>,
+    /// A place for each processor.
+    beginning: Beginning,
     waiting: Arc<Semaphore>,
     /// One waits now, or could not be started.
     arrived: Notify,
@@ -78,8 +69,7 @@ pub struct Lease {
     pool: Arc<Pool>,
     reader: Option<ReaderProcess>,
     _turn: OwnedSemaphorePermit,
-    /// Others begin when it is dropped, or before.
-    _begun: oneshot::Sender<()>,
+    _begun: Begun,
     _waiting: OwnedSemaphorePermit,
 }
 
@@ -95,7 +85,7 @@ impl Pool {
             next: AtomicU64::new(1),
             places_to_start: Semaphore::new(STARTING),
             turns: Arc::new(Semaphore::new(concurrency)),
-            beginning: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
+            beginning: Beginning::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             waiting: Arc::new(Semaphore::new(concurrency * (1 + WAITING))),
             arrived: Notify::new(),
             failed: Mutex::default(),
@@ -117,22 +107,9 @@ impl Pool {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| SqlError::Busy(all))?;
         let turn = tokio::time::timeout(patience, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(SqlError::Busy(self.concurrency)) };
-        let begun = self.begin().await;
+        let begun = self.beginning.wait().await;
         let reader = self.take(patience).await.map_err(SqlError::Unavailable)?;
         Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, _begun: begun, _waiting: waiting })
-    }
-
-    /// Waits until few enough others have just begun, or long enough.
-    async fn begin(&self) -> oneshot::Sender<()> {
-        let place = tokio::time::timeout(BEGINS_WITHIN, Arc::clone(&self.beginning).acquire_owned()).await;
-        let (begun, over) = oneshot::channel();
-        if let Ok(Ok(place)) = place {
-            tokio::spawn(async move {
-                let _ = tokio::time::timeout(BEGINS_FOR, over).await;
-                drop(place);
-            });
-        }
-        begun
     }
 
     /// A reader that waits, or the next that does. One more is started meanwhile; it is not given up with the
