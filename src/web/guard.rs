@@ -109,7 +109,8 @@ impl Guard {
     /// Checks what the form or a request shows; each try counts, wherever it is made.
     fn check(&self, address: IpAddr, shown: &HeaderValue) -> Result<Result<(), Denied>, Duration> {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, shown.clone())]);
-        self.tries.attempt(address, shown, Instant::now(), || self.authenticator.authenticate(&headers))
+        let check = || self.authenticator.authenticate(&headers);
+        self.tries.attempt(address, shown, Instant::now(), check, Denied::is_guess)
     }
 
     /// Ends a session: the cookie to set.

@@ -1,7 +1,7 @@
 //! Slowing who guesses credentials, in the form or in the header of a request: each address has a few wrong tries, and
 //! after that longer and longer waits, in which nothing new is looked at.
 //!
-//! Who shows the same wrong credentials again learns nothing by it and does not wait: that is a program whose token is
+//! Who shows something else, such as a token without its scheme, does not guess. Who shows the same wrong credentials again learns nothing by it and does not wait: that is a program whose token is
 //! out of date. Credentials that were right before from the same address hold in a wait, too: several people and
 //! programs may be behind one address.
 
@@ -57,7 +57,8 @@ impl Tried {
 }
 
 impl Tries {
-    /// A try of an address: what `check` says of these credentials, if they are looked at.
+    /// A try of an address: what `check` says of these credentials, if they are looked at; of a refusal `is_guess` says
+    /// whether the try counts.
     ///
     /// # Errors
     /// How long to wait before the next one: `check` was not called.
@@ -67,6 +68,7 @@ impl Tries {
         shown: &HeaderValue,
         now: Instant,
         check: impl FnOnce() -> Result<(), E>,
+        is_guess: impl FnOnce(&E) -> bool,
     ) -> Result<Result<(), E>, Duration> {
         let (address, hash) = (network(address), self.hasher.hash_one(shown.as_bytes()));
         // Tries at the same time are no way around: it is held until this one has been looked at.
@@ -97,6 +99,7 @@ impl Tries {
                 tried.known_wrong.retain(|known| *known != hash);
                 remember(&mut tried.known_right, hash);
             }
+            (Err(refusal), _, false) if !is_guess(refusal) => {}
             (Err(_), _, false) => {
                 (tried.wrong, tried.last_wrong) = (tried.wrong.saturating_add(1), now);
                 tried.known_right.retain(|known| *known != hash);
@@ -131,8 +134,8 @@ mod tests {
     /// Whether credentials are taken, and if they are not looked at, for how long.
     fn attempt(tries: &Tries, address: IpAddr, shown: &str, now: Instant) -> Result<bool, Duration> {
         let check = || if shown.starts_with(RIGHT) { Ok(()) } else { Err(()) };
-        let shown = HeaderValue::try_from(shown).unwrap();
-        tries.attempt(address, &shown, now, check).map(|result| result.is_ok())
+        let value = HeaderValue::try_from(shown).unwrap();
+        tries.attempt(address, &value, now, check, |()| shown.starts_with("Bearer ")).map(|result| result.is_ok())
     }
 
     #[test]
@@ -161,6 +164,15 @@ mod tests {
         }
         assert!(guess(now).is_err());
         assert_eq!(guess(now + FORGET), Ok(false), "it is forgotten");
+    }
+
+    #[test]
+    fn what_is_nothing_of_ours_is_no_guess() {
+        let (tries, now) = (Tries::default(), Instant::now());
+        for n in 0..100 {
+            assert_eq!(attempt(&tries, [10, 0, 0, 1].into(), &format!("Digest {n}"), now), Ok(false));
+        }
+        assert_eq!(attempt(&tries, [10, 0, 0, 1].into(), RIGHT, now), Ok(true));
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl Denied {
         Denied { why: Why::User, bearer: false, basic: true }
     }
 
+    /// Whether a token, or a user and a password, was shown that might have been one of ours.
+    pub fn is_guess(&self) -> bool {
+        matches!(self.why, Why::Token | Why::User)
+    }
+
     /// Adds what a client is to be asked for (RFC 9110, section 11.6.1).
     pub fn challenge(&self, headers: &mut HeaderMap) {
         let name = header::WWW_AUTHENTICATE;
