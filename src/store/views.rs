@@ -36,7 +36,7 @@ pub fn create(db: &duckdb::Connection) -> Result<(), duckdb::Error> {
 }
 
 /// Makes what the view of a table is over, in the place of another. Without resources it is without the join that
-/// finds them, which keeps DuckDB from reading only the files that hold the first rows of an order.
+/// finds them: below a join DuckDB reads on although it has the first rows of an order already.
 pub fn create_joined(table: Table, with_resources: bool) -> String {
     format!("CREATE OR REPLACE VIEW {JOINED}.{} AS {}", table.name(), joined(table, stored, with_resources))
 }

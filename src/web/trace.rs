@@ -131,8 +131,14 @@ async fn shown(
         Some("flame") => Question::AllNames,
         Some("statistics") => Question::Statistics,
         Some("compare") => return compare::show(source, trace, params, statements).await,
-        Some("exemplars") => return exemplars::page(source.store(), trace, params, statements).await,
-        Some("logs") => return logs::page(source.store(), trace, params, statements).await,
+        Some("exemplars") => {
+            let show = |rows: &_| exemplars::show(trace, rows, params);
+            return of_store(source, "exemplars", exemplars::sql(trace), exemplars::MAX, statements, show).await;
+        }
+        Some("logs") => {
+            let show = |rows: &_| logs::show(trace, rows, params);
+            return of_store(source, "log records", logs::sql(trace), logs::MAX, statements, show).await;
+        }
         _ => return spans(source, trace, opened, params, statements).await,
     };
     let rows = source.ask(&trace.id, question).await;
@@ -141,6 +147,24 @@ async fn shown(
         Question::AllNames => flame::show(trace, &rows, params),
         _ => statistics::show(&rows),
     }
+}
+
+/// What the store has of a trace beside its spans; a file has nothing of it.
+async fn of_store(
+    source: &Source<'_>,
+    what: &str,
+    statement: String,
+    max: usize,
+    statements: &mut Vec<String>,
+    show: impl FnOnce(&Result<Rows, AskError>) -> Markup,
+) -> Markup {
+    let Some(site) = source.store() else {
+        let hint = html! { p { "Those of a trace in the store are shown here." } };
+        return empty(&format!("A file of spans has no {what}."), hint);
+    };
+    let rows = site.rows(&statement, max).await;
+    statements.push(statement);
+    show(&rows)
 }
 
 /// The waterfall.

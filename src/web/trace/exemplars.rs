@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use super::Trace;
-use crate::web::Site;
 use crate::web::layout::{empty, failed};
 use crate::web::metrics::{PATH, unit};
 use crate::web::params::{Params, segment};
@@ -12,27 +11,13 @@ use crate::web::sql::{AskError, Rows, quoted};
 use crate::web::text::{foreign, nanos_of, time_of};
 
 /// Exemplars at most.
-const MAX: usize = 200;
+pub const MAX: usize = 200;
 
 /// How much time of a metric is shown before and after an exemplar.
 const AROUND: i64 = 900 * SECOND;
 
-/// Asks for the exemplars and shows them; a file has none.
-pub async fn page(site: Option<&Site>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
-    let Some(site) = site else {
-        return empty(
-            "A file of spans has no exemplars.",
-            html! { p { "Those of a trace in the store are shown here." } },
-        );
-    };
-    let statement = sql(trace);
-    let rows = site.rows(&statement, MAX).await;
-    statements.push(statement);
-    show(trace, &rows, params)
-}
-
 /// The statement. Clocks differ, and what was measured may be told a little later.
-fn sql(trace: &Trace) -> String {
+pub fn sql(trace: &Trace) -> String {
     format!(
         "SELECT time, value, span_id, left(metric, 1000) AS metric, service_name, left(labels::VARCHAR, 300) AS labels, unit\n\
          FROM exemplars\nJOIN (SELECT series_id, metric, service_name, labels FROM series) AS s USING (series_id)\n\
@@ -46,7 +31,7 @@ fn sql(trace: &Trace) -> String {
 }
 
 /// The list; each exemplar leads to its metric around its time, and to its span.
-fn show(trace: &Trace, exemplars: &Result<Rows, AskError>, params: &Params) -> Markup {
+pub fn show(trace: &Trace, exemplars: &Result<Rows, AskError>, params: &Params) -> Markup {
     let rows = match exemplars {
         Ok(rows) => rows,
         Err(error) => return failed(error),

@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use super::Trace;
-use crate::web::Site;
 use crate::web::layout::{empty, failed};
 use crate::web::logs::{LEVEL, level_of};
 use crate::web::params::{Params, segment};
@@ -12,27 +11,13 @@ use crate::web::sql::{AskError, Rows, quoted};
 use crate::web::text::{duration, foreign, nanos_of};
 
 /// Records at most; the view Logs has all of them.
-const MAX: usize = 500;
+pub const MAX: usize = 500;
 
 /// Characters of a body.
 const BODY: usize = 500;
 
-/// Asks for the records and shows them; a file has none.
-pub async fn page(site: Option<&Site>, trace: &Trace, params: &Params, statements: &mut Vec<String>) -> Markup {
-    let Some(site) = site else {
-        return empty(
-            "A file of spans has no log records.",
-            html! { p { "Those of a trace in the store are shown here." } },
-        );
-    };
-    let statement = sql(trace);
-    let rows = site.rows(&statement, MAX).await;
-    statements.push(statement);
-    show(trace, &rows, params)
-}
-
 /// The statement. Clocks differ, and records may be of a moment before or after.
-fn sql(trace: &Trace) -> String {
+pub fn sql(trace: &Trace) -> String {
     format!(
         "SELECT time, {LEVEL} AS level, service_name, left(body, {BODY}) AS body, event_name, span_id\nFROM logs\n\
          WHERE trace_id = {} AND time >= {} AND time < {}\nORDER BY time\nLIMIT {}",
@@ -54,7 +39,7 @@ fn link(trace: &Trace, params: &Params) -> String {
 }
 
 /// The list; each record leads to its span.
-fn show(trace: &Trace, records: &Result<Rows, AskError>, params: &Params) -> Markup {
+pub fn show(trace: &Trace, records: &Result<Rows, AskError>, params: &Params) -> Markup {
     let rows = match records {
         Ok(rows) => rows,
         Err(error) => return failed(error),
