@@ -1,9 +1,10 @@
 //! How long questions take over a day of telemetry, what ingest costs, how long rows wait while somebody
 //! asks, and how long the store takes to come back: the real program, over its ports.
 //!
-//! `cargo bench --bench ask [MILLIONS [FOLDER]]`: so many million spans and log records (10 by default), and ten
-//! times as many samples, of 30 services, 400 routes and 20,000 series. It wants about a minute and 100 MB of
-//! disk a million. With a folder the data stays there, and the next run with it only asks.
+//! `cargo bench --bench ask [MILLIONS [FOLDER [TABLES]]]`: so many million spans and log records (10 by default),
+//! and ten times as many samples, of 30 services, 400 routes and 20,000 series; of these tables alone, if some are
+//! named (`spans,logs,metric_points`). It wants about a minute and 100 MB of disk a million. With a folder the data
+//! stays there, and the next run with it only asks.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 mod data;
@@ -19,16 +20,18 @@ use vispyr::signal::now_nanos;
 /// What the telemetry is spread over, in the order of time.
 const SPREAD: Duration = Duration::from_secs(24 * 3600);
 
-/// Goals of each question in milliseconds.
-const GOALS: [(&str, f64); 7] = [
-    ("nothing", 10.0),
-    ("spans of a trace by id", 30.0),
-    ("trace(id)", 30.0),
-    ("p99 by route, the last hour", 150.0),
-    ("errors of a service, the last day", 100.0),
-    ("one series over a day", 50.0),
-    ("list of services", 20.0),
+/// The questions: of which table, and their goals in milliseconds.
+const GOALS: [(&str, &str, f64); 7] = [
+    ("nothing", "", 10.0),
+    ("spans of a trace by id", "spans", 30.0),
+    ("trace(id)", "spans", 30.0),
+    ("p99 by route, the last hour", "spans", 150.0),
+    ("errors of a service, the last day", "logs", 100.0),
+    ("one series over a day", "metric_points", 50.0),
+    ("list of services", "", 20.0),
 ];
+
+const TABLES: &str = "spans,logs,metric_points";
 
 #[tokio::main]
 async fn main() {
@@ -36,34 +39,37 @@ async fn main() {
     let millions = arguments.next().map_or(10, |millions| millions.parse().expect("a number of millions"));
     let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let folder = arguments.next().map_or(temporary.path().to_owned(), PathBuf::from);
+    let tables = arguments.next().unwrap_or_else(|| TABLES.to_owned());
     let filled = folder.join("data").exists();
     std::fs::create_dir_all(&folder).unwrap();
     let mut vispyr = Vispyr::start(&folder, "").await;
     if !filled {
-        fill(&vispyr, millions, &folder).await;
+        fill(&vispyr, millions, &folder, &tables).await;
     }
     let spans = vispyr.count("spans").await;
-    questions(&vispyr, "warm", millions).await;
+    questions(&vispyr, "warm", millions, &tables).await;
     for (process, resident) in vispyr.peaks() {
         println!("most resident memory of {process}: {} MiB", resident >> 20);
     }
     together(&vispyr, millions).await;
     come_back(&mut vispyr, &folder, spans).await;
-    questions(&vispyr, "after a start", millions).await;
+    questions(&vispyr, "after a start", millions, &tables).await;
 }
 
 /// A day of telemetry.
-async fn fill(vispyr: &Vispyr, millions: u64, folder: &Path) {
+async fn fill(vispyr: &Vispyr, millions: u64, folder: &Path, tables: &str) {
     let from = now_nanos() - SPREAD.as_nanos() as u64;
     let day = SPREAD.as_nanos() as u64;
     let mut expected = Vec::new();
-    for (what, count) in [("spans", millions), ("logs", millions), ("metric_points", 10 * millions)] {
+    for what in tables.split(',') {
+        let count = if what == "metric_points" { 10 * millions } else { millions };
         let (started, cpu) = (Instant::now(), vispyr.cpu());
         let count = count * 1_000_000;
         let sent = match what {
             "spans" => vispyr.send(data::SPANS, count, from, day).await,
             "logs" => vispyr.send(data::LOGS, count, from, day).await,
-            _ => vispyr.send(data::SAMPLES, count, from, day).await,
+            "metric_points" => vispyr.send(data::SAMPLES, count, from, day).await,
+            _ => panic!("no table {what}: {TABLES}"),
         };
         vispyr.wait_count(what, sent).await;
         expected.push((what, sent));
@@ -83,9 +89,9 @@ async fn fill(vispyr: &Vispyr, millions: u64, folder: &Path) {
 }
 
 /// Asks each question some times.
-async fn questions(vispyr: &Vispyr, when: &str, millions: u64) {
+async fn questions(vispyr: &Vispyr, when: &str, millions: u64, tables: &str) {
     let spans = millions * 1_000_000;
-    for (what, goal) in GOALS {
+    for (what, _, goal) in GOALS.into_iter().filter(|(_, table, _)| tables.contains(table)) {
         let mut times = Vec::new();
         let (rows, first) = vispyr.ask(&statement(what, spans, 0)).await;
         // What is sent while others ask has traces of the same ids.
@@ -145,7 +151,7 @@ async fn together(vispyr: &Vispyr, millions: u64) {
         let mut times = Vec::new();
         let mut n = reader;
         while !done.load(Ordering::Relaxed) {
-            let (what, _) = GOALS[1 + usize::try_from(n % 6).unwrap()];
+            let (what, ..) = GOALS[1 + usize::try_from(n % 6).unwrap()];
             times.push((vispyr.ask(&statement(what, millions * 1_000_000, n % 16)).await.1, what));
             asked.fetch_add(1, Ordering::Relaxed);
             n += 1;
@@ -163,7 +169,7 @@ async fn together(vispyr: &Vispyr, millions: u64) {
     let (times, (), resident) = tokio::join!(futures_util::future::join_all(ask), send, watch);
     let mut times: Vec<(Duration, &str)> = times.into_iter().flatten().collect();
     times.sort();
-    for (question, _) in &GOALS[1..] {
+    for (question, ..) in &GOALS[1..] {
         let times: Vec<Duration> = times.iter().filter(|(_, what)| what == question).map(|(time, _)| *time).collect();
         let (median, p95) = (times[times.len() / 2], times[times.len() * 95 / 100]);
         println!("  {question}: {} times, median {} ms, p95 {} ms", times.len(), median.as_millis(), p95.as_millis());

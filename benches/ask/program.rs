@@ -115,7 +115,7 @@ impl Vispyr {
     }
 
     pub async fn wait_count(&self, table: &str, expected: u64) {
-        let deadline = Instant::now() + Duration::from_secs(900);
+        let deadline = Instant::now() + Duration::from_secs(3600);
         while self.count(table).await < expected {
             assert!(Instant::now() < deadline, "rows are missing");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -140,7 +140,7 @@ impl Vispyr {
     pub async fn settle(&self) {
         let mut last = (String::new(), Value::Null);
         let mut since = Instant::now();
-        let deadline = Instant::now() + Duration::from_secs(600);
+        let deadline = Instant::now() + Duration::from_secs(3600);
         while since.elapsed() < Duration::from_secs(65) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let status = self.status().await;

@@ -13,14 +13,12 @@ use vispyr::store::merge::{self, Input, Job, MergeError};
 use vispyr::store::schema::Table;
 
 use super::harness::PROGRAM;
-use super::store::rig::{DEADLINE, EngineProcess, Source, feed, files};
+use super::store::rig::{DEADLINE, EngineProcess, HOUR, Source, feed, files};
 
 pub const SPANS: u32 = 50;
 
 /// As many small files as are merged at once.
 pub const FILES: u64 = 8;
-
-const HOUR: u64 = 3_600_000_000_000;
 
 /// Spans of an hour that is over.
 pub fn source() -> Source {
@@ -79,7 +77,7 @@ pub fn until(what: &str, engine: &mut EngineProcess, records: u64, condition: im
     let deadline = Instant::now() + DEADLINE;
     while !condition(&engine.stats()) {
         is_exact(engine, records);
-        assert!(Instant::now() < deadline, "{what}: {:?}", engine.stats());
+        assert!(Instant::now() < deadline, "{what}: {:#?}", engine.stats());
     }
     is_exact(engine, records);
 }

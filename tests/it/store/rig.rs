@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,9 @@ use vispyr::wal::{Position, Record};
 
 /// Longest wait for anything.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Nanoseconds of an hour.
+pub const HOUR: u64 = 3_600_000_000_000;
 
 /// The log of the tests that need only one.
 pub const LOG: Uuid = Uuid::from_u128(0x5e);
@@ -329,10 +332,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// Well inside one hour, whenever the test runs. All of one program are of the same one: a test that makes
+    /// two may run over the end of an hour.
     pub fn new(spans: u32) -> Self {
-        // Well inside one hour, whenever the test runs.
-        let hour = 3_600_000_000_000;
-        Source { log: LOG, spans, start: (now_nanos() / hour - 1) * hour + hour / 4 }
+        static START: LazyLock<u64> = LazyLock::new(|| (now_nanos() / HOUR - 1) * HOUR + HOUR / 4);
+        Source { log: LOG, spans, start: *START }
     }
 
     pub fn record(&self, position: u64) -> Record {
