@@ -135,11 +135,12 @@ fn rows_that_duckdb_has_no_memory_for_are_sealed() {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = EngineProcess::start(dir.path(), &[(MEMORY_LIMIT, "40MiB")]);
     let mut sender = Sender::connect(&engine, LOG, ROWS);
+    // All of one hour.
+    let start_time_unix_nano = now_nanos();
     for position in 0..ROWS {
         // Half a megabyte: DuckDB, which converts 2,048 rows at once, has no room for all of these.
         let keys = (0..10_000).map(|n| attribute(&format!("key.{position}.{n}"), "some value or other")).collect();
-        let span =
-            Span { trace_id: vec![1; 16], start_time_unix_nano: now_nanos(), attributes: keys, ..Span::default() };
+        let span = Span { trace_id: vec![1; 16], start_time_unix_nano, attributes: keys, ..Span::default() };
         let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
         let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
         let payload = ExportTraceServiceRequest { resource_spans }.encode_to_vec();

@@ -35,7 +35,11 @@ enum Action {
     Die,
     Panic,
     Hang,
+    Grow,
 }
+
+/// What [`Action::Grow`] takes, in bytes.
+const GROWN: usize = 256 << 20;
 
 struct Armed {
     action: Action,
@@ -56,7 +60,7 @@ pub const READER_STEPS: &[&str] = &["reader_planned", "reader_opened", "reader_s
 pub const FRONT_STEPS: &[&str] = &["front_waits", "front_leased", "front_streams"];
 
 /// Ends the process with SIGKILL if this step was asked for; panics if it was with `panic ` before
-/// it, and stops the thread for good with `hang `.
+/// it, stops the thread for good with `hang `, and takes memory for good with `grow `.
 pub fn reach(step: &str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     let Some(armed) = ARMED.get_or_init(|| parse(&std::env::var(VARIABLE).ok()?)) else { return };
@@ -69,6 +73,7 @@ pub fn reach(step: &str) {
         Action::Hang => loop {
             std::thread::park();
         },
+        Action::Grow => std::mem::forget(vec![1_u8; GROWN]),
     }
 }
 
@@ -119,6 +124,7 @@ fn parse(value: &str) -> Option<Armed> {
     let (action, value) = match value.split_once(' ') {
         Some(("panic", rest)) => (Action::Panic, rest),
         Some(("hang", rest)) => (Action::Hang, rest),
+        Some(("grow", rest)) => (Action::Grow, rest),
         _ => (Action::Die, value),
     };
     let (step, times) = value.split_once(':').unwrap_or((value, "1"));

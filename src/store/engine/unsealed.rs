@@ -12,7 +12,7 @@ use super::writer_queue::SealReply;
 use crate::store::catalog::{File, Positions};
 
 /// Rows that are sealed at once, however young.
-const MANY_ROWS: u64 = 1_000_000;
+const MANY_ROWS: u64 = 500_000;
 
 /// Bytes of files that are.
 const MANY_BYTES: u64 = 128 << 20;

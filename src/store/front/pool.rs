@@ -19,14 +19,25 @@ use super::beginning::{Beginning, Begun};
 use super::reader_process::{End, ReaderProcess, Watched};
 use crate::store::sql::SqlError;
 
-/// Readers that wait for a statement, at least.
+/// Readers that wait for a statement, at least, where none runs.
 const WARM: usize = 2;
+
+/// And where one runs.
+const SPARE: usize = 1;
 
 /// Readers that start at the same time.
 const STARTING: usize = 2;
 
 /// How long one more than these waits.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long a statement waits for one of those that run before one more is started: most are over sooner, and a
+/// start takes as long.
+const SOON: Duration = Duration::from_millis(100);
+
+/// The part of the memory of all readers by which one may have grown to take another statement: it keeps the
+/// footers of files that have gone, and one that has just begun has what it needs within a few statements.
+const GROWN_BY: u64 = 8;
 
 /// Statements that wait for a reader, for each that may run.
 const WAITING: usize = 8;
@@ -112,10 +123,11 @@ impl Pool {
         Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, _begun: begun, _waiting: waiting })
     }
 
-    /// A reader that waits, or the next that does. One more is started meanwhile; it is not given up with the
-    /// statement, for which it may come too late.
+    /// A reader that waits, or the next that does. If none does soon, one more is started; it is not given up with
+    /// the statement, for which it may come too late.
     async fn take(self: &Arc<Self>, patience: Duration) -> Result<ReaderProcess, String> {
         let began = Instant::now();
+        let soon = SOON.min(patience);
         let mut is_starting = false;
         loop {
             let idle = self.idle.lock().pop();
@@ -123,17 +135,20 @@ impl Pool {
             if let Some(reader) = idle {
                 return Ok(reader);
             }
-            if !is_starting {
+            if !is_starting && (began.elapsed() >= soon || self.watched.lock().len() < WARM) {
                 tokio::spawn(Arc::clone(self).start_one());
                 is_starting = true;
             }
-            let left = patience.saturating_sub(began.elapsed());
+            let until = if is_starting { patience } else { soon };
+            let left = until.saturating_sub(began.elapsed());
             let arrived = tokio::time::timeout(left, self.arrived.notified()).await;
             let failed = self.failed.lock().as_ref().filter(|(at, _)| *at >= began).map(|(_, why)| why.clone());
             match (arrived, failed) {
                 (_, Some(why)) => return Err(why),
-                (Err(_), None) => return Err(format!("no reader has started within {} s", patience.as_secs())),
-                (Ok(()), None) => {}
+                (Err(_), None) if is_starting => {
+                    return Err(format!("no reader has started within {} s", patience.as_secs()));
+                }
+                (_, None) => {}
             }
         }
     }
@@ -157,7 +172,8 @@ impl Pool {
     }
 
     fn take_back(&self, mut reader: ReaderProcess) {
-        if !reader.watched.step_forward() {
+        let grown_by = reader.watched.memory().unwrap_or_default().saturating_sub(OWN);
+        if grown_by > self.readers.memory / GROWN_BY || !reader.watched.step_forward() {
             self.forget(&reader);
             tokio::spawn(reader.end());
             return;
@@ -184,11 +200,18 @@ impl Pool {
         self.idle.lock().clear();
     }
 
+    /// How many are to wait for statements.
+    fn wanted(&self) -> usize {
+        let all = self.watched.lock().len();
+        if all > self.idle.lock().len() { SPARE } else { WARM }
+    }
+
     async fn keep_warm(&self) {
         loop {
+            let wanted = self.wanted();
             let surplus = {
                 let mut idle = self.idle.lock();
-                let over = idle.len() > WARM && idle.first().is_some_and(|oldest| oldest.idle_since.elapsed() > IDLE);
+                let over = idle.len() > wanted && idle.first().is_some_and(|oldest| oldest.idle_since.elapsed() > IDLE);
                 over.then(|| idle.remove(0))
             };
             if let Some(reader) = surplus {
@@ -196,7 +219,7 @@ impl Pool {
                 reader.end().await;
                 continue;
             }
-            if self.idle.lock().len() < WARM {
+            if self.idle.lock().len() < wanted {
                 match self.start().await {
                     Ok(reader) => self.take_back(reader),
                     Err(why) => {
