@@ -35,9 +35,9 @@ const IDLE: Duration = Duration::from_secs(10);
 /// start takes as long.
 const SOON: Duration = Duration::from_millis(100);
 
-/// The part of the memory of all readers by which one may have grown to take another statement: it keeps the
-/// footers of files that have gone, and one that has just begun has what it needs within a few statements.
-const GROWN_BY: u64 = 8;
+/// Memory in bytes by which a reader may have grown to take another statement: it keeps the footers of files that
+/// have gone, and one that has just begun has what it needs within a few statements.
+const GROWN: u64 = 128 << 20;
 
 /// Statements that wait for a reader, for each that may run.
 const WAITING: usize = 8;
@@ -173,7 +173,7 @@ impl Pool {
 
     fn take_back(&self, mut reader: ReaderProcess) {
         let grown_by = reader.watched.memory().unwrap_or_default().saturating_sub(OWN);
-        if grown_by > self.readers.memory / GROWN_BY || !reader.watched.step_forward() {
+        if grown_by > GROWN || !reader.watched.step_forward() {
             self.forget(&reader);
             tokio::spawn(reader.end());
             return;
