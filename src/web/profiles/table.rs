@@ -46,7 +46,7 @@ pub fn draw(tree: &Tree, unit: &str, is_compared: bool, params: &Params) -> Mark
                 div.scroll tabindex="0" role="region" aria-label="Table of functions" { table {
                     thead { tr { th scope="col" { "Function" } (head("Self", "", !by_total)) th.n scope="col" { "of all" }
                         (head("Total", "total", by_total)) th.n scope="col" { "of all" }
-                        @if is_compared { th.n scope="col" { "Self before" } th.n scope="col" { "Change of its share" } } } }
+                        @if is_compared { th.n scope="col" { "Self before" } th.n scope="col" { "Change, % points" } } } }
                     tbody { @for (name, taken) in functions.iter().take(SHOWN) { tr data-row {
                         td { a href=(params.without(&["frame"]).with("function", *name).link(PATH)) { (foreign(name, 200)) } }
                         td.n { (amount(taken.own[0], unit)) } td.n { (percent(share(taken.own[0], 0))) }
