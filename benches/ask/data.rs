@@ -22,15 +22,18 @@ pub struct Kind {
     /// Port, as the addresses name it.
     pub port: &'static str,
     pub path: &'static str,
+    /// Where they are asked for.
+    pub table: &'static str,
     /// Items of one request.
     pub batch: u64,
     /// The items from `first`, of which the `n`th has the time `from + n * step`.
     pub body: fn(first: u64, from: u64, step: u64) -> Vec<u8>,
 }
 
-pub const SPANS: Kind = Kind { port: "otlp_http", path: "/v1/traces", batch: 2048, body: spans };
-pub const LOGS: Kind = Kind { port: "otlp_http", path: "/v1/logs", batch: 2000, body: logs };
-pub const SAMPLES: Kind = Kind { port: "remote_write", path: "/api/v1/write", batch: 2000, body: samples };
+pub const SPANS: Kind = Kind { port: "otlp_http", path: "/v1/traces", table: "spans", batch: 2048, body: spans };
+pub const LOGS: Kind = Kind { port: "otlp_http", path: "/v1/logs", table: "logs", batch: 2000, body: logs };
+pub const SAMPLES: Kind =
+    Kind { port: "remote_write", path: "/api/v1/write", table: "metric_points", batch: 2000, body: samples };
 
 /// A number that looks like chance, the same for the same `n`.
 fn mix(n: u64) -> u64 {

@@ -65,13 +65,9 @@ async fn fill(vispyr: &Vispyr, millions: u64, folder: &Path, tables: &str) {
         let count = if what == "metric_points" { 10 * millions } else { millions };
         let (started, cpu) = (Instant::now(), vispyr.cpu());
         let count = count * 1_000_000;
-        let kind = match what {
-            "spans" => data::SPANS,
-            "logs" => data::LOGS,
-            "metric_points" => data::SAMPLES,
-            _ => panic!("no table {what}: {TABLES}"),
-        };
-        let sent = vispyr.send(kind, what, count, from, day).await;
+        let kinds = [data::SPANS, data::LOGS, data::SAMPLES];
+        let kind = kinds.into_iter().find(|kind| kind.table == what).unwrap_or_else(|| panic!("no {what}: {TABLES}"));
+        let sent = vispyr.send(kind, count, from, day).await;
         vispyr.wait_count(what, sent).await;
         expected.push((what, sent));
         let took = started.elapsed().as_secs_f64();

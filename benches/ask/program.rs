@@ -155,13 +155,13 @@ impl Vispyr {
     }
 
     /// Sends about `count` items for an empty table, spread over `span` nanoseconds after `from`; how many.
-    pub async fn send(&self, kind: Kind, table: &str, count: u64, from: u64, span: u64) -> u64 {
+    pub async fn send(&self, kind: Kind, count: u64, from: u64, span: u64) -> u64 {
         let batches = count / kind.batch;
         let step = span / count;
         let mut flying = tokio::task::JoinSet::new();
         for batch in 0..batches {
             // The log drops what it has no room for.
-            while batch % 1000 == 0 && self.count(table).await + AHEAD < batch * kind.batch {
+            while batch % 1000 == 0 && self.count(kind.table).await + AHEAD < batch * kind.batch {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             if flying.len() >= CONCURRENCY {
