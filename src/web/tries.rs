@@ -1,9 +1,10 @@
 //! Slowing who guesses credentials, in the form or in the header of a request: each address has a few wrong tries, and
 //! after that longer and longer waits, in which nothing new is looked at.
 //!
-//! Who shows something else, such as a token without its scheme, does not guess. Who shows the same wrong credentials again learns nothing by it and does not wait: that is a program whose token is
-//! out of date. Credentials that were right before from the same address hold in a wait, too: several people and
-//! programs may be behind one address.
+//! Who shows something that can be nothing of ours, such as a token without its scheme, does not guess. Who shows the
+//! same wrong credentials again learns nothing by it and does not wait: that is a program whose token is out of date.
+//! Credentials that were right before from the same address hold in a wait, too: several people and programs may be
+//! behind one address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::writer_queue::SealReply;
 use crate::store::catalog::{File, Positions};
 
-/// Rows that are sealed at once, however young.
+/// Rows that are sealed at once, however young: a round has them in memory.
 const MANY_ROWS: u64 = 500_000;
 
 /// Bytes of files that are.

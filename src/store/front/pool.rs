@@ -1,4 +1,5 @@
-//! The readers: a few that wait for statements, more when more are asked for.
+//! The readers: one or two that wait for statements, more when more are asked for. Each takes memory, so one that is
+//! soon free is waited for before another is started, and those beyond need end.
 //!
 //! A statement has a reader for itself, from when it is sent until its answer is over, as long as there are no
 //! more than [`concurrency`](crate::store::sql::Config::concurrency).
@@ -35,8 +36,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// start takes as long.
 const SOON: Duration = Duration::from_millis(100);
 
-/// Memory in bytes by which a reader may have grown to take another statement: it keeps the footers of files that
-/// have gone, and one that has just begun has what it needs within a few statements.
+/// Bytes by which a reader may have grown to take another statement. It keeps the footers of files that have gone,
+/// which only its end frees; one that has just begun has read what is needed within a few statements.
 const GROWN: u64 = 128 << 20;
 
 /// Statements that wait for a reader, for each that may run.
