@@ -24,7 +24,7 @@ const START_WITHIN: Duration = Duration::from_secs(120);
 const HEAR_WITHIN: Duration = Duration::from_secs(20);
 
 /// What the allocator of DuckDB's library reads at its start: memory that is not used goes back to the system after a
-/// tenth of a second instead of a whole one. There are several readers, and none was measurably slower by it.
+/// tenth of a second. There are several readers, and none was measurably slower by it.
 const ALLOCATOR: (&str, &str) = ("DUCKDB_JE_MALLOC_CONF", "dirty_decay_ms:100,muzzy_decay_ms:0");
 
 /// The nice value of a reader whose statement takes long.
