@@ -20,15 +20,13 @@ use crate::store::schema::{Column, Table};
 /// Rows of a row group, as DuckDB makes them.
 const ROW_GROUP_ROWS: usize = 122_880;
 
-/// The same of spans. A trace is in one, whose columns are all looked through for it. With a quarter of the rows that
-/// took two thirds of the time and the files 4.5 in 100 bytes more, and readers four times the footers: this is between.
-const ROW_GROUP_SPANS: usize = 61_440;
-
 /// Encoded bytes of a row group: what a writer holds in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// Rows of a page in files that are soon read again, many at once: each that is read has one page of each column in
-/// memory.
+/// Rows of a page. A statement that takes few rows of a group, say a trace, leaves out the pages that have none of them.
+const PAGE_ROWS: usize = 8192;
+
+/// The same in files that are soon read again, many at once: each that is read has one page of each column in memory.
 const PAGE_ROWS_LEVEL_0: usize = 2048;
 
 /// How often a row group looks as if it held a series that it does not hold.
@@ -104,20 +102,18 @@ fn long_text(column: &Column) -> Option<ColumnPath> {
 }
 
 fn properties(table: Table, level: u8) -> WriterProperties {
-    let rows = if table == Table::Spans { ROW_GROUP_SPANS } else { ROW_GROUP_ROWS };
+    let page_rows = if level == 0 { PAGE_ROWS_LEVEL_0 } else { PAGE_ROWS };
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(compression(level))
         .set_created_by(format!("vispyr {}", env!("CARGO_PKG_VERSION")))
-        .set_max_row_group_row_count(Some(rows))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(page_rows)
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         // Nobody who reads them asks for more.
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_statistics_truncate_length(Some(BOUND_BYTES));
-    if level == 0 {
-        properties = properties.set_data_page_row_count_limit(PAGE_ROWS_LEVEL_0);
-    }
     for column in table.columns() {
         if let Some(path) = long_text(column) {
             properties = properties.set_column_compression(path, zstd());
@@ -131,7 +127,7 @@ fn properties(table: Table, level: u8) -> WriterProperties {
         if let Some(fpp) = fpp {
             let path = ColumnPath::new(vec![column.name.to_owned()]);
             properties = properties
-                .set_column_bloom_filter_max_ndv(path.clone(), rows as u64)
+                .set_column_bloom_filter_max_ndv(path.clone(), ROW_GROUP_ROWS as u64)
                 .set_column_bloom_filter_fpp(path, fpp);
         }
         let encoding = match (column.name, column.sql_type) {
