@@ -1,14 +1,12 @@
-//! When statements begin. Many that begin at once would all end late, each with memory of its own. So they begin
-//! one after the other, as many at a time as there are processors; but none waits long for that, and one that runs
-//! long does not count any more.
+//! When statements begin. Many that begin at once would all end late, each with a reader and its memory. So they begin
+//! one after the other, as many at a time as there are processors; but none waits long for that, and one that
+//! [takes long](super::reader_process::Watched::takes_long) does not count any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
-
-/// How long a statement that runs keeps others from beginning, at most. Most are over by then.
-const LASTS: Duration = Duration::from_millis(250);
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a statement waits for others that have begun, at most.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -17,32 +15,31 @@ const PATIENCE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Beginning {
     places: Arc<Semaphore>,
-    lasts: Duration,
     patience: Duration,
 }
 
-/// A statement has begun. When this is dropped it is over, and another begins.
-#[derive(Debug)]
-pub struct Begun(#[expect(dead_code, reason = "its end is told by dropping it")] oneshot::Sender<()>);
+/// A statement has begun. When the last clone is dropped, or it is [ended](Begun::end), another begins.
+#[derive(Debug, Clone)]
+pub struct Begun(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl Beginning {
     /// So many places.
     pub fn new(places: usize) -> Self {
-        Beginning { places: Arc::new(Semaphore::new(places)), lasts: LASTS, patience: PATIENCE }
+        Beginning { places: Arc::new(Semaphore::new(places)), patience: PATIENCE }
     }
 
     /// Waits for a place, or long enough.
     pub async fn wait(&self) -> Begun {
         let place = tokio::time::timeout(self.patience, Arc::clone(&self.places).acquire_owned()).await;
-        let (begun, over) = oneshot::channel();
-        if let Ok(Ok(place)) = place {
-            let lasts = self.lasts;
-            tokio::spawn(async move {
-                let _ = tokio::time::timeout(lasts, over).await;
-                drop(place);
-            });
-        }
-        Begun(begun)
+        // They are never closed.
+        Begun(Arc::new(Mutex::new(place.ok().and_then(Result::ok))))
+    }
+}
+
+impl Begun {
+    /// It keeps others from beginning no more.
+    pub fn end(&self) {
+        self.0.lock().take();
     }
 }
 
@@ -57,13 +54,13 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(5);
 
     /// With one place.
-    fn beginning(lasts: Duration, patience: Duration) -> Beginning {
-        Beginning { lasts, patience, ..Beginning::new(1) }
+    fn beginning(patience: Duration) -> Beginning {
+        Beginning { patience, ..Beginning::new(1) }
     }
 
     #[tokio::test]
     async fn one_begins_when_another_is_over() {
-        let beginning = beginning(LONG, LONG);
+        let beginning = beginning(LONG);
         let first = beginning.wait().await;
         let second = beginning.wait();
         tokio::pin!(second);
@@ -74,14 +71,15 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_runs_long_does_not_count_any_more() {
-        let beginning = beginning(SHORT, LONG);
-        let _first = beginning.wait().await;
+        let beginning = beginning(LONG);
+        let first = beginning.wait().await;
+        first.clone().end();
         beginning.wait().await;
     }
 
     #[tokio::test]
     async fn none_waits_long() {
-        let beginning = beginning(LONG, SHORT);
+        let beginning = beginning(SHORT);
         let _first = beginning.wait().await;
         let _others = futures_util::future::join_all((0..10).map(|_| beginning.wait())).await;
         // They took no place of their own.

@@ -38,7 +38,7 @@ const SOON: Duration = Duration::from_millis(100);
 
 /// Bytes by which a reader may have grown to take another statement. It keeps the footers of files that have gone,
 /// which only its end frees; one that has just begun has read what is needed within a few statements.
-const GROWN: u64 = 128 << 20;
+const GROWN: u64 = 72 << 20;
 
 /// Statements that wait for a reader, for each that may run.
 const WAITING: usize = 8;
@@ -81,7 +81,7 @@ pub struct Lease {
     pool: Arc<Pool>,
     reader: Option<ReaderProcess>,
     _turn: OwnedSemaphorePermit,
-    _begun: Begun,
+    begun: Begun,
     _waiting: OwnedSemaphorePermit,
 }
 
@@ -121,7 +121,7 @@ impl Pool {
         let Ok(Ok(turn)) = turn else { return Err(SqlError::Busy(self.concurrency)) };
         let begun = self.beginning.wait().await;
         let reader = self.take(patience).await.map_err(SqlError::Unavailable)?;
-        Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, _begun: begun, _waiting: waiting })
+        Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, begun, _waiting: waiting })
     }
 
     /// A reader that waits, or the next that does. If none does soon, one more is started; it is not given up with
@@ -280,6 +280,11 @@ impl Lease {
     /// The reader; there is one until the lease is over.
     pub fn reader(&mut self) -> Option<&mut ReaderProcess> {
         self.reader.as_mut()
+    }
+
+    /// Its place among those that have just begun.
+    pub fn begun(&self) -> Begun {
+        self.begun.clone()
     }
 
     /// What is watched of it, to end it from elsewhere.

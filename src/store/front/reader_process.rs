@@ -27,6 +27,13 @@ const HEAR_WITHIN: Duration = Duration::from_secs(20);
 /// tenth of a second. There are several readers, and none was measurably slower by it.
 const ALLOCATOR: (&str, &str) = ("DUCKDB_JE_MALLOC_CONF", "dirty_decay_ms:100,muzzy_decay_ms:0");
 
+/// Seconds of CPU after which a statement has taken long. By the clock each would soon have, on a machine that others
+/// keep busy, and it would go behind those as well and hardly run any more.
+const LONG: f64 = 0.25;
+
+/// How often that is looked at.
+const LOOKED_AT_EVERY: Duration = Duration::from_millis(50);
+
 /// The nice value of a reader whose statement takes long.
 const SLOW: i32 = 10;
 
@@ -80,6 +87,14 @@ impl Watched {
     /// Seconds of CPU that it has had; nothing once it is gone.
     pub fn cpu_seconds(&self) -> Option<f64> {
         Some(Usage::of_process(self.pid)?.cpu_seconds)
+    }
+
+    /// Waits until its statement has taken long: so that it goes behind others, and others begin beside it.
+    pub async fn takes_long(&self) {
+        let before = self.cpu_seconds().unwrap_or_default();
+        while self.cpu_seconds().is_none_or(|now| now - before < LONG) {
+            tokio::time::sleep(LOOKED_AT_EVERY).await;
+        }
     }
 
     /// Gives its threads this nice value. False if the system does not let us, or it is gone.

@@ -1,6 +1,6 @@
 //! One statement: what it has to see, a reader for it, its answer, and what is done if it ends its reader.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -197,8 +197,8 @@ impl Statement {
 /// Characters of a statement that go to the journal.
 const LOGGED: usize = 16 << 10;
 
-/// From here on a statement goes behind others.
-const LONG: Duration = Duration::from_millis(250);
+/// How long a statement that does not take long keeps others from beginning: its client may read slowly.
+const HOLDS: Duration = Duration::from_secs(1);
 
 /// Seconds of CPU within which a statement heeds its interrupt. One that has had less may heed it: it was the machine
 /// that was busy, or the client that did not read.
@@ -211,13 +211,16 @@ impl TimeLimit {
     fn start(state: &State, lease: &Lease) -> Self {
         let (limit, grace) = (state.config.sql.time_limit, state.config.grace);
         let watched: Option<Arc<Watched>> = lease.watched();
+        let (begun, over) = (lease.begun(), tokio::time::Instant::now() + limit);
         TimeLimit(tokio::spawn(async move {
-            tokio::time::sleep(LONG).await;
-            if let Some(watched) = &watched {
+            let Some(watched) = watched else { return };
+            let mut takes_long = pin!(watched.takes_long());
+            let is_long = tokio::time::timeout(HOLDS.min(limit), &mut takes_long).await.is_ok();
+            begun.end();
+            if is_long || tokio::time::timeout_at(over, takes_long).await.is_ok() {
                 watched.step_back();
             }
-            tokio::time::sleep(limit.saturating_sub(LONG)).await;
-            let Some(watched) = watched else { return };
+            tokio::time::sleep_until(over).await;
             let before = watched.cpu_seconds();
             tokio::time::sleep(grace).await;
             let worked = watched.cpu_seconds().zip(before).map(|(after, before)| after - before);
