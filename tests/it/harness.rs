@@ -22,7 +22,7 @@ use self::processes::kill_tree;
 pub use self::processes::{children_of, signal, subcommand_of};
 
 /// How long a condition may take before a test fails: the machine may be busy.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_vispyr");

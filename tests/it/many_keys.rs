@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use vispyr::signal::now_nanos;
 
 use super::store::rig::{EngineProcess, LOG, MEMORY_LIMIT, Sender, traces};
-use crate::harness::{Vispyr, get, level0_rows, post, signal};
+use crate::harness::{Options, Vispyr, get, level0_rows, post, signal};
 
 fn text(key: &str, value: &str) -> Value {
     json!({"key": key, "value": {"stringValue": value}})
@@ -113,7 +113,7 @@ fn log_of_5000_keys(n: u32) -> LogRecord {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_different_keys_are_sealed() {
-    let vispyr = Vispyr::serve().await;
+    let vispyr = Vispyr::start(Options::config("[sql]\ntime_limit = \"120s\"")).await;
     for request in 0..20 {
         let log_records = (request * 10..request * 10 + 10).map(log_of_5000_keys).collect();
         let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];

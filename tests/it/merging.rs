@@ -210,7 +210,8 @@ fn a_full_disk_puts_merging_off() {
         let merger = Merger::start(disk, &[]);
         until("it fails", &mut engine, FILES, |stats| stats.merge_failures > 0);
         let why = engine.stats().merge_error.unwrap();
-        assert!(why.contains("no room to merge"), "{why}");
+        // What there is may be enough to begin.
+        assert!(why.contains("no room to merge") || why.contains("No space left on device"), "{why}");
         assert_eq!(span_files(&engine.stats()), FILES);
         std::fs::remove_file(&filler).unwrap();
         until("it is merged", &mut engine, FILES, |stats| span_files(stats) == 1);

@@ -264,7 +264,8 @@ fn a_record_that_killed_the_engine_is_stored_once_by_one_that_it_does_not_kill()
     (0..10).for_each(|position| collector.append(source.record(position).batch));
     let poison = [(failpoint::VARIABLE, "insert_position:7"), (engine::CRASHED, "1")];
     let mut engine = loop {
-        let mut engine = EngineProcess::start(dir.path(), &poison);
+        // It may end before it has said that it is ready.
+        let Ok(mut engine) = EngineProcess::try_start(dir.path(), &poison) else { continue };
         let mut visible = 0;
         wait("its end, or all but one", || match engine.try_ask("SELECT count(*) FROM spans") {
             Some(answer) => {

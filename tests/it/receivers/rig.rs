@@ -20,7 +20,7 @@ use vispyr::telemetry::Telemetry;
 use vispyr::wal::{self, Log, Logs};
 
 /// How long a condition may take before a test fails: the machine may be busy.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub use crate::harness::DEADLINE;
 
 /// The name of the one destination of the logs.
 const READER: &str = "test";

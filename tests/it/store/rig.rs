@@ -32,7 +32,7 @@ use vispyr::store::schema::Table;
 use vispyr::wal::{Position, Record};
 
 /// Longest wait for anything.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub use crate::harness::DEADLINE;
 
 /// Nanoseconds of an hour.
 pub const HOUR: u64 = 3_600_000_000_000;
