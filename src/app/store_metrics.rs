@@ -46,11 +46,16 @@ impl Collector for StoreMetrics {
         write(e, counter, "store_undecodable_records", undecodable, of_signals(|s| s.undecodable_records))?;
         let waiting = "Payload that waits to be decoded";
         write(e, gauge, "store_waiting_bytes", waiting, of_signals(|s| s.waiting_bytes))?;
-        let timings: [(&str, &str, Timing); 4] = [
+        let timings: [(&str, &str, Timing); 5] = [
             ("store_inserts", "Batches of records made visible", stats.inserts),
             ("store_seals", "Rounds of sealing", stats.seals),
             ("store_merges", "Merges of small files", stats.merges),
             ("store_catalog_commits", "Transactions of the catalog", stats.catalog_commits),
+            (
+                "store_catalog_waits",
+                "Batches that waited for the catalog, held by sealing or merging",
+                stats.catalog_waits,
+            ),
         ];
         for (name, help, timing) in timings {
             write(e, counter, name, help, one(timing.count as f64))?;

@@ -92,6 +92,8 @@ pub struct Stats {
     pub seals: Timing,
     /// Catalog transactions.
     pub catalog_commits: Timing,
+    /// Batches that found the catalog held, by a round of sealing, a merge or retention: how long ingest paused for it.
+    pub catalog_waits: Timing,
     /// Rounds of sealing that failed and were tried again.
     pub seal_failures: u64,
     /// Why the last one failed; gone once one succeeds.
@@ -213,6 +215,11 @@ impl Counters {
             of.undecodable_items += items;
             of.last_undecodable = Some(reason.to_owned());
         }
+    }
+
+    /// Ingest waited for the catalog.
+    pub fn waited_for_catalog(&self, took: Duration) {
+        self.stats.lock().catalog_waits.add(took);
     }
 
     /// The catalog took a transaction.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::MutexGuard;
 use uuid::Uuid;
 
 use super::EXIT_INSERT;
@@ -14,7 +15,7 @@ use super::sealed_file::{Flush, LogRange};
 use super::shared::Shared;
 use super::writer_queue::{Event, Rows};
 use crate::signal::now_nanos;
-use crate::store::catalog::Positions;
+use crate::store::catalog::{Catalog, Positions};
 use crate::store::ingest::{Chunk, Decoder, Limits};
 use crate::store::instance::{is_fatal, is_full_disk, is_out_of_memory};
 use crate::wal::Position;
@@ -114,7 +115,7 @@ impl Writer {
     fn commit(&self, written: &Written, positions: &Positions) -> Result<(), Stopped> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut catalog = self.shared.catalog.lock();
+            let mut catalog = self.lock_catalog();
             let mut changes = self.shared.quarantine.changes();
             changes.added.extend_from_slice(&written.unwritable);
             changes.released = self.shared.resends.to_forget();
@@ -142,6 +143,16 @@ impl Writer {
                 self.rest(&error.to_string(), &mut pause)?;
             }
         }
+    }
+
+    /// The catalog, as soon as no other thread holds it.
+    fn lock_catalog(&self) -> MutexGuard<'_, Catalog> {
+        self.shared.catalog.try_lock().unwrap_or_else(|| {
+            let started = Instant::now();
+            let catalog = self.shared.catalog.lock();
+            self.shared.counters.waited_for_catalog(started.elapsed());
+            catalog
+        })
     }
 
     /// Writes the rows of some records, with a note of them in case that ends the process. The inner error is why
