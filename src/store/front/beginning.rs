@@ -1,6 +1,6 @@
 //! When statements begin. Many that begin at once would all end late, each with a reader and its memory. So they begin
 //! one after the other, as many at a time as there are processors; but none waits long for that, and one that
-//! [takes long](super::reader_process::Watched::takes_long) does not count any more.
+//! [takes long](super::reader_process::Watched::takes_long), or is there after a second, does not count any more.
 
 use std::sync::Arc;
 use std::time::Duration;
