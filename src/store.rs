@@ -75,7 +75,8 @@ pub struct Config {
     pub merge_share: f64,
     /// What is kept and for how long.
     pub retention: retention::Config,
-    /// Threads of the DuckDB of each reader; as many as there are cores if not given, 2 at most.
+    /// Threads of the DuckDB of each reader at most; as many as there are cores if not given, 2 at most. Statements that
+    /// run at the same time share the cores.
     pub threads: Option<u32>,
     /// How long rows may find no memory before the engine ends over them. No key of the config.
     #[serde(skip)]

@@ -64,6 +64,8 @@ struct Inner {
 
 struct State {
     sealed: PathBuf,
+    /// Threads of its DuckDB at most, and now.
+    threads: (u32, u32),
     files: Files,
     views: Views,
     warnings: Vec<String>,
@@ -76,8 +78,13 @@ impl Reader {
     /// DuckDB's.
     pub fn open(sealed: &Path, spill: &Path, limits: Limits, planner: Planner) -> Result<Self, duckdb::Error> {
         let root = instance::open(sealed, spill, limits)?;
-        let state =
-            State { sealed: sealed.to_owned(), files: Files::default(), views: Views::default(), warnings: Vec::new() };
+        let state = State {
+            sealed: sealed.to_owned(),
+            threads: (limits.threads, limits.threads),
+            files: Files::default(),
+            views: Views::default(),
+            warnings: Vec::new(),
+        };
         let inner = Inner { root: Mutex::new(root), catalog: PgCatalog::default(), planner, state: Mutex::new(state) };
         Ok(Reader(Arc::new(inner)))
     }
@@ -89,9 +96,23 @@ impl Reader {
         {
             tracing::error!(%error, "cannot show where the bytes go");
         }
+        self.set_threads(changes.threads);
         let mut state = self.0.state.lock();
         state.warnings = changes.warnings.clone();
         state.files.change(changes);
+    }
+
+    /// Takes as many threads as were told.
+    fn set_threads(&self, told: Option<u32>) {
+        let (most, now) = self.0.state.lock().threads;
+        let threads = told.unwrap_or(most).clamp(1, most.max(1));
+        if threads == now {
+            return;
+        }
+        match self.0.root.lock().execute_batch(&format!("SET GLOBAL threads = {threads}")) {
+            Ok(()) => self.0.state.lock().threads.1 = threads,
+            Err(error) => tracing::error!(%error, threads, "cannot change the number of threads"),
+        }
     }
 
     /// Puts the views over the files that can hold what the statement asks for.
@@ -124,7 +145,8 @@ fn needed(files: &Files, needs: &Needs, table: Table) -> Shown {
             let place = table.columns().iter().position(|column| column.name == filters::COLUMN);
             let traces = place.and_then(|place| predicate.ids(place)).unwrap_or_default();
             let resources = has_resource(table) && needs.of(Table::Resources).is_some();
-            Shown { files, filter: predicate.by_bytes(table), traces, keys: needs.keys_of(table), resources }
+            let (filter, fixed_ids) = (predicate.by_bytes(table), predicate.fixed_ids());
+            Shown { files, filter, fixed_ids, traces, keys: needs.keys_of(table), resources }
         }
     }
 }

@@ -23,7 +23,7 @@ use vispyr::store::reader::{Changes, FileEntry, Planner, Reader, instance};
 use vispyr::store::schema::Table;
 use vispyr::store::sql::format::Kind;
 use vispyr::store::sql::request::Query;
-use vispyr::store::sql::service::Piece;
+use vispyr::store::sql::service::{Piece, Source as _};
 use vispyr::store::sql::{Config, FilesOpened, Service, SqlError};
 
 use super::sql_gates::{ORDINARY, query, statements};
@@ -306,6 +306,40 @@ async fn resources_that_are_not_asked_for_are_not_joined() {
         let sql = format!("EXPLAIN SELECT {columns} FROM logs WHERE severity_number >= 9 ORDER BY time DESC LIMIT 3");
         let plan = ask(&reader, query(&sql)).await.0.unwrap().join("");
         assert_eq!(plan.contains("resource_id = resource_id"), joins, "{columns}: {plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_compared_as_it_is_stored_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let reader = reader(dir.path(), store(&dir.path().join("sealed"), 1));
+    let id = "00000000000000000000000000000000";
+    for (condition, makes_hex) in [
+        (format!("trace_id = '{id}'"), false),
+        (format!("trace_id = '{id}' AND span_id = '0000000000000001' AND kind = 'client'"), false),
+        (format!("trace_id = '{id}' OR span_id = '0000000000000001'"), true),
+    ] {
+        let sql = format!("EXPLAIN SELECT name FROM spans WHERE {condition}");
+        let plan = ask(&reader, query(&sql)).await.0.unwrap().join("");
+        assert!(plan.contains("READ_PARQUET"), "{plan}");
+        assert_eq!(plan.contains("hex("), makes_hex, "{condition}: {plan}");
+    }
+}
+
+#[test]
+fn a_reader_takes_as_many_threads_as_it_is_told_up_to_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    std::fs::create_dir_all(&sealed).unwrap();
+    let limits = Limits { threads: 2, ..LIMITS };
+    let reader = Reader::open(&sealed, &dir.path().join("spill"), limits, Planner::default()).unwrap();
+    let threads = || -> i64 {
+        reader.connect().unwrap().query_row("SELECT current_setting('threads')", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(threads(), 2);
+    for (told, expected) in [(Some(1), 1), (Some(0), 1), (Some(2), 2), (Some(1), 1), (None, 2), (Some(9), 2)] {
+        reader.change(Changes { threads: told, ..Changes::default() });
+        assert_eq!(threads(), expected, "{told:?}");
     }
 }
 

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Readers;
@@ -26,7 +27,7 @@ const WARM: usize = 2;
 /// And where one runs.
 const SPARE: usize = 1;
 
-/// Readers that start at the same time.
+/// Readers that start at the same time; all at once would all be late.
 const STARTING: usize = 2;
 
 /// How long one more than these waits.
@@ -35,6 +36,12 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How long a statement waits for one of those that run before one more is started: most are over sooner, and a
 /// start takes as long.
 const SOON: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether one has waited for too long.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+
+/// How long after a reader that could not be started another is tried.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Bytes by which a reader may have grown to take another statement. It keeps the footers of files that have gone,
 /// which only its end frees; one that has just begun has read what is needed within a few statements.
@@ -57,21 +64,23 @@ const OWN: u64 = 32 << 20;
 pub struct Pool {
     readers: Readers,
     concurrency: usize,
+    processors: usize,
     /// Those that wait, the one that was used last at the end.
     idle: Mutex<Vec<ReaderProcess>>,
     /// All that there are.
     watched: Mutex<HashMap<u64, Arc<Watched>>>,
     next: AtomicU64,
-    places_to_start: Semaphore,
     turns: Arc<Semaphore>,
     /// A place for each processor.
     beginning: Beginning,
     waiting: Arc<Semaphore>,
+    /// Statements that have waited for a reader for longer than [`SOON`].
+    late: AtomicUsize,
     /// One waits now, or could not be started.
     arrived: Notify,
     /// Why the last one that could not be started could not.
     failed: Mutex<Option<(Instant, String)>>,
-    /// One was taken, or there is one too many.
+    /// One was taken or has gone, a statement is late, or there is one too many.
     changed: Notify,
 }
 
@@ -85,20 +94,38 @@ pub struct Lease {
     _waiting: OwnedSemaphorePermit,
 }
 
+/// A statement that is late, as long as it is.
+struct Late<'a>(&'a AtomicUsize);
+
+impl<'a> Late<'a> {
+    fn new(late: &'a AtomicUsize) -> Self {
+        late.fetch_add(1, Ordering::Relaxed);
+        Late(late)
+    }
+}
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Pool {
     /// Without a reader yet.
     pub fn new(readers: Readers, concurrency: usize) -> Self {
         let concurrency = concurrency.max(1);
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         Pool {
             readers,
             concurrency,
+            processors,
             idle: Mutex::default(),
             watched: Mutex::default(),
             next: AtomicU64::new(1),
-            places_to_start: Semaphore::new(STARTING),
             turns: Arc::new(Semaphore::new(concurrency)),
-            beginning: Beginning::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
+            beginning: Beginning::new(processors),
             waiting: Arc::new(Semaphore::new(concurrency * (1 + WAITING))),
+            late: AtomicUsize::new(0),
             arrived: Notify::new(),
             failed: Mutex::default(),
             changed: Notify::new(),
@@ -108,6 +135,12 @@ impl Pool {
     /// Statements that have a reader now.
     pub fn running(&self) -> usize {
         self.concurrency.saturating_sub(self.turns.available_permits())
+    }
+
+    /// Threads for each of the statements that run now, or are about to: more of them than processors would only cost
+    /// more.
+    pub fn threads(&self) -> u32 {
+        share(self.processors, self.running())
     }
 
     /// A reader for a statement, within `patience`.
@@ -124,52 +157,44 @@ impl Pool {
         Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, begun, _waiting: waiting })
     }
 
-    /// A reader that waits, or the next that does. If none does soon, one more is started; it is not given up with
-    /// the statement, for which it may come too late.
-    async fn take(self: &Arc<Self>, patience: Duration) -> Result<ReaderProcess, String> {
+    /// A reader that waits, or the next that does; [`Self::keep_enough`] starts one if that is late.
+    async fn take(&self, patience: Duration) -> Result<ReaderProcess, String> {
         let began = Instant::now();
-        let soon = SOON.min(patience);
-        let mut is_starting = false;
+        let mut late = None;
         loop {
             let idle = self.idle.lock().pop();
             self.changed.notify_one();
             if let Some(reader) = idle {
                 return Ok(reader);
             }
-            if !is_starting && (began.elapsed() >= soon || self.watched.lock().len() < WARM) {
-                tokio::spawn(Arc::clone(self).start_one());
-                is_starting = true;
-            }
-            let until = if is_starting { patience } else { soon };
-            let left = until.saturating_sub(began.elapsed());
-            let arrived = tokio::time::timeout(left, self.arrived.notified()).await;
+            let until = if late.is_some() { patience } else { SOON.min(patience) };
+            let arrived = tokio::time::timeout(until.saturating_sub(began.elapsed()), self.arrived.notified()).await;
             let failed = self.failed.lock().as_ref().filter(|(at, _)| *at >= began).map(|(_, why)| why.clone());
-            match (arrived, failed) {
-                (_, Some(why)) => return Err(why),
-                (Err(_), None) if is_starting => {
-                    return Err(format!("no reader has started within {} s", patience.as_secs()));
+            if let Some(why) = failed {
+                return Err(why);
+            }
+            if arrived.is_err() {
+                if late.is_some() {
+                    return Err(format!("no reader was free within {} s", patience.as_secs()));
                 }
-                (_, None) => {}
+                late = Some(Late::new(&self.late));
             }
         }
     }
 
-    async fn start_one(self: Arc<Self>) {
-        match self.start().await {
-            Ok(reader) => self.take_back(reader),
+    async fn start(self: Arc<Self>) {
+        match ReaderProcess::start(&self.readers, self.next.fetch_add(1, Ordering::Relaxed)).await {
+            Ok(reader) => {
+                self.watched.lock().insert(reader.watched.number, Arc::clone(&reader.watched));
+                self.take_back(reader);
+            }
             Err(why) => {
+                tracing::error!(why, "there is no reader for statements");
                 *self.failed.lock() = Some((Instant::now(), why));
-                self.arrived.notify_one();
+                self.arrived.notify_waiters();
+                tokio::time::sleep(AGAIN).await;
             }
         }
-    }
-
-    async fn start(&self) -> Result<ReaderProcess, String> {
-        // All at once they would all be late. It is never closed.
-        let _place = self.places_to_start.acquire().await;
-        let reader = ReaderProcess::start(&self.readers, self.next.fetch_add(1, Ordering::Relaxed)).await?;
-        self.watched.lock().insert(reader.watched.number, Arc::clone(&reader.watched));
-        Ok(reader)
     }
 
     fn take_back(&self, mut reader: ReaderProcess) {
@@ -194,21 +219,27 @@ impl Pool {
     pub async fn keep(self: Arc<Self>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.keep_warm() => {}
+            () = self.keep_enough() => {}
             () = self.watch_memory() => {}
         }
         // Dropping them ends them.
         self.idle.lock().clear();
     }
 
-    /// How many are to wait for statements.
+    /// How many are to be there without a statement, or to be starting: one for each statement that is late, and one
+    /// that waits for the next.
     fn wanted(&self) -> usize {
         let all = self.watched.lock().len();
-        if all > self.idle.lock().len() { SPARE } else { WARM }
+        let warm = if all > self.idle.lock().len() { SPARE } else { WARM };
+        warm.max(self.late.load(Ordering::Relaxed))
     }
 
-    async fn keep_warm(&self) {
+    /// Starts those that are wanted, and ends those that nobody has needed for long. A start is not given up with the
+    /// statement that it is for: the next one takes the reader.
+    async fn keep_enough(self: &Arc<Self>) {
+        let mut starting = JoinSet::new();
         loop {
+            while starting.try_join_next().is_some() {}
             let wanted = self.wanted();
             let surplus = {
                 let mut idle = self.idle.lock();
@@ -220,17 +251,15 @@ impl Pool {
                 reader.end().await;
                 continue;
             }
-            if self.idle.lock().len() < wanted {
-                match self.start().await {
-                    Ok(reader) => self.take_back(reader),
-                    Err(why) => {
-                        tracing::error!(why, "there is no reader for statements");
-                        tokio::time::sleep(Duration::from_secs(1)).await;
-                    }
-                }
+            if starting.len() < STARTING && self.idle.lock().len() + starting.len() < wanted {
+                starting.spawn(Arc::clone(self).start());
                 continue;
             }
-            let _ = tokio::time::timeout(Duration::from_secs(5), self.changed.notified()).await;
+            tokio::select! {
+                () = self.changed.notified() => {}
+                Some(_) = starting.join_next() => {}
+                () = tokio::time::sleep(LOOKED_AT_EVERY) => {}
+            }
         }
     }
 
@@ -274,6 +303,11 @@ impl Pool {
             largest.kill(End { why, by_statement: true });
         }
     }
+}
+
+/// Processors for each of some statements: one at least.
+fn share(processors: usize, statements: usize) -> u32 {
+    u32::try_from(processors / statements.max(1)).unwrap_or(u32::MAX).max(1)
 }
 
 impl Lease {
@@ -348,5 +382,43 @@ impl Drop for Lease {
                 reader.end().await;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_share_the_processors() {
+        assert_eq!((share(2, 0), share(2, 1), share(2, 2), share(2, 9)), (2, 2, 1, 1));
+        assert_eq!((share(8, 1), share(8, 3), share(8, 4), share(8, 9)), (8, 2, 2, 1));
+    }
+
+    #[test]
+    fn a_reader_is_wanted_for_each_statement_that_is_late() {
+        let pool = Pool::new(Readers::nowhere(), 8);
+        assert_eq!(pool.wanted(), WARM);
+        let late: Vec<Late<'_>> = (0..5).map(|_| Late::new(&pool.late)).collect();
+        assert_eq!(pool.wanted(), 5);
+        drop(late);
+        assert_eq!(pool.wanted(), WARM);
+    }
+
+    #[tokio::test]
+    async fn a_statement_is_late_while_it_waits_for_a_reader() {
+        let pool = Arc::new(Pool::new(Readers::nowhere(), 8));
+        let wait = futures_util::future::join_all((0..3).map(|_| pool.lease(Duration::from_secs(3600))));
+        let all_late = async {
+            while pool.late.load(Ordering::Relaxed) < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            (pool.wanted(), pool.running())
+        };
+        tokio::select! {
+            _ = wait => unreachable!("there is no reader"),
+            meanwhile = all_late => assert_eq!(meanwhile, (3, 3)),
+        }
+        assert_eq!((pool.wanted(), pool.running()), (WARM, 0));
     }
 }

@@ -84,6 +84,7 @@ impl Statement {
             changes.warnings = warnings;
             changes.warnings.extend(missing.clone());
             changes.storage = storage;
+            changes.threads = Some(self.state.pool.threads());
             if reader.tell(version, &changes).await {
                 return Ok(lease);
             }

@@ -61,6 +61,8 @@ pub struct Changes {
     pub added: Vec<FileEntry>,
     /// Numbers of files that are not there any more.
     pub gone: Vec<i64>,
+    /// Threads for the next statement, if they are fewer than it may have: others run beside it.
+    pub threads: Option<u32>,
     /// What answers lack, in sentences.
     pub warnings: Vec<String>,
     /// Where the bytes go, for a statement that may ask for it.
@@ -174,6 +176,16 @@ impl Files {
         self.files.values().filter(move |file| file.table == table && !self.left_out.contains(&file.id))
     }
 
+    /// These of a table, those first that go on the longest: with the last rows in hand DuckDB leaves out files that hold
+    /// only earlier ones.
+    pub fn newest_first(&self, table: Table, ids: &[i64]) -> Vec<i64> {
+        let time = table.columns().iter().position(|column| column.name == table.time_column());
+        let ends = |id: &i64| Some(&self.files.get(id)?.range(time?)??.1);
+        let mut ids = ids.to_vec();
+        ids.sort_by_key(|id| std::cmp::Reverse(ends(id)));
+        ids
+    }
+
     /// The path of one.
     pub fn path(&self, id: i64) -> Option<&str> {
         self.files.get(&id).map(|file| file.path.as_str())
@@ -211,6 +223,24 @@ mod tests {
         {
             assert_eq!(whole_time(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn files_that_go_on_the_longest_come_first() {
+        let entry = |id, upto: Option<&str>| {
+            let bounds = upto.map(|upto| ("time".into(), Bounds::Between("2026-01-01 00:00:00".into(), upto.into())));
+            FileEntry { id, table: "logs".into(), path: String::new(), bounds: bounds.into_iter().collect() }
+        };
+        let entries = vec![
+            entry(1, Some("2026-01-01 10:00:00.5")),
+            entry(2, None),
+            entry(3, Some("2026-01-02 00:00:00")),
+            entry(4, Some("2026-01-01 10:00:00.25")),
+        ];
+        let mut files = Files::default();
+        files.change(Changes { added: entries, ..Changes::default() });
+        assert_eq!(files.newest_first(Table::Logs, &[1, 2, 3, 4]), [3, 1, 4, 2]);
+        assert_eq!(files.newest_first(Table::Logs, &[4, 1]), [1, 4]);
     }
 
     #[test]

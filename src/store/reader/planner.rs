@@ -118,7 +118,7 @@ impl Planner {
     /// The columns of a statement's answer, which are the same over tables without rows and files. `None` if they
     /// cannot be told here.
     pub fn columns(&self, statement: &Statement<'_>, interrupts: &Interrupts) -> Option<Vec<Column>> {
-        self.ask(interrupts, |instance| execute::columns_of(&instance.connection, statement.sql, statement.query))
+        self.ask(interrupts, |instance| execute::columns_of(&instance.binding, statement.sql, statement.query))
     }
 
     /// What the instance answers; `None` if there is none, or it fails.
@@ -130,7 +130,7 @@ impl Planner {
         let mut instance = self.instance.lock();
         self.open(&mut instance);
         let open = instance.as_ref()?;
-        interrupts.add(open.connection.interrupt_handle());
+        open.interrupt_by(interrupts);
         let answer = question(open);
         answer
             .map_err(|error| {

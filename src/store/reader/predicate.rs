@@ -1,7 +1,7 @@
 //! What a statement asks of the rows of a table, as far as it is understood: never more than it does ask.
 //! A file whose bounds contradict it holds no row that counts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::{File, Value};
 use crate::store::schema::Table;
@@ -173,6 +173,17 @@ impl Predicate {
             }
         };
         (ids.len() <= MOST_IDS).then_some(ids)
+    }
+
+    /// The ids that every row that counts has, as users compare them: their hex, by the columns' places.
+    pub fn fixed_ids(&self) -> BTreeMap<usize, String> {
+        match self {
+            Predicate::Compare { column, comparison: Comparison::Equal, value: Value::Text(hex), by_hex: true } => {
+                BTreeMap::from([(*column, hex.clone())])
+            }
+            Predicate::All(all) => all.iter().flat_map(Predicate::fixed_ids).collect(),
+            Predicate::Any | Predicate::OneOf(_) | Predicate::Compare { .. } => BTreeMap::new(),
+        }
     }
 
     /// The part of it that compares ids as users see them, with the stored bytes: for those DuckDB finds the

@@ -21,6 +21,8 @@ pub struct Shown {
     pub files: Vec<i64>,
     /// A condition on the stored columns that every row that counts fulfils.
     pub filter: Option<String>,
+    /// The ids in hex that every row has that fulfils the condition, by the columns' places.
+    pub fixed_ids: BTreeMap<usize, String>,
     /// Traces of which every row that counts is; none if they are not known.
     pub traces: BTreeSet<Vec<u8>>,
     /// Keys of variants that count, by the columns' places; of other columns all count.
@@ -90,7 +92,7 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
     // `union_by_name` every query would put the schemas of all files together again: four times as
     // long for one trace in 28 files.
     let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for id in &shown.files {
+    for id in &files.newest_first(table, &shown.files) {
         let Some(path) = files.path(*id).map(str::to_owned) else { continue };
         let full = sealed.join(&path);
         let mut filters: Vec<String> = shown.filter.iter().cloned().collect();
@@ -103,7 +105,7 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
             }
         }
         let filter = if filters.is_empty() { String::new() } else { format!(" WHERE {}", filters.join(" AND ")) };
-        let columns = columns(table, sealed, files, (*id, &path), &shown.keys);
+        let columns = columns(table, sealed, files, (*id, &path), shown);
         groups.entry((columns, filter)).or_default().push(quoted_path(&full));
     }
     let opened = groups.values().map(Vec::len).sum();
@@ -126,21 +128,21 @@ fn between(table: Table, from: i64, upto: i64) -> String {
     format!("{} BETWEEN {from}::TIMESTAMP_NS AND {upto}::TIMESTAMP_NS", table.time_column())
 }
 
-/// The columns of a file: in the place of variants of which keys count that have columns of their own, objects
-/// of those.
-fn columns(
-    table: Table,
-    sealed: &Path,
-    files: &mut Files,
-    (id, path): (i64, &str),
-    keys: &BTreeMap<usize, BTreeSet<String>>,
-) -> String {
+/// The columns of a file: an id that all rows have that count stands for itself, and in the place of variants of which
+/// keys count that have columns of their own are objects of those.
+fn columns(table: Table, sealed: &Path, files: &mut Files, (id, path): (i64, &str), shown: &Shown) -> String {
     let version = sealed_file::schema_in(path.rsplit('/').next().unwrap_or_default());
     let columns = table.columns().iter().enumerate().map(|(place, column)| {
         if column.since > version {
             return format!("NULL::{} AS {}", column.sql_type, column.name);
         }
-        let object = keys.get(&place).and_then(|keys| object(column.name, keys, &files.footer(sealed, id).leaves));
+        // So the user's condition on its hex is one of constants. DuckDB would make the hex of all ids in the dictionaries
+        // of the pages that it reads.
+        if let Some(hex) = shown.fixed_ids.get(&place) {
+            return format!("unhex('{hex}') AS {}", column.name);
+        }
+        let object =
+            shown.keys.get(&place).and_then(|keys| object(column.name, keys, &files.footer(sealed, id).leaves));
         object.map_or_else(|| column.name.to_owned(), |object| format!("{object} AS {}", column.name))
     });
     columns.collect::<Vec<_>>().join(", ")

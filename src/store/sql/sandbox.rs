@@ -5,7 +5,8 @@ use std::path::Path;
 use duckdb::Connection;
 
 /// Takes away what statements never need. The engine calls it once, when it has attached and set
-/// everything that it wants: from then on the configuration is locked for the whole instance.
+/// everything that it wants: from then on the configuration is locked for the whole instance, but for the number of
+/// threads.
 ///
 /// The sealed files stay readable, since the views read them, and writable, since flushes write
 /// them; that readers cannot `COPY` there is for the gates to see to. `disabled_filesystems` is
@@ -21,6 +22,7 @@ pub fn enter(connection: &Connection, allowed_directories: &[&Path]) -> Result<(
          SET autoinstall_known_extensions = false;
          SET autoload_known_extensions = false;
          SET enable_external_access = false;
+         SET allowed_configs = ['threads'];
          SET lock_configuration = true;",
         directories.join(", ")
     ))

@@ -1,6 +1,7 @@
 //! The instance that plans. It has no data and reaches no file. It is not the one that parses, for that one has no
 //! tables.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 use duckdb::Connection;
@@ -10,6 +11,7 @@ use super::Needs;
 use super::keys::Keys;
 use super::plan::Scans;
 use crate::store::schema::Table;
+use crate::store::sql::service::Interrupts;
 use crate::store::views::{self, JOINED, RESOURCE};
 use crate::store::{instance, macros};
 
@@ -42,10 +44,14 @@ const OF_MOMENT: &str = "
 
 /// An instance with the users' views and macros over empty tables.
 pub struct Instance {
-    /// To it.
-    pub connection: Connection,
+    /// It plans on this one.
+    connection: Connection,
+    /// And tells columns on this one, for which it optimizes nothing.
+    pub binding: Connection,
     /// The optimizers that are not [`ON`], as a setting.
     off: String,
+    /// Those that are off now.
+    off_now: RefCell<String>,
     /// Functions that give the same value only within a statement, and what is made of them.
     of_moment: HashSet<String>,
 }
@@ -75,7 +81,15 @@ impl Instance {
         let off = names(&connection, "SELECT name FROM duckdb_optimizers()")?;
         let off: Vec<String> = off.into_iter().filter(|name| !ON.contains(&name.as_str())).collect();
         let of_moment = names(&connection, OF_MOMENT)?.into_iter().collect();
-        Ok(Instance { connection, off: off.join(","), of_moment })
+        let binding = connection.try_clone()?;
+        binding.execute_batch("SET SESSION enable_optimizer = false")?;
+        Ok(Instance { connection, binding, off: off.join(","), off_now: RefCell::default(), of_moment })
+    }
+
+    /// Has these interrupt what it does.
+    pub fn interrupt_by(&self, interrupts: &Interrupts) {
+        interrupts.add(self.connection.interrupt_handle());
+        interrupts.add(self.binding.interrupt_handle());
     }
 
     /// Whether the plan of a statement may be another in a moment, because `now()` or the like is in it. Our views
@@ -91,7 +105,7 @@ impl Instance {
     /// DuckDB's.
     pub fn plan(&self, sql: &str) -> Result<Needs, duckdb::Error> {
         let connection = &self.connection;
-        connection.execute_batch(&format!("SET disabled_optimizers = '{}'", self.off))?;
+        self.switch_off(&self.off)?;
         let question = "SELECT json_serialize_plan(?, optimize := true, skip_null := true, skip_empty := true, \
                     skip_default := true)";
         let plan: String = connection.prepare_cached(question)?.query_row([sql], |row| row.get(0))?;
@@ -108,7 +122,7 @@ impl Instance {
         let keys = Keys::of(&plan["plans"][0]);
         if let Some(resources) = resources
             && keys.takes_resources()
-            && self.reads_resources(sql)?
+            && (keys.answers_resources() || self.reads_resources(sql)?)
         {
             let all = tables.remove(&Table::Resources).map_or(resources.clone(), |other| other.or(resources));
             tables.insert(Table::Resources, all);
@@ -116,11 +130,20 @@ impl Instance {
         Ok(Needs::Some(tables, keys))
     }
 
+    /// Leaves out these optimizers, and no others.
+    fn switch_off(&self, optimizers: &str) -> Result<(), duckdb::Error> {
+        let mut off_now = self.off_now.borrow_mut();
+        if *off_now != optimizers {
+            self.connection.execute_batch(&format!("SET disabled_optimizers = '{optimizers}'"))?;
+            optimizers.clone_into(&mut off_now);
+        }
+        Ok(())
+    }
+
     /// Whether the column with the resources is read. Any plan that does without it shows that it does not matter.
     fn reads_resources(&self, sql: &str) -> Result<bool, duckdb::Error> {
-        let connection = &self.connection;
-        connection.execute_batch(&format!("SET disabled_optimizers = '{OFF_FOR_COLUMNS}'"))?;
-        let mut statement = connection.prepare(&format!("EXPLAIN (FORMAT json) {sql}"))?;
+        self.switch_off(OFF_FOR_COLUMNS)?;
+        let mut statement = self.connection.prepare(&format!("EXPLAIN (FORMAT json) {sql}"))?;
         let mut rows = statement.query([])?;
         let (mut any, mut found) = (false, false);
         while let Some(row) = rows.next()? {

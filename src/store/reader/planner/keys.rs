@@ -29,6 +29,8 @@ pub struct Keys {
     of: HashMap<Column, BTreeSet<String>>,
     /// Variants of which something is taken, the whole perhaps.
     taken: HashSet<Column>,
+    /// Variants that the answer has.
+    answered: HashSet<Column>,
 }
 
 impl Keys {
@@ -44,12 +46,17 @@ impl Keys {
             let distinct: HashSet<String> = keys.iter().map(|key| key.to_lowercase()).collect();
             !whole.contains(column) && keys.len() <= MOST && distinct.len() == keys.len()
         });
-        Keys { of, taken }
+        Keys { of, taken, answered: outputs.into_iter().flatten().collect() }
     }
 
     /// Whether the resources of rows may be taken.
     pub fn takes_resources(&self) -> bool {
         self.taken.iter().any(|(table, _)| *table == Table::Resources)
+    }
+
+    /// Whether the answer has them.
+    pub fn answers_resources(&self) -> bool {
+        self.answered.iter().any(|(table, _)| *table == Table::Resources)
     }
 
     /// Those of the columns of a table, by the columns' places.

@@ -179,6 +179,23 @@ fn keys_are_seen_that_are_taken_of_variants() {
 }
 
 #[test]
+fn resources_of_the_answer_are_seen_in_the_first_plan() {
+    let (parser, instance) = (Parser::new().unwrap(), Instance::open().unwrap());
+    for (sql, taken, answered) in [
+        ("SELECT * FROM spans WHERE trace_id = '00ff'", true, true),
+        ("SELECT s.resource, l.body FROM spans s JOIN logs l ON s.trace_id = l.trace_id", true, true),
+        ("SELECT resource FROM logs ORDER BY time DESC LIMIT 1", true, true),
+        ("SELECT resource.\"host.name\" FROM logs", true, false),
+        ("SELECT name FROM spans WHERE resource.\"host.name\" = 'a'", true, false),
+        ("SELECT * FROM resources", true, true),
+        ("SELECT name FROM spans", false, false),
+    ] {
+        let Needs::Some(_, keys) = instance.plan(&parser.validate(sql).unwrap()).unwrap() else { panic!("{sql}") };
+        assert_eq!((keys.takes_resources(), keys.answers_resources()), (taken, answered), "{sql}");
+    }
+}
+
+#[test]
 fn plans_that_hang_on_the_time_are_told() {
     let (parser, instance) = (Parser::new().unwrap(), Instance::open().unwrap());
     for (sql, expected) in [
