@@ -220,6 +220,7 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
             ("spans", format!("trace_id = {trace}")),
             ("spans", format!("trace_id IN ({trace}, '{:032x}') OR trace_id = '0'", id + 7)),
             ("spans", format!("trace_id {sign} {trace} AND kind = 'server'")),
+            ("spans", format!("span_id = '{:016x}'", id * 130)),
             ("spans", format!("NOT (start_time < {time})")),
             ("spans", format!("start_time BETWEEN {time} AND {later}")),
             (
@@ -262,6 +263,7 @@ fn asked(random: &mut SmallRng) -> Vec<String> {
         asked.push(format!("SELECT * FROM {table} WHERE {condition}"));
         asked.push(format!("SELECT count(*) FROM (FROM {table} WHERE {condition})"));
         if *table == "spans" {
+            asked.push(format!("SELECT trace_id, span_id, count(*) FROM spans WHERE {condition} GROUP BY ALL"));
             asked.push(format!(
                 "SELECT attributes.\"http.route\"::VARCHAR, variant_typeof(attributes.\"http.route\"), \
                  attributes.http.status_code, attributes.n, attributes.only.here, attributes.nothing FROM spans WHERE {condition}"

@@ -78,7 +78,7 @@ pub struct Pool {
     late: AtomicUsize,
     /// One waits now, or could not be started.
     arrived: Notify,
-    /// Why the last one that could not be started could not.
+    /// When the last one that could not be started began to start, and why it could not.
     failed: Mutex<Option<(Instant, String)>>,
     /// One was taken or has gone, a statement is late, or there is one too many.
     changed: Notify,
@@ -157,7 +157,8 @@ impl Pool {
         Ok(Lease { pool: Arc::clone(self), reader: Some(reader), _turn: turn, begun, _waiting: waiting })
     }
 
-    /// A reader that waits, or the next that does; [`Self::keep_enough`] starts one if that is late.
+    /// A reader that waits, or the next that does; [`Self::keep_enough`] starts one if that is late. A start that began
+    /// before and fails is followed by another.
     async fn take(&self, patience: Duration) -> Result<ReaderProcess, String> {
         let began = Instant::now();
         let mut late = None;
@@ -183,6 +184,7 @@ impl Pool {
     }
 
     async fn start(self: Arc<Self>) {
+        let began = Instant::now();
         match ReaderProcess::start(&self.readers, self.next.fetch_add(1, Ordering::Relaxed)).await {
             Ok(reader) => {
                 self.watched.lock().insert(reader.watched.number, Arc::clone(&reader.watched));
@@ -190,7 +192,7 @@ impl Pool {
             }
             Err(why) => {
                 tracing::error!(why, "there is no reader for statements");
-                *self.failed.lock() = Some((Instant::now(), why));
+                *self.failed.lock() = Some((began, why));
                 self.arrived.notify_waiters();
                 tokio::time::sleep(AGAIN).await;
             }
@@ -420,5 +422,21 @@ mod tests {
             meanwhile = all_late => assert_eq!(meanwhile, (3, 3)),
         }
         assert_eq!((pool.wanted(), pool.running()), (WARM, 0));
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_counts_for_statements_that_waited_when_it_began() {
+        let pool = Arc::new(Pool::new(Readers::nowhere(), 8));
+        let fails = async || {
+            Arc::clone(&pool).start().await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            error = pool.take(Duration::from_secs(3600)) => assert!(error.is_err_and(|why| why.contains("/nowhere"))),
+            () = fails() => {}
+        }
+        let error = pool.take(Duration::from_millis(20)).await;
+        assert!(error.is_err_and(|why| why.contains("no reader was free")));
     }
 }
