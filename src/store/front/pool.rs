@@ -433,7 +433,7 @@ mod tests {
         };
         tokio::select! {
             biased;
-            error = pool.take(Duration::from_secs(3600)) => assert!(error.is_err_and(|why| why.contains("/nowhere"))),
+            error = pool.take(Duration::from_secs(3600)) => assert!(error.is_err_and(|why| why.contains("cannot be started"))),
             () = fails() => {}
         }
         let error = pool.take(Duration::from_millis(20)).await;
