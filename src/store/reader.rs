@@ -131,24 +131,20 @@ impl Reader {
     /// Whether the views are over all files that the statement needs.
     fn holds(&self, needs: &Needs) -> bool {
         let state = self.0.state.lock();
-        Table::ALL.into_iter().all(|table| state.views.covers(table, &needed(&state.files, needs, table)))
+        Table::ALL.into_iter().all(|table| state.views.covers(table, needed(&state.files, needs, table).as_ref()))
     }
 }
 
-/// The files of a table that a statement needs.
-fn needed(files: &Files, needs: &Needs, table: Table) -> Shown {
-    match needs.of(table) {
-        None => Shown::default(),
-        Some(predicate) => {
-            let of_table = files.of(table).filter(|file| predicate.may_hold(file));
-            let files = of_table.map(|file| file.id).collect();
-            let place = table.columns().iter().position(|column| column.name == filters::COLUMN);
-            let traces = place.and_then(|place| predicate.ids(place)).unwrap_or_default();
-            let resources = has_resource(table) && needs.of(Table::Resources).is_some();
-            let (filter, fixed_ids) = (predicate.by_bytes(table), predicate.fixed_ids());
-            Shown { files, filter, fixed_ids, traces, keys: needs.keys_of(table), resources }
-        }
-    }
+/// The files of a table that a statement needs; `None` if no row of it counts.
+fn needed(files: &Files, needs: &Needs, table: Table) -> Option<Shown> {
+    let predicate = needs.of(table)?;
+    let of_table = files.of(table).filter(|file| predicate.may_hold(file));
+    let files = of_table.map(|file| file.id).collect();
+    let place = table.columns().iter().position(|column| column.name == filters::COLUMN);
+    let traces = place.and_then(|place| predicate.ids(place)).unwrap_or_default();
+    let resources = has_resource(table) && needs.of(Table::Resources).is_some();
+    let (filter, fixed_ids) = (predicate.by_bytes(table), predicate.fixed_ids());
+    Some(Shown { files, filter, fixed_ids, traces, keys: needs.keys_of(table), resources })
 }
 
 impl Source for Reader {

@@ -171,7 +171,7 @@ fn over_all(dir: &Path, entries: Vec<FileEntry>) -> Service {
     let mut views = Views::default();
     for table in Table::ALL {
         let shown = Shown { files: files.of(table).map(|file| file.id).collect(), resources: true, ..Shown::default() };
-        views.show(&db, &sealed, table, &mut files, shown).unwrap();
+        views.show(&db, &sealed, table, &mut files, Some(shown)).unwrap();
     }
     let db = Arc::new(Mutex::new(db));
     Service::new(move || db.lock().try_clone(), Config::default()).unwrap()
@@ -446,4 +446,80 @@ async fn a_file_that_cannot_be_read_costs_its_rows_and_is_named() {
         let warnings = answer["warnings"].to_string();
         assert!(warnings.contains(&file.path), "{n}: {answer}");
     }
+}
+
+/// A table of which no row counts is not read, so its view is not made anew either. But binding it opens a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_which_no_row_counts_stays_as_long_as_its_files_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    let files = store(&sealed, 1);
+    let of_spans: Vec<FileEntry> = files.iter().filter(|file| file.table == "spans").cloned().collect();
+    let reader = Reader::open(&sealed, &dir.path().join("spill"), LIMITS, Planner::default()).unwrap();
+    reader.change(Changes { added: files, ..Changes::default() });
+    let service = Service::new(reader.clone(), Config::default()).unwrap();
+    let opened = async |sql: &str| {
+        let (rows, files) = ask(&service, query(sql)).await;
+        (rows.unwrap(), files.unwrap().opened)
+    };
+    let all = opened("SELECT count(*) FROM spans").await;
+    assert_eq!(all.1, 12);
+    assert_eq!(opened("SELECT count(*) FROM spans WHERE 1 = 0").await, (vec!["[0]".to_owned()], 0));
+    assert_eq!(opened("SELECT count(*) FROM logs").await.1, 12);
+    assert_eq!(opened("SELECT count(*) FROM spans").await, all);
+    // They are merged, say, and deleted.
+    reader.change(Changes { gone: of_spans.iter().map(|file| file.id).collect(), ..Changes::default() });
+    for file in &of_spans {
+        std::fs::remove_file(sealed.join(&file.path)).unwrap();
+    }
+    for sql in ["SELECT count(*) FROM spans WHERE 1 = 0", "SELECT count(*) FROM spans"] {
+        assert_eq!(opened(sql).await, (vec!["[0]".to_owned()], 0), "{sql}");
+    }
+}
+
+/// What is read is told by what is damaged: a page that cannot be decompressed harms those alone who ask for its rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_without_rows_of_the_answer_are_not_decompressed() {
+    const ROWS: u64 = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    let spans = |rows: u64| {
+        format!(
+            "SELECT unhex(lpad(printf('%x', n), 32, '0')) AS trace_id, NULL AS span_id, NULL AS parent_span_id,
+                NULL AS trace_state, n || ' ' || repeat(md5(n::VARCHAR), 4) AS name, 'server' AS kind, make_timestamp_ns({START}) AS start_time,
+                1 AS duration_ns, 'unset' AS status_code, NULL AS status_message, 'shop' AS service_name,
+                NULL AS resource_id, NULL AS scope_name, NULL AS scope_version, NULL AS attributes, NULL AS events,
+                NULL AS links FROM range({rows}) AS t(n)"
+        )
+    };
+    let mut files = Vec::new();
+    let db = Connection::open_in_memory().unwrap();
+    // The second one is written as those of today are.
+    write(&db, &sealed, Table::Spans, &[spans(0), spans(ROWS)], &mut files);
+    let file = files.remove(1);
+    let path = sealed.join(&file.path);
+    let ask = async |n: u64| {
+        let service = reader(dir.path(), vec![file.clone()]);
+        let sql = format!("SELECT split_part(name, ' ', 1) FROM spans WHERE trace_id = '{n:032x}'");
+        let (body, _) = service.collect(query(&sql), Kind::Json).await.unwrap();
+        let mut answer: Value = serde_json::from_slice(&body).unwrap();
+        (answer["rows"].take(), answer["warnings"].to_string())
+    };
+    let there = |n: u64| (serde_json::json!([[n.to_string()]]), "null".to_owned());
+    for n in [0, ROWS - 1] {
+        assert_eq!(ask(n).await, there(n));
+    }
+    let mut bytes = std::fs::read(&path).unwrap();
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
+    let group = metadata.metadata().row_group(0);
+    let names = group.columns().iter().find(|column| column.column_path().string() == "name").unwrap();
+    let (from, length) = names.byte_range();
+    // The end of its last page.
+    let end = (from + length) as usize;
+    bytes[end - 64..end].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(ask(0).await, there(0));
+    let (rows, warnings) = ask(ROWS - 1).await;
+    assert_eq!(rows, serde_json::json!([]));
+    assert!(warnings.contains(&file.path), "{warnings}");
 }

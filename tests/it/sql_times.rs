@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use vispyr::signal::now_nanos;
 use vispyr::store::sql::Config;
 use vispyr::store::sql::format::Kind;
+use vispyr::store::sql::parse::Parser;
 use vispyr::store::sql::request::Query;
 
 use super::sql_gates::{instance, query, service};
@@ -115,6 +117,22 @@ async fn no_call_repeats_without_bound() {
     for call in ["rpad('a', range::INT * 1000000, 'b')", "lpad('a', 40000 + range, 'b')"] {
         let error = service.collect(query(&format!("SELECT {call} FROM range(3)")), Kind::Json).await.unwrap_err();
         assert!(error.to_string().contains("out of range"), "{call}: {error}");
+    }
+}
+
+/// Otherwise the files that count might be others when it is run.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_statement_is_the_one_at_which_it_is_read() {
+    let parser = Parser::new().unwrap();
+    let db = duckdb::Connection::open_in_memory().unwrap();
+    let micros = || i64::try_from(now_nanos() / 1000).unwrap();
+    for now in ["now()", "NOW()", "current_timestamp", "get_current_timestamp()", "transaction_timestamp()"] {
+        let before = micros();
+        let text = parser.validate(&format!("SELECT epoch_us({now})")).unwrap();
+        let after = micros();
+        while micros() <= after {}
+        let told: i64 = db.query_row(&text, [], |row| row.get(0)).unwrap();
+        assert!((before..=after).contains(&told), "{text}");
     }
 }
 

@@ -41,7 +41,8 @@ pub struct Views {
 }
 
 impl Views {
-    /// Puts the view of a table over these files; how many of them it opens.
+    /// Puts the view of a table over these files; how many of them it opens. Where no row counts, the view stays over
+    /// what it is over, as long as that is there.
     ///
     /// # Errors
     /// DuckDB's. The view is then as before.
@@ -51,8 +52,13 @@ impl Views {
         sealed: &Path,
         table: Table,
         files: &mut Files,
-        shown: Shown,
+        shown: Option<Shown>,
     ) -> Result<usize, duckdb::Error> {
+        let all_there = |(shown, _): &(Shown, usize)| shown.files.iter().all(|id| files.path(*id).is_some());
+        if shown.is_none() && self.shown.get(&table).is_none_or(all_there) {
+            return Ok(0);
+        }
+        let shown = shown.unwrap_or_default();
         if let Some((_, opened)) = self.shown.get(&table).filter(|(before, _)| *before == shown) {
             return Ok(*opened);
         }
@@ -70,8 +76,9 @@ impl Views {
         Ok(opened)
     }
 
-    /// Whether the view of a table shows every row of these files that counts.
-    pub fn covers(&self, table: Table, needed: &Shown) -> bool {
+    /// Whether the view of a table shows every row of these files that counts, if any does.
+    pub fn covers(&self, table: Table, needed: Option<&Shown>) -> bool {
+        let Some(needed) = needed else { return true };
         let Some((shown, _)) = self.shown.get(&table) else { return false };
         let all_there = needed.files.iter().all(|id| shown.files.binary_search(id).is_ok());
         // What has no entry is shown whole.
@@ -112,8 +119,10 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
     let mut parts: Vec<String> = groups
         .into_iter()
         .map(|((columns, filter), files)| {
+            // DuckDB asks for statistics where there is one file.
+            let statistics = if files.len() == 1 { without_statistics(table, &files[0]) } else { String::new() };
             let files = files.join(", ");
-            format!("SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false){filter}")
+            format!("SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false{statistics}){filter}")
         })
         .collect();
     if parts.is_empty() {
@@ -131,7 +140,7 @@ fn between(table: Table, from: i64, upto: i64) -> String {
 /// The columns of a file: an id that all rows have that count stands for itself, and in the place of variants of which
 /// keys count that have columns of their own are objects of those.
 fn columns(table: Table, sealed: &Path, files: &mut Files, (id, path): (i64, &str), shown: &Shown) -> String {
-    let version = sealed_file::schema_in(path.rsplit('/').next().unwrap_or_default());
+    let version = version(path);
     let columns = table.columns().iter().enumerate().map(|(place, column)| {
         if column.since > version {
             return format!("NULL::{} AS {}", column.sql_type, column.name);
@@ -146,6 +155,21 @@ fn columns(table: Table, sealed: &Path, files: &mut Files, (id, path): (i64, &st
         object.map_or_else(|| column.name.to_owned(), |object| format!("{object} AS {}", column.name))
     });
     columns.collect::<Vec<_>>().join(", ")
+}
+
+/// The option by which DuckDB takes nothing to be known of the variants in a file. Else it puts their statistics
+/// together, those of each key in each row group: for a trace by id that took longer than the rest of its planning, and
+/// no plan is better for it.
+fn without_statistics(table: Table, path: &str) -> String {
+    let version = version(path);
+    let variants = table.columns().iter().filter(|column| column.is_variant() && column.since <= version);
+    let unknown: Vec<String> = variants.map(|column| format!("'\"{}\"': MAP {{'': ''}}", column.name)).collect();
+    if unknown.is_empty() { String::new() } else { format!(", column_statistics = MAP {{{}}}", unknown.join(", ")) }
+}
+
+/// The version of the schema of a file.
+fn version(path: &str) -> u32 {
+    sealed_file::schema_in(path.rsplit('/').next().unwrap_or_default())
 }
 
 /// An object with these keys of a column of variants; `None` if some are nowhere but in the variants.

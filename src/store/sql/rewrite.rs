@@ -1,6 +1,9 @@
 //! Passes over the tree of a statement that has been let through, before the text is made from it that
 //! runs.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use humantime::format_rfc3339_micros;
 use serde_json::Value;
 
 use super::SqlError;
@@ -22,7 +25,8 @@ pub type Print<'a> = &'a dyn Fn(&Value) -> Result<String, SqlError>;
 /// [`SqlError::Refused`] where a pass finds no right answer.
 pub fn rewrite(statement: &mut Value, print: Print<'_>) -> Result<(), SqlError> {
     let tables = dotted::tables(statement);
-    with_names(statement, print, &|node| dotted::replaced(node, &tables).or_else(|| times::replaced(node)))?;
+    let now = format_rfc3339_micros(SystemTime::now().max(UNIX_EPOCH)).to_string();
+    with_names(statement, print, &|node| dotted::replaced(node, &tables).or_else(|| times::replaced(node, &now)))?;
     attributes::rewrite(statement, print)?;
     with_names(statement, print, &bounds::replaced)
 }

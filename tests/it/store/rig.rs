@@ -141,7 +141,9 @@ impl Asker {
         for table in Table::ALL {
             let shown =
                 Shown { files: files.of(table).map(|file| file.id).collect(), resources: true, ..Shown::default() };
-            self.views.show(&self.db, &self.sealed, table, &mut files, shown).map_err(|error| error.to_string())?;
+            self.views
+                .show(&self.db, &self.sealed, table, &mut files, Some(shown))
+                .map_err(|error| error.to_string())?;
         }
         query(&self.db, sql).map_err(|error| error.to_string())
     }

@@ -89,7 +89,7 @@ fn minutes_become_hours_and_hours_a_day() {
     store.now = DAY + 25 * HOUR + MINUTE;
     store.merge();
     // 288 MB.
-    assert_eq!(store.paths(), ["spans/date=2026-11-29"; 3]);
+    assert_eq!(store.paths(), ["spans/date=2026-11-29"; 5]);
     assert!(store.written <= 3 * store.came, "{} bytes written of {}", store.written, store.came);
     let came: u64 = store.files.iter().map(|candidate| candidate.file.bytes).sum();
     assert_eq!(came, store.came);

@@ -6,6 +6,9 @@
 //! zone of all sessions is UTC, whatever `TZ` says. DuckDB folds the cast, so that a filter on it still
 //! leaves out files.
 //!
+//! `now()` and its like are written as the time at which the statement is read: so its plan, which tells the files that
+//! count, is the same as long as it runs.
+//!
 //! `AT TIME ZONE` of such a time still means the wall clock there. A literal with an offset
 //! (`'2026-01-01 00:00:00+02'`) that is cast to a time, compared with one or given to a function beside one
 //! counts by its offset, which DuckDB would skip. What has a name that no table has may be a time; if it is
@@ -16,7 +19,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::node::{arguments, call, cast, function_name, items, text};
+use super::node::{arguments, call, cast, function_name, items, literal, text};
 use crate::store::schema::Table;
 
 /// Columns that hold something else than a time.
@@ -65,11 +68,11 @@ const GIVE_TIMES: &[&str] = &[
     "time_bucket",
 ];
 
-/// What comes in the place of `node`; what is in it has been replaced.
-pub fn replaced(node: &Value) -> Option<Value> {
+/// What comes in the place of `node` at the time `now` (RFC 3339, in UTC); what is in it has been replaced.
+pub fn replaced(node: &Value, now: &str) -> Option<Value> {
     match text(node, "class") {
-        "FUNCTION" => of_call(node),
-        "COLUMN_REF" => is_current_timestamp(node).then(|| utc(call(&["now"], vec![]))),
+        "FUNCTION" => of_call(node, now),
+        "COLUMN_REF" => is_current_timestamp(node).then(|| instant(now)),
         "CAST" => of_cast(node),
         "COMPARISON" => beside_times(node, &["/left", "/right"]),
         "BETWEEN" => beside_times(node, &["/input", "/lower", "/upper"]),
@@ -81,14 +84,15 @@ pub fn replaced(node: &Value) -> Option<Value> {
     }
 }
 
-fn of_call(node: &Value) -> Option<Value> {
+fn of_call(node: &Value, now: &str) -> Option<Value> {
     match function_name(node).as_str() {
-        "now" | "get_current_timestamp" | "transaction_timestamp" | "to_timestamp" | "make_timestamptz" => {
-            Some(utc(node.clone()))
+        "now" | "get_current_timestamp" | "transaction_timestamp" if arguments(node).next().is_none() => {
+            Some(instant(now))
         }
+        "to_timestamp" | "make_timestamptz" => Some(utc(node.clone())),
         "ago" => {
             let interval = arguments(node).next()?.clone();
-            let mut difference = call(&["-"], vec![utc(call(&["now"], vec![])), cast(interval, "INTERVAL")]);
+            let mut difference = call(&["-"], vec![instant(now), cast(interval, "INTERVAL")]);
             difference["is_operator"] = Value::Bool(true);
             Some(difference)
         }
@@ -135,6 +139,11 @@ fn of_cast(node: &Value) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// A time with its offset as a TIMESTAMP in UTC.
+fn instant(time: &str) -> Value {
+    utc(cast(literal("STRING", time), "TIMESTAMPTZ"))
 }
 
 /// The TIMESTAMPTZ as a TIMESTAMP in UTC.
