@@ -158,8 +158,8 @@ fn columns(table: Table, sealed: &Path, files: &mut Files, (id, path): (i64, &st
 }
 
 /// The option by which DuckDB takes nothing to be known of the variants in a file. Else it puts their statistics
-/// together, those of each key in each row group: for a trace by id that took longer than the rest of its planning, and
-/// no plan is better for it.
+/// together, those of each key in each row group: a third of the planning of a trace by id, and no plan is better for
+/// it.
 fn without_statistics(table: Table, path: &str) -> String {
     let version = version(path);
     let variants = table.columns().iter().filter(|column| column.is_variant() && column.since <= version);
