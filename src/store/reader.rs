@@ -158,8 +158,8 @@ impl Source for Reader {
         for tries in 0.. {
             let files = self.show(&needs).map_err(duckdb_error)?;
             connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
-            // From here on the time stands still for the statement. What `now()` was when it was planned
-            // may be another hour.
+            // From here on the time stands still for the statement. What `today()` was when it was planned may be
+            // another day.
             let again = needs.prunes() && self.0.planner.is_of_moment(statement);
             let now = if again { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
             if self.holds(&now) {

@@ -477,6 +477,26 @@ async fn a_view_of_which_no_row_counts_stays_as_long_as_its_files_are_there() {
     }
 }
 
+/// As after a catalog was made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_files_that_mean_others_show_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    let mut files: Vec<FileEntry> = store(&sealed, 1).into_iter().filter(|file| file.table == "logs").collect();
+    let others = files.split_off(6);
+    let again: Vec<FileEntry> =
+        others.into_iter().zip(&files).map(|(other, file)| FileEntry { id: file.id, ..other }).collect();
+    let read_as = |files: &[FileEntry]| reader(dir.path(), files.to_vec());
+    let count = async |service: &Service| ask(service, query("SELECT count(*), min(time) FROM logs")).await.0.unwrap();
+    let expected = [count(&read_as(&files)).await, count(&read_as(&again)).await];
+    let reader = Reader::open(&sealed, &dir.path().join("spill"), LIMITS, Planner::default()).unwrap();
+    let service = Service::new(reader.clone(), Config::default()).unwrap();
+    for (told, expected) in [files, again].into_iter().zip(expected) {
+        reader.change(Changes { reset: true, added: told, ..Changes::default() });
+        assert_eq!(count(&service).await, expected);
+    }
+}
+
 /// What is read is told by what is damaged: a page that cannot be decompressed harms those alone who ask for its rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_without_rows_of_the_answer_are_not_decompressed() {
@@ -486,8 +506,8 @@ async fn pages_without_rows_of_the_answer_are_not_decompressed() {
     let spans = |rows: u64| {
         format!(
             "SELECT unhex(lpad(printf('%x', n), 32, '0')) AS trace_id, NULL AS span_id, NULL AS parent_span_id,
-                NULL AS trace_state, n || ' ' || repeat(md5(n::VARCHAR), 4) AS name, 'server' AS kind, make_timestamp_ns({START}) AS start_time,
-                1 AS duration_ns, 'unset' AS status_code, NULL AS status_message, 'shop' AS service_name,
+                NULL AS trace_state, n || ' ' || repeat(md5(n::VARCHAR), 4) AS name, 'server' AS kind,
+                make_timestamp_ns({START}) AS start_time, 1 AS duration_ns, 'unset' AS status_code, NULL AS status_message, 'shop' AS service_name,
                 NULL AS resource_id, NULL AS scope_name, NULL AS scope_version, NULL AS attributes, NULL AS events,
                 NULL AS links FROM range({rows}) AS t(n)"
         )

@@ -149,6 +149,8 @@ pub struct Files {
     left_out: BTreeSet<i64>,
     /// What has been read of the footers of some.
     footers: HashMap<i64, Footer>,
+    /// How often all were forgotten. The numbers of files may mean others since.
+    resets: u64,
 }
 
 impl Files {
@@ -158,12 +160,23 @@ impl Files {
         if reset {
             self.files.clear();
             self.footers.clear();
+            self.resets += 1;
         }
         for id in gone {
             self.files.remove(&id);
             self.footers.remove(&id);
         }
         self.files.extend(added.into_iter().filter_map(File::new).map(|file| (file.id, file)));
+    }
+
+    /// How often all were forgotten: a number of a file means the same as long as this does.
+    pub fn resets(&self) -> u64 {
+        self.resets
+    }
+
+    /// Whether a file is there, and not left out of the statement that runs.
+    pub fn has(&self, id: i64) -> bool {
+        self.files.contains_key(&id) && !self.left_out.contains(&id)
     }
 
     /// How many there are.

@@ -1,7 +1,7 @@
 //! The stored tables as views over files. A view is made anew only when its files differ.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
 
@@ -31,11 +31,20 @@ pub struct Shown {
     pub resources: bool,
 }
 
+/// A view as it was made.
+#[derive(Debug)]
+struct View {
+    shown: Shown,
+    /// How many files it opens: those that hold rows that may count.
+    opened: usize,
+    /// [`Files::resets`] then.
+    resets: u64,
+}
+
 /// What the views are over.
 #[derive(Debug, Default)]
 pub struct Views {
-    /// With the number of files that hold rows that may count.
-    shown: HashMap<Table, (Shown, usize)>,
+    views: HashMap<Table, View>,
     /// Tables whose rows are shown without their resources.
     without_resources: HashSet<Table>,
 }
@@ -54,14 +63,18 @@ impl Views {
         files: &mut Files,
         shown: Option<Shown>,
     ) -> Result<usize, duckdb::Error> {
-        let all_there = |(shown, _): &(Shown, usize)| shown.files.iter().all(|id| files.path(*id).is_some());
-        if shown.is_none() && self.shown.get(&table).is_none_or(all_there) {
-            return Ok(0);
+        let before = self.views.get(&table);
+        let means_the_same = |view: &View| view.resets == files.resets();
+        let stays = match &shown {
+            Some(shown) => before.filter(|view| means_the_same(view) && view.shown == *shown).map(|view| view.opened),
+            None => before
+                .is_none_or(|view| means_the_same(view) && view.shown.files.iter().all(|id| files.has(*id)))
+                .then_some(0),
+        };
+        if let Some(opened) = stays {
+            return Ok(opened);
         }
         let shown = shown.unwrap_or_default();
-        if let Some((_, opened)) = self.shown.get(&table).filter(|(before, _)| *before == shown) {
-            return Ok(*opened);
-        }
         let (view, opened) = view(table, sealed, files, &shown);
         db.execute_batch(&view)?;
         if has_resource(table) && shown.resources == self.without_resources.contains(&table) {
@@ -72,14 +85,14 @@ impl Views {
                 self.without_resources.insert(table);
             }
         }
-        self.shown.insert(table, (shown, opened));
+        self.views.insert(table, View { shown, opened, resets: files.resets() });
         Ok(opened)
     }
 
     /// Whether the view of a table shows every row of these files that counts, if any does.
     pub fn covers(&self, table: Table, needed: Option<&Shown>) -> bool {
         let Some(needed) = needed else { return true };
-        let Some((shown, _)) = self.shown.get(&table) else { return false };
+        let Some(View { shown, .. }) = self.views.get(&table) else { return false };
         let all_there = needed.files.iter().all(|id| shown.files.binary_search(id).is_ok());
         // What has no entry is shown whole.
         let all_keys = shown.keys.iter().all(|(place, keys)| needed.keys.get(place).is_some_and(|n| n.is_subset(keys)));
@@ -98,7 +111,7 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
     // The files of one scan have the same columns, so that the first one tells them. With
     // `union_by_name` every query would put the schemas of all files together again: four times as
     // long for one trace in 28 files.
-    let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String), Vec<PathBuf>> = BTreeMap::new();
     for id in &files.newest_first(table, &shown.files) {
         let Some(path) = files.path(*id).map(str::to_owned) else { continue };
         let full = sealed.join(&path);
@@ -113,15 +126,18 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
         }
         let filter = if filters.is_empty() { String::new() } else { format!(" WHERE {}", filters.join(" AND ")) };
         let columns = columns(table, sealed, files, (*id, &path), shown);
-        groups.entry((columns, filter)).or_default().push(quoted_path(&full));
+        groups.entry((columns, filter)).or_default().push(full);
     }
     let opened = groups.values().map(Vec::len).sum();
     let mut parts: Vec<String> = groups
         .into_iter()
         .map(|((columns, filter), files)| {
             // DuckDB asks for statistics where there is one file.
-            let statistics = if files.len() == 1 { without_statistics(table, &files[0]) } else { String::new() };
-            let files = files.join(", ");
+            let statistics = match &files[..] {
+                [one] => without_statistics(table, &one.to_string_lossy()),
+                _ => String::new(),
+            };
+            let files = files.iter().map(|path| quoted_path(path)).collect::<Vec<_>>().join(", ");
             format!("SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false{statistics}){filter}")
         })
         .collect();

@@ -92,8 +92,8 @@ impl Instance {
         interrupts.add(self.binding.interrupt_handle());
     }
 
-    /// Whether the plan of a statement may be another in a moment, because `now()` or the like is in it. Our views
-    /// and macros have it in no condition.
+    /// Whether the plan of a statement may be another in a moment, because `today()` or the like is in it; `now()` has
+    /// become a time. Our views and macros have it in no condition.
     pub fn is_of_moment(&self, sql: &str) -> bool {
         let words = sql.split(|c: char| !c.is_alphanumeric() && c != '_');
         words.into_iter().any(|word| self.of_moment.contains(&word.to_lowercase()))
