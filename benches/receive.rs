@@ -33,9 +33,6 @@ mod spans;
 use load::{CONNECTIONS, Load};
 use spans::SPANS;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const TIME: Duration = Duration::from_secs(3);
 
 fn main() {

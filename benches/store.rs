@@ -34,10 +34,6 @@ use vispyr::wire::prompb::v1;
 
 const START: u64 = 1_767_225_600_000_000_000;
 
-/// As the program has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let runs = |name: &str| only.as_deref().is_none_or(|only| only == name);

@@ -19,9 +19,6 @@ use rustix::time::{ClockId, clock_gettime};
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
 use vispyr::wal::{Config, Log, Position, Start, WhenFull};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const PAYLOAD: usize = 143_000;
 const SENDERS: usize = 8;
 const RECORDS: usize = 2000;

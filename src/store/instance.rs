@@ -56,6 +56,8 @@ fn settings(Limits { memory, threads }: Limits) -> Result<Config, duckdb::Error>
     Config::default()
         .with("memory_limit", format!("{memory}B"))?
         .with("threads", threads.max(1).to_string())?
+        // They read ahead. By itself DuckDB starts eight and more, and the allocator keeps memory for each.
+        .with("async_threads", threads.max(1).to_string())?
         .with("autoinstall_known_extensions", "false")?
         .with("autoload_known_extensions", "false")?
         .with("allow_community_extensions", "false")

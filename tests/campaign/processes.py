@@ -12,7 +12,7 @@ import time
 RESTART_AFTER = 0.2
 # What the store runs, beside itself.
 CHILDREN = ("engine", "merger", "reader")
-LISTENERS = ("receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope", "web", "sql")
+LISTENERS = ("receivers.otlp_grpc", "receivers.otlp_http", "receivers.remote_write", "receivers.pyroscope", "web", "postgres", "sql")
 
 
 def free_port():

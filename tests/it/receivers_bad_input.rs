@@ -184,10 +184,10 @@ fn bomb() -> Vec<u8> {
     member.finish().unwrap().repeat(160)
 }
 
-/// Most memory that a process has used, in bytes.
-fn peak_memory(pid: u32) -> u64 {
+/// Memory of a process in bytes: what it has used at most (`VmHWM`), or uses (`VmRSS`).
+fn memory(pid: u32, which: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(which)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
@@ -210,8 +210,24 @@ async fn a_gzip_bomb_of_10_gib_costs_no_more_than_the_limit() {
         assert_eq!(answer.status.as_u16(), 413, "{}", answer.text());
         assert!(started.elapsed() < DEADLINE);
     }
-    let peak = peak_memory(vispyr.pid());
+    let peak = memory(vispyr.pid(), "VmHWM");
     assert!(peak < 128 << 20, "{} MiB", peak >> 20);
+}
+
+#[tokio::test]
+async fn memory_of_large_bodies_goes_back_to_the_system() {
+    let vispyr = Vispyr::start(Options { command: "collector", ..Options::default() }).await;
+    let body = compress(Compression::Gzip, &vec![0; 15 << 20]);
+    let before = memory(vispyr.pid(), "VmRSS");
+    let headers = [PROTOBUF, ("content-encoding", "gzip")];
+    for _ in 0..4 {
+        let posts = (0..8).map(|_| post(vispyr.address("otlp_http"), "/v1/traces", &headers, body.clone()));
+        for answer in futures_util::future::join_all(posts).await {
+            assert_eq!(answer.status.as_u16(), 400, "{}", answer.text());
+        }
+    }
+    let left = memory(vispyr.pid(), "VmRSS").saturating_sub(before);
+    assert!(left < 15 << 20, "{} KiB more than the {} before", left >> 10, before >> 10);
 }
 
 #[tokio::test]
