@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rustix::fs::FallocateFlags;
 use rustix::time::{ClockId, clock_gettime};
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
-use vispyr::wal::{Config, Log, Position, Start, WhenFull};
+use vispyr::wal::{Config, Destination, Log, Position, Start, WhenFull};
 
 const PAYLOAD: usize = 143_000;
 const SENDERS: usize = 8;
@@ -69,7 +69,7 @@ fn payload() -> Bytes {
 
 fn open(dir: &Path, when_full: WhenFull) -> Log {
     let config = Config { segment_size: bytesize::ByteSize(SEGMENT), when_full, ..Config::default() };
-    Log::open(dir.to_owned(), Signal::Traces, &config, &[("a".to_owned(), Start::Oldest)]).unwrap()
+    Log::open(dir.to_owned(), Signal::Traces, &config, &[Destination::new("a", Start::Oldest)]).unwrap()
 }
 
 /// The log: (time, syncs).

@@ -109,7 +109,8 @@ pub struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
-    /// Drop the oldest segment for the destinations that have not had it, and count that.
+    /// Drop the oldest segment for the destinations that have not had it, and count that; but not
+    /// for a [lossless](Destination::lossless) one.
     DropOldest,
     /// Refuse new data with a retryable error.
     Reject,
@@ -124,6 +125,30 @@ pub enum Start {
     Oldest,
     /// At the next record to be appended.
     Now,
+}
+
+/// A destination, as a log is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name, by which the log knows it again.
+    pub name: String,
+    /// Where it begins if the log does not know it yet.
+    pub start: Start,
+    /// Nothing is dropped for it, whatever [`Config::when_full`] says: while the log is full of what
+    /// it has not had, new data is refused.
+    pub lossless: bool,
+}
+
+impl Destination {
+    /// One for which `when_full` holds.
+    pub fn new(name: impl Into<String>, start: Start) -> Self {
+        Destination { name: name.into(), start, lossless: false }
+    }
+
+    /// The same, for which nothing is dropped.
+    pub fn lossless(self) -> Self {
+        Destination { lossless: true, ..self }
+    }
 }
 
 /// Settings of the logs (`[wal]`), the same for all signals.
@@ -177,9 +202,15 @@ pub enum WalError {
 /// Why a batch was not taken. All of them but [`AppendError::TooLarge`] are worth a retry by the sender.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The budget is used up and `when_full` is `reject`.
-    #[error("the {0} log is full")]
-    Full(Signal),
+    /// The budget is used up, and what takes it up may not be dropped.
+    #[error("the {signal} log is full{}", waiting(behind))]
+    Full {
+        /// Which log.
+        signal: Signal,
+        /// The destinations that have not had its oldest records; none if there is only no room for
+        /// all that arrived at this moment.
+        behind: Vec<String>,
+    },
     /// It alone is more than the log may take on disk, or than a record can be.
     #[error("a record of {size} bytes never fits into the {signal} log, which takes up to {limit}")]
     TooLarge {
@@ -203,6 +234,10 @@ pub enum AppendError {
     Closed(Signal),
 }
 
+fn waiting(behind: &[String]) -> String {
+    if behind.is_empty() { String::new() } else { format!(" of what {} has not had", behind.join(", ")) }
+}
+
 /// One signal's log. Cheap to clone; the last one dropped closes it.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -222,12 +257,7 @@ impl Log {
     /// # Errors
     ///
     /// The folder cannot be read or written, or is of a newer version.
-    pub fn open(
-        dir: PathBuf,
-        signal: Signal,
-        config: &Config,
-        destinations: &[(String, Start)],
-    ) -> Result<Self, WalError> {
+    pub fn open(dir: PathBuf, signal: Signal, config: &Config, destinations: &[Destination]) -> Result<Self, WalError> {
         let shared = Arc::new(recovery::open(dir, signal, config, destinations)?);
         let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
@@ -323,8 +353,8 @@ impl Log {
 
     /// Registers a destination while the log runs; where it begins. One that is registered already
     /// keeps its cursor. Blocks; durable when it returns, unless the disk is full.
-    pub fn add(&self, destination: &str, start: Start) -> Position {
-        self.handle.shared.add(destination, start)
+    pub fn add(&self, destination: &Destination) -> Position {
+        self.handle.shared.add(destination)
     }
 
     /// Forgets a destination while the log runs: its cursor goes, its readers move nothing any

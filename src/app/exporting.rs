@@ -188,11 +188,10 @@ impl Exporting {
 
     /// The logs keep what comes for it from now on. One that they know goes on where it is.
     async fn register(&self, name: &str, config: &Config) {
-        let (logs, name, start, signals) =
-            (self.inner.around.logs.clone(), name.to_owned(), config.start, config.signals());
+        let (logs, destination, signals) = (self.inner.around.logs.clone(), config.destination(name), config.signals());
         let register = move || {
             for signal in signals {
-                logs.of(signal).add(&name, start);
+                logs.of(signal).add(&destination);
             }
         };
         let _ = tokio::task::spawn_blocking(register).await;

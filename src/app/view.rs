@@ -139,6 +139,7 @@ impl AppView {
                 corrupt_records: stats.corrupt_records,
                 missing_records: stats.missing_records,
                 failing: stats.failing,
+                full_of: stats.full_of,
                 sync_milliseconds: stats.sync_time.as_secs_f64() * 1e3 / stats.syncs.max(1) as f64,
                 destinations: stats.cursors.into_iter().map(|cursor| self.destination(totals.signal, cursor)).collect(),
             },

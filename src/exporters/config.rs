@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::signal::{Compression, Signal};
-use crate::wal::Start;
+use crate::wal::{Destination, Start};
 
 /// Settings of one destination. What is not set depends on [`Kind`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -224,10 +224,17 @@ impl Config {
     pub fn join_compressed(&self) -> bool {
         self.join_compressed.unwrap_or(self.kind == Some(Kind::Prometheus))
     }
+
+    /// What the logs are told of it. Nothing is dropped for a store, which is on this machine and
+    /// always takes what comes, if later; others may be away for days.
+    pub fn destination(&self, name: &str) -> Destination {
+        let destination = Destination::new(name, self.start);
+        if self.kind == Some(Kind::Store) { destination.lossless() } else { destination }
+    }
 }
 
 /// The destinations of a signal's log, as [`crate::wal::Log::open`] takes them.
-pub fn destinations(exporters: &super::Exporters, signal: Signal) -> Vec<(String, Start)> {
+pub fn destinations(exporters: &super::Exporters, signal: Signal) -> Vec<Destination> {
     let gets = exporters.iter().filter(|(_, config)| config.signals().contains(&signal));
-    gets.map(|(name, config)| (name.clone(), config.start)).collect()
+    gets.map(|(name, config)| config.destination(name)).collect()
 }

@@ -98,7 +98,7 @@ impl Refusal {
             Refusal::UnknownMediaType(_) => "unknown_media_type",
             Refusal::WrongPort(_) => "wrong_port",
             Refusal::Busy(_) => "busy",
-            Refusal::Log(AppendError::Full(_)) => "log_full",
+            Refusal::Log(AppendError::Full { .. }) => "log_full",
             Refusal::Log(_) => "log",
             Refusal::Slow => "slow",
             Refusal::Overdue => "overdue",
@@ -173,7 +173,7 @@ mod tests {
         let io = || std::io::Error::from(std::io::ErrorKind::StorageFull);
         for refusal in [
             Refusal::Busy("memory"),
-            Refusal::Log(AppendError::Full(Signal::Traces)),
+            Refusal::Log(AppendError::Full { signal: Signal::Traces, behind: vec!["store".to_owned()] }),
             Refusal::Log(AppendError::Io { signal: Signal::Traces, source: io() }),
             Refusal::Log(AppendError::Closed(Signal::Traces)),
             Refusal::Overdue,

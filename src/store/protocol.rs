@@ -15,7 +15,8 @@
 //! the dead letter is deleted and can never come again ([`Frame::Released`]).
 //!
 //! Ten times a second the collector tells how far its logs reach and when ([`Frame::Reach`]), so that the engine knows
-//! of records that were acknowledged and have not come yet.
+//! of records that were acknowledged and have not come yet. When what is not sealed takes much of a log's room, it
+//! asks for that ([`Frame::SealSoon`]): a log that is full refuses new data until the engine has sealed.
 //!
 //! All positions here are cursors: everything before them is done.
 
@@ -34,7 +35,7 @@ pub use encode::encode_record;
 pub use quarantined::{Part, Quarantined};
 
 /// Version of this protocol: both ends must speak the same, as both come from one binary.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Payload bytes of one signal that the collector may have sent without having been told that
 /// they are visible. One larger record may always go alone.
@@ -93,6 +94,8 @@ pub enum Frame {
     Record(Record),
     /// Collector: how far its logs reach.
     Reach(Reach),
+    /// Collector: a log needs the room of what is not sealed yet.
+    SealSoon,
     /// Engine: every record of this signal before the position is visible to queries.
     Visible(Signal, Position),
     /// Engine: every record of this signal before the position is in a sealed file that the

@@ -12,7 +12,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::segment::Entries;
-use super::{disk, files};
+use super::{Destination, disk, files};
 
 /// Its name.
 pub(super) const NAME: &str = "cursors";
@@ -90,6 +90,8 @@ pub(super) struct Cursor {
     pub(super) name: String,
     /// The first position that is not done.
     pub(super) position: u64,
+    /// See [`Destination::lossless`].
+    pub(super) lossless: bool,
     /// Items that it still had to get when it came.
     due_at_first: u64,
     /// [`super::state::State::appended_items`] at that moment.
@@ -102,10 +104,11 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn new(name: &str, position: u64) -> Self {
+    pub(super) fn new(destination: &Destination, position: u64) -> Self {
         Cursor {
-            name: name.to_owned(),
+            name: destination.name.clone(),
             position,
+            lossless: destination.lossless,
             due_at_first: 0,
             appended_at_first: 0,
             dropped_items: 0,

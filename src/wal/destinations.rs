@@ -8,7 +8,7 @@
 
 use super::cursor::{Cursor, CursorId};
 use super::state::{Shared, State};
-use super::{CursorStats, Position, Start, cursor_flusher};
+use super::{CursorStats, Destination, Position, Start, cursor_flusher};
 use crate::signal::now_nanos;
 
 impl State {
@@ -34,17 +34,18 @@ impl Shared {
     }
 
     /// See [`super::Log::add`].
-    pub(super) fn add(&self, name: &str, start: Start) -> Position {
+    pub(super) fn add(&self, destination: &Destination) -> Position {
         let position = {
             let mut state = self.state.lock();
-            if let Some(known) = state.cursors.find(name).and_then(|id| state.cursors.get(id)) {
+            if let Some(known) = state.cursors.find(&destination.name).and_then(|id| state.cursors.get_mut(id)) {
+                known.lossless = destination.lossless;
                 return Position(known.position);
             }
-            let position = match start {
+            let position = match destination.start {
                 Start::Oldest => state.oldest(),
                 Start::Now => state.next,
             };
-            let id = state.cursors.push(Cursor::new(name, position));
+            let id = state.cursors.push(Cursor::new(destination, position));
             // The oldest and the next position are no segment's middle: exact without its entries.
             state.begin_account(id);
             position

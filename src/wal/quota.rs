@@ -1,86 +1,145 @@
 //! The quota of a log: its budget on disk (`max_size`, `when_full`), and a disk that is full.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::queue::Pending;
 use super::segment::Entries;
+use super::state::{Overfull, Shared, State};
 use super::writer::Writer;
-use super::{AppendError, WhenFull, cursor_flusher};
+use super::{AppendError, cursor_flusher};
+
+/// For so long after it has refused something a log is called full. While one is, room comes back a
+/// segment at a time, so that it takes and refuses by turns.
+const OVERFULL: Duration = Duration::from_secs(10);
+
+/// Why there is no room.
+enum NoRoom {
+    /// These destinations have not had what would have to go, and it may not be dropped for them. None:
+    /// all segments together could not make so much room.
+    Kept(Vec<String>),
+    Io(io::Error),
+}
+
+impl Shared {
+    /// The destinations of whose records the log is full, so that it has refused something and would again.
+    pub(super) fn full_of(&self, state: &State) -> Vec<String> {
+        let Some(refused) = &state.overfull else { return Vec::new() };
+        if refused.at.elapsed() <= OVERFULL {
+            return refused.behind.clone();
+        }
+        if state.size() + refused.wanted <= self.max_size {
+            return Vec::new();
+        }
+        let oldest = state.closed.front().map_or(state.next, |front| front.totals.end);
+        state.kept_for(oldest, self.when_full)
+    }
+}
 
 impl Writer {
     /// Makes room for the group within the budget; answers those for whom there is none.
     pub(super) fn admit(&mut self, group: Vec<Pending>) -> Vec<Pending> {
         let total = group.iter().map(Pending::length).sum();
-        if self.make_room(total).is_ok_and(|room| room) {
+        if self.make_room(total).is_ok() {
+            self.note_room();
             return group;
         }
+        let signal = self.shared.signal;
         let (mut taken, mut bytes) = (Vec::new(), 0);
         for pending in group {
-            let error = match self.make_room(bytes + pending.length()) {
-                Ok(true) => {
-                    bytes += pending.length();
+            let wanted = bytes + pending.length();
+            let error = match self.make_room(wanted) {
+                Ok(()) => {
+                    bytes = wanted;
                     taken.push(pending);
                     continue;
                 }
-                Ok(false) => AppendError::Full(self.shared.signal),
-                Err(source) => AppendError::Io { signal: self.shared.signal, source },
+                Err(NoRoom::Kept(behind)) => {
+                    self.note_overfull(wanted, &behind);
+                    AppendError::Full { signal, behind }
+                }
+                Err(NoRoom::Io(source)) => AppendError::Io { signal, source },
             };
             let _ = pending.reply.send(Err(error));
         }
         taken
     }
 
+    /// Something was refused: says so when that begins.
+    fn note_overfull(&self, wanted: u64, behind: &[String]) {
+        if behind.is_empty() {
+            return;
+        }
+        let now = Overfull { at: Instant::now(), wanted, behind: behind.to_vec() };
+        if self.shared.state.lock().overfull.replace(now).is_none() {
+            let destinations = behind.join(", ");
+            tracing::warn!(signal = %self.shared.signal, destinations, "log full of what destinations have not had, senders are told to try again");
+        }
+    }
+
+    /// Nothing was refused: says so when it has been long enough.
+    fn note_room(&self) {
+        let mut state = self.shared.state.lock();
+        if state.overfull.take_if(|full| full.at.elapsed() > OVERFULL).is_some() {
+            drop(state);
+            tracing::info!(signal = %self.shared.signal, "the log has room for all that comes again");
+        }
+    }
+
     /// Makes room for `wanted` bytes, if the rules allow.
-    fn make_room(&mut self, wanted: u64) -> io::Result<bool> {
+    fn make_room(&mut self, wanted: u64) -> Result<(), NoRoom> {
         loop {
             let mut state = self.shared.state.lock();
             if state.size() + wanted <= self.shared.max_size {
-                return Ok(true);
+                return Ok(());
             }
             if wanted > self.shared.max_size {
-                return Ok(false);
+                return Err(NoRoom::Kept(Vec::new()));
+            }
+            let Some(front) = state.closed.front() else {
+                let behind = state.kept_for(state.next, self.shared.when_full);
+                if !behind.is_empty() {
+                    return Err(NoRoom::Kept(behind));
+                }
+                drop(state);
+                self.begin_segment().map_err(NoRoom::Io)?;
+                continue;
+            };
+            let (first, end, limit) = (front.first, front.totals.end, state.limit(0));
+            let behind = state.kept_for(end, self.shared.when_full);
+            if !behind.is_empty() {
+                return Err(NoRoom::Kept(behind));
             }
             let passed = state.passed();
-            let may_drop = self.shared.when_full == WhenFull::DropOldest;
-            if let Some(front) = state.closed.front() {
-                let (first, end, limit) = (front.first, front.totals.end, state.limit(0));
-                if end > passed && !may_drop {
-                    return Ok(false);
-                }
-                let inside = state.cursors.iter().any(|cursor| cursor.position > first && cursor.position < end);
-                let entries = if inside {
-                    drop(state);
-                    let entries = self.shared.entries(first, limit).unwrap_or_default();
-                    state = self.shared.state.lock();
-                    entries
-                } else {
-                    Entries::default()
-                };
-                // The cursor flusher may have deleted it meanwhile.
-                if state.closed.front().is_none_or(|front| front.first != first) {
-                    continue;
-                }
-                let dropped = state.drop_oldest(&entries);
+            let inside = state.cursors.iter().any(|cursor| cursor.position > first && cursor.position < end);
+            let entries = if inside {
                 drop(state);
-                // First the file: after a crash no cursor may point at what is gone. A full disk is no
-                // reason to keep the segment.
-                if let Err(error) = cursor_flusher::save(&self.shared) {
-                    tracing::warn!(signal = %self.shared.signal, %error, "cannot write the cursors, trying again");
-                    self.shared.flusher.request();
-                }
-                if let Some(dropped) = dropped {
-                    if end > passed {
-                        let records = dropped.totals.records;
-                        tracing::warn!(signal = %self.shared.signal, segment = first, records, "log full, oldest segment dropped");
-                    }
-                    self.shared.remove_segment(first)?;
-                }
+                let entries = self.shared.entries(first, limit).unwrap_or_default();
+                state = self.shared.state.lock();
+                entries
             } else {
-                if state.next > passed && !may_drop {
-                    return Ok(false);
+                Entries::default()
+            };
+            // The cursor flusher may have deleted it meanwhile, or a reload may have changed for whom it is kept.
+            if state.closed.front().is_none_or(|front| front.first != first)
+                || !state.kept_for(end, self.shared.when_full).is_empty()
+            {
+                continue;
+            }
+            let dropped = state.drop_oldest(&entries);
+            drop(state);
+            // First the file: after a crash no cursor may point at what is gone. A full disk is no
+            // reason to keep the segment.
+            if let Err(error) = cursor_flusher::save(&self.shared) {
+                tracing::warn!(signal = %self.shared.signal, %error, "cannot write the cursors, trying again");
+                self.shared.flusher.request();
+            }
+            if let Some(dropped) = dropped {
+                if end > passed {
+                    let records = dropped.totals.records;
+                    tracing::warn!(signal = %self.shared.signal, segment = first, records, "log full, oldest segment dropped");
                 }
-                drop(state);
-                self.begin_segment()?;
+                self.shared.remove_segment(first).map_err(NoRoom::Io)?;
             }
         }
     }

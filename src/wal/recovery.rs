@@ -13,7 +13,7 @@ use super::record::Entry;
 use super::scan::{Damage, ScanError, scan};
 use super::segment::{self, Totals};
 use super::state::{Active, Closed, Shared, State};
-use super::{Config, Start, WalError, cursor, disk, files, gaps, health, identity, quarantine, writer};
+use super::{Config, Destination, Start, WalError, cursor, disk, files, gaps, health, identity, quarantine, writer};
 use crate::durable;
 use crate::signal::Signal;
 use parking_lot::Mutex;
@@ -37,7 +37,7 @@ pub(super) fn open(
     dir: PathBuf,
     signal: Signal,
     config: &Config,
-    destinations: &[(String, Start)],
+    destinations: &[Destination],
 ) -> Result<Shared, WalError> {
     files::create_dir(&dir).map_err(files::io("cannot create", &dir))?;
     let dir_id = FileId::at(&dir).map_err(files::io("cannot look at", &dir))?;
@@ -91,20 +91,20 @@ pub(super) fn open(
     if let Some(first) = firsts.first() {
         found.missing.push(0..*first);
     }
-    let wanted = destinations.iter().filter_map(|(name, _)| saved.cursors.get(name)).copied().min();
+    let wanted = destinations.iter().filter_map(|known| saved.cursors.get(&known.name)).copied().min();
     let wanted = if trusted { wanted.unwrap_or(u64::MAX) } else { oldest };
     let missing: Vec<_> = found.missing.iter().flat_map(|gap| gaps::without(gap, &saved.told)).collect();
     let missing_records = tell_missing(signal, &missing, wanted);
-    let cursor = |(name, start): &(String, Start)| {
-        let position = match saved.cursors.get(name) {
+    let cursor = |destination: &Destination| {
+        let position = match saved.cursors.get(&destination.name) {
             Some(position) => (*position).max(oldest),
-            None if *start == Start::Now && trusted => next,
+            None if destination.start == Start::Now && trusted => next,
             None => oldest,
         };
-        Cursor::new(name, position)
+        Cursor::new(destination, position)
     };
     for (name, position) in &saved.cursors {
-        if destinations.iter().all(|(known, _)| known != name) {
+        if destinations.iter().all(|known| known.name != *name) {
             tracing::info!(%signal, destination = name, position, "destination is not configured any more, its cursor is forgotten");
         }
     }
@@ -123,6 +123,7 @@ pub(super) fn open(
         persisted: 0,
         unreadable: Default::default(),
         failing: None,
+        overfull: None,
         appended_items: 0,
         syncs: 0,
         sync_time: Default::default(),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -100,10 +100,23 @@ pub(super) struct State {
     pub(super) unreadable: BTreeMap<u64, u32>,
     /// Why nothing can be appended; nothing while the log works.
     pub(super) failing: Option<String>,
+    /// The last time that something was refused because the log was full.
+    pub(super) overfull: Option<Overfull>,
     /// Items appended since the log was opened.
     pub(super) appended_items: u64,
     pub(super) syncs: u64,
     pub(super) sync_time: Duration,
+}
+
+/// A log that is full of what may not be dropped.
+#[derive(Debug)]
+pub(super) struct Overfull {
+    /// When something was refused last.
+    pub(super) at: Instant,
+    /// Bytes for which there was no room.
+    pub(super) wanted: u64,
+    /// The destinations that have not had the oldest records.
+    pub(super) behind: Vec<String>,
 }
 
 /// Where a reader finds its next records.
@@ -138,6 +151,12 @@ impl State {
     /// The lowest cursor; without destinations, the end: nobody waits for anything.
     pub(super) fn passed(&self) -> u64 {
         self.cursors.iter().map(|cursor| cursor.position).min().unwrap_or(self.next)
+    }
+
+    /// The destinations that have not had what lies before `end`, and for which it may not be dropped.
+    pub(super) fn kept_for(&self, end: u64, when_full: WhenFull) -> Vec<String> {
+        let keeps = |cursor: &&Cursor| cursor.position < end && (cursor.lossless || when_full == WhenFull::Reject);
+        self.cursors.iter().filter(keeps).map(|cursor| cursor.name.clone()).collect()
     }
 
     /// First position of the segment behind the closed segment `index`.

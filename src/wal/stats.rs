@@ -29,6 +29,9 @@ pub struct Stats {
     pub missing_records: u64,
     /// Why nothing can be appended; nothing while the log works.
     pub failing: Option<String>,
+    /// The destinations of whose records the log is full, so that it refuses new ones; none while it
+    /// has room for all that comes.
+    pub full_of: Vec<String>,
     /// Syncs done since the start, and the time they took.
     pub syncs: u64,
     /// Sum of the time spent in `fdatasync`.
@@ -78,6 +81,7 @@ impl Shared {
             corrupt_unkept: state.corrupt_unkept,
             missing_records: state.missing_records,
             failing,
+            full_of: self.full_of(&state),
             syncs: state.syncs,
             sync_time: state.sync_time,
             cursors: state.cursors.iter().map(|cursor| state.lag(cursor, now)).collect(),

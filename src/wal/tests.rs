@@ -52,8 +52,12 @@ fn small() -> Config {
 }
 
 fn open(dir: &Path, config: &Config, destinations: &[&str]) -> Log {
-    let destinations: Vec<_> = destinations.iter().map(|name| ((*name).to_owned(), Start::Oldest)).collect();
-    Log::open(dir.join("log"), Signal::Logs, config, &destinations).unwrap()
+    let destinations: Vec<_> = destinations.iter().map(|name| Destination::new(*name, Start::Oldest)).collect();
+    open_for(dir, config, &destinations)
+}
+
+fn open_for(dir: &Path, config: &Config, destinations: &[Destination]) -> Log {
+    Log::open(dir.join("log"), Signal::Logs, config, destinations).unwrap()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

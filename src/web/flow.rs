@@ -33,7 +33,7 @@ pub async fn page(State(site): State<Site>, uri: Uri) -> Response<Body> {
             (pipeline::draw(&status, &history, &params.kept()))
         }
         ul.legend aria-label="Colours" {
-            li.ok { "data flows" } li.idle { "nothing to do" } li.warn { "is behind, or has dropped or set aside items" }
+            li.ok { "data flows" } li.idle { "nothing to do" } li.warn { "is behind or full, or has dropped or set aside items" }
             li.bad { "takes nothing" }
         }
         @if received == 0 {

@@ -69,8 +69,8 @@ fn ledger(signals: &[SignalStatus]) -> Markup {
                 } } }
             } }
             @for signal in signals {
-                @if let Some(reason) = &signal.log.failing {
-                    p.problem { "The log of " (signal.signal) " takes nothing: " (reason) }
+                @if let Some(problem) = signal.log.problem() {
+                    p.problem { "The log of " (signal.signal) " " (problem) }
                 }
             }
         }

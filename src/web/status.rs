@@ -86,10 +86,25 @@ pub struct LogStatus {
     pub missing_records: u64,
     /// Why it takes nothing; nothing while it works.
     pub failing: Option<String>,
+    /// The destinations of whose records it is full, so that it refuses new ones.
+    #[serde(default)]
+    pub full_of: Vec<String>,
     /// Mean time of a sync.
     pub sync_milliseconds: f64,
     /// Who reads it.
     pub destinations: Vec<Destination>,
+}
+
+impl LogStatus {
+    /// What keeps it from taking all that comes, in words; nothing if nothing does.
+    pub fn problem(&self) -> Option<String> {
+        let full = || {
+            let behind = self.full_of.join(", ");
+            format!("is full of what {behind} has not had, and refuses what it has no room for")
+        };
+        let failing = self.failing.as_ref().map(|reason| format!("takes nothing: {reason}"));
+        failing.or_else(|| (!self.full_of.is_empty()).then(full))
+    }
 }
 
 /// How far a destination is behind.

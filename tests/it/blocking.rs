@@ -3,7 +3,7 @@
 use prost::Message as _;
 use tokio::runtime::Builder;
 use vispyr::signal::Signal;
-use vispyr::wal::{Config, Log, Start};
+use vispyr::wal::{Config, Destination, Log, Start};
 
 use crate::receivers::rig::{DEADLINE, Rig, payload, post};
 
@@ -33,7 +33,7 @@ fn large_bodies_are_checked() {
 fn the_log_is_read_from_disk() {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
-        let destinations = [("test".to_owned(), Start::Oldest)];
+        let destinations = [Destination::new("test", Start::Oldest)];
         Log::open(dir.path().join("traces"), Signal::Traces, &Config::default(), &destinations).unwrap()
     };
     with_a_full_pool(async {

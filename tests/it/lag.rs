@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal, now_nanos};
-use vispyr::wal::{self, Log, Start};
+use vispyr::wal::{self, Destination, Log, Start};
 
 use crate::delivery::sink::{Answer, Sink, http};
 use crate::delivery::spans;
@@ -17,7 +17,7 @@ fn put_old(data_dir: &Path) {
         data_dir.join("wal/traces"),
         Signal::Traces,
         &wal::Config::default(),
-        &[("out".to_owned(), Start::Oldest)],
+        &[Destination::new("out", Start::Oldest)],
     )
     .unwrap();
     let payload = spans(0..50);

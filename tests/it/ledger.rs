@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use http_body_util::Full;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message;
+use rustix::process::Signal;
 use vispyr::wire::prompb::v1::{Label, Sample, TimeSeries, WriteRequest};
 
 use crate::delivery::send_spans;
 use crate::delivery::sink::{Answer, Sink, http};
-use crate::harness::{Options, Vispyr, send, sum_of};
+use crate::harness::{Options, Vispyr, send, signal, sum_of};
 
 const ENDS: [&str; 6] = [
     "forwarded_items_total",
@@ -77,8 +78,13 @@ async fn every_item_is_accounted_for_by_every_destination() {
     for n in 0..120 {
         send_spans(&vispyr, n * 20..(n + 1) * 20).await;
         if n % 10 == 9 {
-            // Nothing is to be dropped for one that is only moody.
+            // Nothing is to be dropped for one that is only moody, and refused for the store.
             vispyr.wait("moody keeps up", at_rest).await;
+            let stored = || async {
+                signal(vispyr.engine_pid().unwrap(), Signal::USR1);
+                (ends(&vispyr.metrics().await, "store", "traces")[3] == 0.0).then_some(())
+            };
+            vispyr.wait("the store has all", stored).await;
         }
     }
     for _ in 0..3 {

@@ -17,6 +17,7 @@ mod demo;
 mod first_start;
 mod forget;
 mod full_disk;
+mod full_log;
 mod harness;
 mod journal;
 mod lag;

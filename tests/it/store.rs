@@ -17,7 +17,7 @@ use vispyr::quarantine::dead_letters::DeadLetters;
 use vispyr::signal::{Signal, now_nanos};
 use vispyr::store::engine::failpoint;
 use vispyr::telemetry::Telemetry;
-use vispyr::wal::{self, Log, Logs, Position, Start};
+use vispyr::wal::{self, Destination, Log, Logs, Position, Start};
 
 use rig::{DEADLINE, EngineProcess, LOG, SEAL_INTERVAL, Sender, Source, feed, traces};
 
@@ -383,7 +383,7 @@ fn every_step_has_a_name_once() {
 fn the_exporter_outlives_the_engine_and_its_ledger_adds_up() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let destinations = [(exporters::store::DESTINATION.to_owned(), Start::Oldest)];
+    let destinations = [Destination::new(exporters::store::DESTINATION, Start::Oldest).lossless()];
     let open = |signal: Signal| {
         let folder = dir.path().join("wal").join(signal.name());
         Log::open(folder, signal, &wal::Config::default(), &destinations).unwrap()

@@ -18,7 +18,7 @@ use vispyr::signal::{Batch, Signal};
 use vispyr::store::Config;
 use vispyr::store::engine::{self, failpoint};
 use vispyr::telemetry::Telemetry;
-use vispyr::wal::{self, Log, Logs, Start};
+use vispyr::wal::{self, Destination, Log, Logs, Start};
 
 use crate::harness::{Options, PROGRAM, Vispyr};
 use crate::store::rig::{DEADLINE, EngineProcess, Source, feed, traces};
@@ -45,7 +45,7 @@ impl Resend for Again {
 impl Collector {
     pub fn start(dir: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let destinations = [(store::DESTINATION.to_owned(), Start::Oldest)];
+        let destinations = [Destination::new(store::DESTINATION, Start::Oldest).lossless()];
         let open = |signal: Signal| {
             let folder = dir.join("wal").join(signal.name());
             Log::open(folder, signal, &wal::Config::default(), &destinations).unwrap()

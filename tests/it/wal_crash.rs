@@ -15,7 +15,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use vispyr::signal::{Batch, Compression, Format, Meta, Signal};
-use vispyr::wal::{AppendError, Config, Log, Position, Reader, Record, Start, WhenFull};
+use vispyr::wal::{AppendError, Config, Destination, Log, Position, Reader, Record, Start, WhenFull};
 
 const DIR: &str = "VISPYR_TEST_CRASH_DIR";
 const KEEPS: &str = "VISPYR_TEST_CRASH_KEEPS";
@@ -59,7 +59,7 @@ fn seed_of(record: &Record) -> u64 {
 /// are deleted behind `follows`.
 fn open(dir: &Path, keeps: bool) -> Log {
     let config = Config { segment_size: bytesize::ByteSize::kib(256), ..Config::default() };
-    let destinations = [("follows".to_owned(), Start::Oldest), ("keeps".to_owned(), Start::Oldest)];
+    let destinations = [Destination::new("follows", Start::Oldest), Destination::new("keeps", Start::Oldest)];
     Log::open(dir.join("log"), Signal::Traces, &config, &destinations[..1 + usize::from(keeps)]).unwrap()
 }
 
@@ -263,7 +263,8 @@ async fn fill(log: &Log, next: &mut u64) -> std::io::Error {
 fn a_full_disk_refuses_keeps_what_it_has_and_recovers() {
     let Some(disk) = SmallDisk::mount("4m") else { return };
     let config = Config { when_full: WhenFull::Reject, segment_size: bytesize::ByteSize::mib(1), ..Config::default() };
-    let open = || Log::open(disk.0.join("log"), Signal::Traces, &config, &[("a".to_owned(), Start::Oldest)]).unwrap();
+    let open =
+        || Log::open(disk.0.join("log"), Signal::Traces, &config, &[Destination::new("a", Start::Oldest)]).unwrap();
     let all_there = |log: &Log, from: u64, next: u64| {
         let mut reader = log.reader("a").unwrap();
         reader.seek(Position(from));

@@ -69,8 +69,8 @@ fn signals(text: &mut String, signals: &[SignalStatus]) -> std::fmt::Result {
         if s.log.missing_records > 0 {
             writeln!(text, "{:<9}{} records of the log are missing", s.signal, s.log.missing_records)?;
         }
-        if let Some(reason) = &s.log.failing {
-            writeln!(text, "{:<9}the log takes nothing: {reason}", s.signal)?;
+        if let Some(problem) = s.log.problem() {
+            writeln!(text, "{:<9}the log {problem}", s.signal)?;
         }
     }
     writeln!(text)

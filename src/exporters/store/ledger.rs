@@ -17,6 +17,8 @@ pub struct Ledger {
     committer: Reader,
     /// Records that were read and are not sealed, in order.
     pending: VecDeque<Pending>,
+    /// Payload bytes of those.
+    pending_bytes: u64,
     /// Everything before this was read at some time.
     read: Position,
     /// Everything before this is sealed.
@@ -58,6 +60,7 @@ impl Ledger {
             telemetry,
             committer,
             pending: VecDeque::new(),
+            pending_bytes: 0,
             read,
             sealed: Position(0),
             held: BTreeMap::new(),
@@ -78,6 +81,7 @@ impl Ledger {
         }
         self.read = Position(record.position.0 + 1);
         let (items, bytes) = (u64::from(record.batch.items), record.batch.payload.len() as u64);
+        self.pending_bytes += bytes;
         self.pending.push_back(Pending {
             position: record.position,
             items,
@@ -86,6 +90,11 @@ impl Ledger {
         });
         self.settle();
         false
+    }
+
+    /// Payload bytes that were read and are not sealed, which the log has to keep.
+    pub fn unsealed_bytes(&self) -> u64 {
+        self.pending_bytes
     }
 
     /// A record goes out once more.
@@ -129,6 +138,7 @@ impl Ledger {
         let sealed = self.held.first_key_value().map_or(self.sealed, |(held, _)| self.sealed.min(*held));
         while self.pending.front().is_some_and(|p| p.position < sealed) {
             let Some(done) = self.pending.pop_front() else { break };
+            self.pending_bytes -= done.bytes;
             if done.position < cursor {
                 continue;
             }

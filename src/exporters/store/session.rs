@@ -20,7 +20,7 @@ use crate::signal::{Signal, monotonic_nanos};
 use crate::store::protocol::{self, Frame, LENGTH_BYTES, LogState, Progress, ProtocolError, Reach};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::Health;
-use crate::wal::{Logs, Reader, WalError};
+use crate::wal::{Logs, Reader, Stats, WalError};
 
 /// Payload bytes read from a log at once.
 const READ: usize = 1 << 20;
@@ -30,6 +30,10 @@ const GREETING: Duration = Duration::from_secs(30);
 
 /// How often the engine is told how far the logs reach.
 const REACH: Duration = Duration::from_millis(100);
+
+/// The part of a log that what is not sealed may take before the engine is asked to seal it. Half of the log is left
+/// for what comes meanwhile; segments go as a whole, and are a quarter at most.
+const UNSEALED_PART: u64 = 4;
 
 /// Why a connection ended. It is made again.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +139,7 @@ impl Exporter {
             end = send(r1, Signal::ALL[1]) => end,
             end = send(r2, Signal::ALL[2]) => end,
             end = send(r3, Signal::ALL[3]) => end,
-            end = tell_reach(logs, &to) => end,
+            end = tell_reach(logs, ledgers, &to) => end,
             end = self.resends.run(&to) => end,
             end = heard.run(&mut from) => end,
         }
@@ -171,16 +175,25 @@ async fn send(
     }
 }
 
-/// Tells how far the logs reach, and when: also where that is as far as before.
+/// Tells how far the logs reach, and when: also where that is as far as before. And whether one needs the room of what
+/// is not sealed: it is to be sealed before the log is full of it.
 async fn tell_reach(
     logs: &Logs,
+    ledgers: &[Arc<Mutex<Ledger>>; 4],
     to: &tokio::sync::Mutex<OwnedWriteHalf>,
 ) -> Result<std::convert::Infallible, SessionError> {
     loop {
         // The time first, so that it is not too late.
         let at = monotonic_nanos();
-        let next = Signal::ALL.map(|signal| logs.of(signal).stats().next);
+        let stats = Signal::ALL.map(|signal| logs.of(signal).stats());
+        let next = stats.each_ref().map(|stats| stats.next);
         to.lock().await.write_all(&Frame::Reach(Reach { at, next }).encode()).await?;
+        let needs_room = |(stats, ledger): (&Stats, &Arc<Mutex<Ledger>>)| {
+            ledger.lock().unsealed_bytes() > stats.max_size / UNSEALED_PART
+        };
+        if stats.iter().zip(ledgers).any(needs_room) {
+            to.lock().await.write_all(&Frame::SealSoon.encode()).await?;
+        }
         tokio::time::sleep(REACH).await;
     }
 }

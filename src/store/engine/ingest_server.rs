@@ -161,6 +161,7 @@ fn receive(shared: &Shared, from: &mut impl std::io::Read, logs: &[LogState; 4])
                 shared.ingest_queues[signal].push(logs[signal].id, record);
             }
             Frame::Reach(reach) => shared.progress.reach(logs, reach),
+            Frame::SealSoon => shared.unsealed.hurry(),
             Frame::Kept(id) => shared.quarantine.kept(id),
             Frame::Released(id) => shared.resends.released(id),
             Frame::Resend(letter) => {

@@ -40,6 +40,8 @@ struct State {
     bound: Bound,
     /// Who waits for the batches up to one to be sealed.
     asking: Vec<(usize, SealReply)>,
+    /// What is here is not to get older before it is sealed.
+    hurry: bool,
     stopped: bool,
 }
 
@@ -87,7 +89,7 @@ impl Unsealed {
             // Records without rows move the logs, too.
             batches.push_back(Batch { files: Vec::new(), taken: Some(taken), since: now });
         }
-        let state = State { batches, bound: FIRST, asking: Vec::new(), stopped: false };
+        let state = State { batches, bound: FIRST, asking: Vec::new(), hurry: false, stopped: false };
         Unsealed { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -110,6 +112,12 @@ impl Unsealed {
         true
     }
 
+    /// The next round is to come at once. Said while one is being sealed it is of no account: that one may do.
+    pub fn hurry(&self) {
+        self.state.lock().hurry = true;
+        self.changed.notify_all();
+    }
+
     /// Files, rows and bytes that wait.
     pub fn counts(&self) -> (u64, u64, u64) {
         let state = self.state.lock();
@@ -125,7 +133,7 @@ impl Unsealed {
         state.files() < MAX_FILES
     }
 
-    /// Waits for something to seal: what has been here for `interval`, is much, or is asked for. `is_due`
+    /// Waits for something to seal: what has been here for `interval`, is much, is asked for or in a hurry. `is_due`
     /// may know of another reason, and is asked now and then. `None` at the end.
     pub fn next(&self, interval: Duration, is_due: impl Fn() -> bool) -> Option<Round> {
         const NOW_AND_THEN: Duration = Duration::from_millis(500);
@@ -138,7 +146,8 @@ impl Unsealed {
             let are_many = state.files() >= MANY_FILES
                 || state.sum(|file| file.rows) >= MANY_ROWS
                 || state.sum(|file| file.bytes) >= MANY_BYTES;
-            if is_old || are_many || !state.asking.is_empty() || !state.batches.is_empty() && is_due() {
+            let is_soon = !state.batches.is_empty() && (state.hurry || is_due());
+            if is_old || are_many || !state.asking.is_empty() || is_soon {
                 return Some(state.round());
             }
             self.changed.wait_for(&mut state, NOW_AND_THEN);
@@ -155,6 +164,7 @@ impl Unsealed {
         }
         let Bound { files, rows } = state.bound;
         state.bound = Bound { files: files.saturating_mul(2), rows: rows.saturating_mul(2) };
+        state.hurry = false;
         self.changed.notify_all();
     }
 
@@ -256,6 +266,25 @@ mod tests {
         assert_eq!((last.files.len(), last.is_all, last.positions), (189, true, at(341)));
         assert_eq!(unsealed.counts(), (0, 0, 0));
         drop(answer);
+    }
+
+    #[test]
+    fn a_hurry_is_over_with_the_round_that_it_brought() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let unsealed = std::sync::Arc::new(Unsealed::default());
+        unsealed.hurry();
+        unsealed.add(std::iter::once(file(0, 1)), &at(1));
+        let round = unsealed.next(HOUR, || false).unwrap();
+        assert_eq!(round.positions, at(1));
+        unsealed.add(std::iter::once(file(1, 1)), &at(2));
+        unsealed.hurry();
+        unsealed.sealed(&round);
+        let other = unsealed.clone();
+        let next = std::thread::spawn(move || other.next(HOUR, || false).map(|round| round.positions));
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!next.is_finished(), "what was asked for is done");
+        unsealed.hurry();
+        assert_eq!(next.join().unwrap(), Some(at(2)));
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Frame {
                 }
                 Frame::Reach(reach)
             }
+            SEAL_SOON => Frame::SealSoon,
             RESEND => Frame::Resend(Resend { id: Uuid::from_u128(b.try_get_u128()?), batch: take_batch(b)? }),
             RESENT => {
                 let id = Uuid::from_u128(b.try_get_u128()?);

@@ -79,6 +79,7 @@ impl Frame {
                     b.put_u64_le(position.0);
                 }
             }
+            Frame::SealSoon => b.put_u8(SEAL_SOON),
             Frame::Record(_) => {}
         }
         fill_length(&mut b, 0);

@@ -12,3 +12,4 @@ pub(super) const RESEND: u8 = 9;
 pub(super) const RESENT: u8 = 10;
 pub(super) const RELEASED: u8 = 11;
 pub(super) const REACH: u8 = 12;
+pub(super) const SEAL_SOON: u8 = 13;

@@ -63,6 +63,8 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         any_quarantined().prop_map(Frame::Quarantined),
         any::<u128>().prop_map(|id| Frame::Kept(Uuid::from_u128(id))),
         any::<u128>().prop_map(|id| Frame::Released(Uuid::from_u128(id))),
+        (any::<u64>(), any::<[u64; 4]>()).prop_map(|(at, next)| Frame::Reach(Reach { at, next: next.map(Position) })),
+        Just(Frame::SealSoon),
         (any::<u128>(), any_record())
             .prop_map(|(id, record)| Frame::Resend(Resend { id: Uuid::from_u128(id), batch: record.batch })),
         (any::<u128>(), any_resent()).prop_map(|(id, resent)| Frame::Resent(Uuid::from_u128(id), resent)),

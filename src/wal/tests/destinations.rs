@@ -51,8 +51,11 @@ fn destinations_come_and_go() {
         log.reader("a").unwrap().commit(Position(4));
         assert!(matches!(log.reader("b"), Err(WalError::UnknownDestination(name)) if name == "b"));
         drop(log);
-        let destinations =
-            [("b".to_owned(), Start::Now), ("c".to_owned(), Start::Oldest), ("a".to_owned(), Start::Now)];
+        let destinations = [
+            Destination::new("b", Start::Now),
+            Destination::new("c", Start::Oldest),
+            Destination::new("a", Start::Now),
+        ];
         let log = Log::open(dir.path().join("log"), Signal::Logs, &small(), &destinations).unwrap();
         let at = |log: &Log, name: &str| log.reader(name).unwrap().cursor().0;
         assert_eq!((at(&log, "a"), at(&log, "b"), at(&log, "c")), (4, 10, 0));
@@ -81,10 +84,10 @@ fn a_destination_added_while_running_begins_where_it_is_told() {
     block_on(async {
         let log = open(dir.path(), &small(), &["a"]);
         append(&log, (0..50).map(|seed| batch(5000, seed))).await;
-        assert_eq!(log.add("old", Start::Oldest), Position(0));
-        assert_eq!(log.add("new", Start::Now), Position(50));
+        assert_eq!(log.add(&Destination::new("old", Start::Oldest)), Position(0));
+        assert_eq!(log.add(&Destination::new("new", Start::Now)), Position(50));
         log.reader("old").unwrap().commit(Position(7));
-        assert_eq!(log.add("old", Start::Now), Position(7), "known already: it keeps its cursor");
+        assert_eq!(log.add(&Destination::new("old", Start::Now)), Position(7), "known already: it keeps its cursor");
         // On disk, although nothing was closed.
         let saved = saved(dir.path());
         assert!(saved.contains(&("new".to_owned(), 50)), "{saved:?}");
@@ -129,7 +132,7 @@ fn a_removed_destination_frees_its_segments_at_once_and_moves_nobody() {
         let read = drain(&log, &mut a, 1 << 20).await;
         assert_eq!(read.len() as u64, 100 - first, "it has not read yet, and finds what is there");
         // Of the same name, but another: the old reader is not its.
-        assert_eq!(log.add("slow", Start::Oldest), Position(first));
+        assert_eq!(log.add(&Destination::new("slow", Start::Oldest)), Position(first));
         slow.commit(Position(100));
         assert_eq!(cursor_of(&log, "slow"), Some(first));
         drop((slow, a, b, log));

@@ -28,7 +28,7 @@ fn a_log_that_holds_nothing_opens_whatever_is_left_of_its_files() {
                         std::fs::write(dir.path().join("log").join(name), content).unwrap();
                     }
                 }
-                let destinations = [("out".to_owned(), Start::Oldest)];
+                let destinations = [Destination::new("out", Start::Oldest)];
                 let mut identity = None;
                 // The second time it is an ordinary log.
                 for round in 0..2 {

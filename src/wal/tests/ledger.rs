@@ -66,13 +66,22 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
         segment in 4096..20_000u64,
         drops in any::<bool>(),
+        b_is_lossless in any::<bool>(),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let when_full = if drops { WhenFull::DropOldest } else { WhenFull::Reject };
         let config = config(segment, 64 << 10, when_full);
+        let destination = |name: &str, start| {
+            let destination = Destination::new(name, start);
+            if name == "b" && b_is_lossless { destination.lossless() } else { destination }
+        };
+        let open = |names: &[&str]| {
+            let destinations: Vec<_> = names.iter().map(|name| destination(name, Start::Oldest)).collect();
+            open_for(dir.path(), &config, &destinations)
+        };
         let mut sent: Vec<Batch> = Vec::new();
         block_on(async {
-            let mut log = open(dir.path(), &config, &NAMES[..2]);
+            let mut log = open(&NAMES[..2]);
             let mut accounts: BTreeMap<&str, Account> = BTreeMap::new();
             // Readers of destinations that are gone: they must move nobody.
             let mut strays = Vec::new();
@@ -86,7 +95,11 @@ proptest! {
                             assert_eq!(position.0, sent.len() as u64);
                             sent.push(batch(size, position.0));
                         }
-                        Err(error) => assert!(!drops && matches!(error, AppendError::Full(_)), "{error}"),
+                        Err(AppendError::Full { behind, .. }) => {
+                            assert!(!drops || b_is_lossless && behind == ["b"], "{behind:?}");
+                            assert!(behind.iter().all(|name| accounts.contains_key(name.as_str())), "{behind:?}");
+                        }
+                        Err(error) => panic!("{error}"),
                     },
                     Step::Commit(who, by) => if let Some(account) = accounts.get_mut(NAMES[who]) {
                         let from = account.reader.cursor().0 as usize;
@@ -107,7 +120,7 @@ proptest! {
                     },
                     Step::Add(who, start) => {
                         let name = NAMES[who];
-                        let at = log.add(name, start);
+                        let at = log.add(&destination(name, start));
                         if !accounts.contains_key(name) {
                             let expected = if start == Start::Now { log.stats().next } else { log.stats().oldest };
                             assert_eq!(at, expected);
@@ -137,7 +150,7 @@ proptest! {
                         let names: Vec<&str> = accounts.keys().copied().collect();
                         let done: Vec<u64> = accounts.into_values().map(|account| account.done).collect();
                         drop(log);
-                        log = open(dir.path(), &config, &names);
+                        log = open(&names);
                         let account = |(name, done)| (name, Account::new(done, log.reader(name).unwrap()));
                         accounts = names.into_iter().zip(done).map(account).collect();
                     }
@@ -149,6 +162,7 @@ proptest! {
                 for cursor in &stats.cursors {
                     let account = &accounts[cursor.destination.as_str()];
                     assert_eq!(account.done + cursor.lag_items + cursor.dropped_items, items(&sent), "{cursor:?}");
+                    assert!(cursor.dropped_items == 0 || drops && !(b_is_lossless && cursor.destination == "b"));
                     assert_eq!(account.due(items(&sent)), cursor.due_items, "{cursor:?}");
                     assert_eq!(cursor.lag_records, sent.len() as u64 - cursor.position.0);
                     assert_eq!(account.reader.cursor(), cursor.position);

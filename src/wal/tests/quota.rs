@@ -50,7 +50,7 @@ fn reject_refuses_until_there_is_room() {
             }
             assert!(taken < 100);
         };
-        assert!(matches!(refused, AppendError::Full(Signal::Logs)));
+        assert_eq!(refused.to_string(), "the logs log is full of what a has not had");
         assert!(taken > 40);
         assert!(log.stats().size <= 256 << 10);
         log.reader("a").unwrap().commit(Position(20));
@@ -61,6 +61,53 @@ fn reject_refuses_until_there_is_room() {
         assert!(matches!(never, Err(AppendError::TooLarge { size: 300_064, limit: 262_144, .. })), "{never:?}");
         append(&log, [batch(1000, 1)]).await;
         assert_eq!(log.stats().cursors[0].dropped_items, 0);
+    });
+}
+
+#[test]
+fn nothing_is_dropped_for_a_lossless_destination() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(64 << 10, 256 << 10, WhenFull::DropOldest);
+    let destinations = ["store", "elsewhere"].map(|name| Destination::new(name, Start::Oldest));
+    let [store, elsewhere] = &destinations;
+    let (mut taken, mut stored) = (0, Vec::new());
+    let dropped = |log: &Log, name: &str| {
+        log.stats().cursors.iter().find(|cursor| cursor.destination == name).unwrap().dropped_items
+    };
+    block_on(async {
+        // It is that from the start, and becomes it while the log runs.
+        for round in 0..2 {
+            let store = if round == 0 { store.clone().lossless() } else { store.clone() };
+            let log = open_for(dir.path(), &config, &[store.clone(), elsewhere.clone()]);
+            log.add(&store.clone().lossless());
+            let refused = loop {
+                match log.append(batch(5000, taken)).await {
+                    Ok(_) => taken += 1,
+                    Err(error) => break error,
+                }
+                assert!(taken < 1000);
+            };
+            assert!(matches!(&refused, AppendError::Full { behind, .. } if behind == &["store"]), "{refused:?}");
+            assert_eq!(log.stats().full_of, ["store"]);
+            // As soon as it has had a segment there is room, whatever the other has had.
+            let mut reader = log.reader("store").unwrap();
+            stored.extend(drain(&log, &mut reader, 1 << 20).await);
+            reader.commit(reader.position());
+            for _ in 0..10 {
+                append(&log, [batch(5000, taken)]).await;
+                taken += 1;
+            }
+            assert_eq!((dropped(&log, "store"), dropped(&log, "elsewhere") > 0), (0, true), "round {round}");
+            // Nor for longer than it is that.
+            if round == 1 {
+                log.add(&store);
+                append(&log, (taken..taken + 100).map(|seed| batch(5000, seed))).await;
+                assert!(dropped(&log, "store") > 0);
+            }
+        }
+        let expected: Vec<_> = (0..stored.len() as u64).map(|seed| batch(5000, seed)).collect();
+        assert!(stored.len() > 80, "{}", stored.len());
+        assert!(stored.into_iter().map(|record| record.batch).eq(expected));
     });
 }
 

@@ -67,7 +67,7 @@ fn log(site: &Site, status: &Status, name: &str) -> Option<(String, Markup)> {
     let title = format!("Log of {name}");
     let content = html! {
         h1 { (title) }
-        @if let Some(reason) = &signal.log.failing { p.problem { "It takes nothing: " (reason) } }
+        @if let Some(problem) = signal.log.problem() { p.problem { "It " (problem) } }
         dl.facts {
             div { dt { "Size" } dd { (bytes(signal.log.size_bytes)) } }
             div { dt { "A sync" } dd { (format!("{:.1} ms", signal.log.sync_milliseconds)) } }

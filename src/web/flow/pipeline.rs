@@ -146,8 +146,9 @@ fn receivers(status: &Status, history: &History, kept: &Params) -> Vec<(&'static
 fn logs(status: &Status, history: &History, kept: &Params) -> Vec<Part> {
     let part = |(n, signal): (usize, &crate::web::status::SignalStatus)| {
         let failing = signal.log.failing.is_some();
+        let refuses = !signal.log.full_of.is_empty();
         let damaged = signal.log.corrupt_records + signal.log.missing_records > 0;
-        let state = match (failing, damaged) {
+        let state = match (failing, refuses || damaged) {
             (true, _) => State::Bad,
             (false, true) => State::Warn,
             (false, false) => State::of_rate(signal.rate.last_minute),

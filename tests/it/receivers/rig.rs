@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use vispyr::receivers::{Admission, Config, Pipeline, admission, otlp_grpc, otlp_http, pyroscope, remote_write};
 use vispyr::signal::{Batch, Compression, Signal};
 use vispyr::telemetry::Telemetry;
-use vispyr::wal::{self, Log, Logs};
+use vispyr::wal::{self, Destination, Log, Logs};
 
 /// How long a condition may take before a test fails: the machine may be busy.
 pub use crate::harness::DEADLINE;
@@ -48,7 +48,7 @@ impl Rig {
         change(&mut limits, &mut config);
         let folder = tempfile::tempdir().unwrap();
         let open = |signal: Signal| {
-            let destinations = [(READER.to_owned(), wal::Start::Oldest)];
+            let destinations = [Destination::new(READER, wal::Start::Oldest)];
             Log::open(folder.path().join(signal.name()), signal, &wal::Config::default(), &destinations).unwrap()
         };
         let logs = Logs::new(Signal::ALL.map(open));
