@@ -203,12 +203,11 @@ pub enum WalError {
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The budget is used up, and what takes it up may not be dropped.
-    #[error("the {signal} log is full{}", waiting(behind))]
+    #[error("the {signal} log is full of what {} has not had", behind.join(", "))]
     Full {
         /// Which log.
         signal: Signal,
-        /// The destinations that have not had its oldest records; none if there is only no room for
-        /// all that arrived at this moment.
+        /// The destinations that have not had its oldest records.
         behind: Vec<String>,
     },
     /// It alone is more than the log may take on disk, or than a record can be.
@@ -232,10 +231,6 @@ pub enum AppendError {
     /// The log is shutting down.
     #[error("the {0} log is closed")]
     Closed(Signal),
-}
-
-fn waiting(behind: &[String]) -> String {
-    if behind.is_empty() { String::new() } else { format!(" of what {} has not had", behind.join(", ")) }
 }
 
 /// One signal's log. Cheap to clone; the last one dropped closes it.

@@ -119,8 +119,10 @@ impl Exporting {
             start.insert(name.clone(), (config.clone(), build(name, config).await?));
         }
         // First the new ones are registered: one that was given another name, or signals of
-        // another, takes over what waits, which the log would delete with the last cursor.
-        for (name, (config, _)) in &start {
+        // another, takes over what waits, which the log would delete with the last cursor. Stores first:
+        // what one of another name has not had must not be dropped before the new one is known.
+        let (stores, others): (Vec<_>, Vec<_>) = start.iter().partition(|(_, (config, _))| config.is_store());
+        for (name, (config, _)) in stores.into_iter().chain(others) {
             self.register(name, config).await;
         }
         let gone = |name: &String| !exporters.contains_key(name);

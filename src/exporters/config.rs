@@ -225,11 +225,16 @@ impl Config {
         self.join_compressed.unwrap_or(self.kind == Some(Kind::Prometheus))
     }
 
-    /// What the logs are told of it. Nothing is dropped for a store, which is on this machine and
-    /// always takes what comes, if later; others may be away for days.
+    /// Whether it is a store of ours.
+    pub fn is_store(&self) -> bool {
+        self.kind == Some(Kind::Store)
+    }
+
+    /// What the logs are told of it. Nothing is dropped for a store, which is ours and on this machine;
+    /// others may be away for days.
     pub fn destination(&self, name: &str) -> Destination {
         let destination = Destination::new(name, self.start);
-        if self.kind == Some(Kind::Store) { destination.lossless() } else { destination }
+        if self.is_store() { destination.lossless() } else { destination }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Frames: a length (`u32`, little endian, of what follows), a kind, a body. The collector opens
 //! with [`Frame::Hello`]; the engine answers [`Frame::Welcome`] with the position that it wants
 //! next of each log, or [`Frame::Refused`]. From then on the collector sends [`Frame::Record`]s
-//! of each signal in the order of their positions (gaps are records that the log has dropped),
+//! of each signal in the order of their positions (gaps are records that the log has lost),
 //! and the engine reports as cursors move: [`Frame::Visible`] when queries see the rows, which
 //! makes room in the window of bytes in flight, and [`Frame::Sealed`] when the log no longer
 //! needs to keep the records.

@@ -15,24 +15,22 @@ const OVERFULL: Duration = Duration::from_secs(10);
 
 /// Why there is no room.
 enum NoRoom {
-    /// These destinations have not had what would have to go, and it may not be dropped for them. None:
-    /// all segments together could not make so much room.
+    /// These destinations have not had what would have to go, and it may not be dropped for them.
     Kept(Vec<String>),
     Io(io::Error),
 }
 
 impl Shared {
-    /// The destinations of whose records the log is full, so that it has refused something and would again.
+    /// The destinations of whose records the log is full: it has just refused something, or has done so
+    /// and has no room for another segment.
     pub(super) fn full_of(&self, state: &State) -> Vec<String> {
-        let Some(refused) = &state.overfull else { return Vec::new() };
-        if refused.at.elapsed() <= OVERFULL {
-            return refused.behind.clone();
+        match &state.overfull {
+            Some(refused) if refused.at.elapsed() <= OVERFULL => refused.behind.clone(),
+            Some(_) if state.size() + self.segment_size > self.max_size => {
+                state.kept_for(state.end_of_oldest(), self.when_full)
+            }
+            _ => Vec::new(),
         }
-        if state.size() + refused.wanted <= self.max_size {
-            return Vec::new();
-        }
-        let oldest = state.closed.front().map_or(state.next, |front| front.totals.end);
-        state.kept_for(oldest, self.when_full)
     }
 }
 
@@ -55,7 +53,7 @@ impl Writer {
                     continue;
                 }
                 Err(NoRoom::Kept(behind)) => {
-                    self.note_overfull(wanted, &behind);
+                    self.note_overfull(&behind);
                     AppendError::Full { signal, behind }
                 }
                 Err(NoRoom::Io(source)) => AppendError::Io { signal, source },
@@ -66,11 +64,8 @@ impl Writer {
     }
 
     /// Something was refused: says so when that begins.
-    fn note_overfull(&self, wanted: u64, behind: &[String]) {
-        if behind.is_empty() {
-            return;
-        }
-        let now = Overfull { at: Instant::now(), wanted, behind: behind.to_vec() };
+    fn note_overfull(&self, behind: &[String]) {
+        let now = Overfull { at: Instant::now(), behind: behind.to_vec() };
         if self.shared.state.lock().overfull.replace(now).is_none() {
             let destinations = behind.join(", ");
             tracing::warn!(signal = %self.shared.signal, destinations, "log full of what destinations have not had, senders are told to try again");
@@ -86,30 +81,25 @@ impl Writer {
         }
     }
 
-    /// Makes room for `wanted` bytes, if the rules allow.
+    /// Makes room for `wanted` bytes, if the rules allow. They are not more than the log may take: a group
+    /// is at most a segment or one record, and `append` has refused what never fits.
     fn make_room(&mut self, wanted: u64) -> Result<(), NoRoom> {
         loop {
             let mut state = self.shared.state.lock();
             if state.size() + wanted <= self.shared.max_size {
                 return Ok(());
             }
-            if wanted > self.shared.max_size {
-                return Err(NoRoom::Kept(Vec::new()));
-            }
-            let Some(front) = state.closed.front() else {
-                let behind = state.kept_for(state.next, self.shared.when_full);
-                if !behind.is_empty() {
-                    return Err(NoRoom::Kept(behind));
-                }
-                drop(state);
-                self.begin_segment().map_err(NoRoom::Io)?;
-                continue;
-            };
-            let (first, end, limit) = (front.first, front.totals.end, state.limit(0));
+            let end = state.end_of_oldest();
             let behind = state.kept_for(end, self.shared.when_full);
             if !behind.is_empty() {
                 return Err(NoRoom::Kept(behind));
             }
+            let Some(first) = state.closed.front().map(|front| front.first) else {
+                drop(state);
+                self.begin_segment().map_err(NoRoom::Io)?;
+                continue;
+            };
+            let limit = state.limit(0);
             let passed = state.passed();
             let inside = state.cursors.iter().any(|cursor| cursor.position > first && cursor.position < end);
             let entries = if inside {

@@ -105,7 +105,8 @@ pub(super) fn open(
     };
     for (name, position) in &saved.cursors {
         if destinations.iter().all(|known| known.name != *name) {
-            tracing::info!(%signal, destination = name, position, "destination is not configured any more, its cursor is forgotten");
+            let records = next.saturating_sub(*position);
+            tracing::info!(%signal, destination = name, position, records, "destination is not configured any more, its cursor is forgotten; it never got these records");
         }
     }
     let mut state = State {

@@ -113,8 +113,6 @@ pub(super) struct State {
 pub(super) struct Overfull {
     /// When something was refused last.
     pub(super) at: Instant,
-    /// Bytes for which there was no room.
-    pub(super) wanted: u64,
     /// The destinations that have not had the oldest records.
     pub(super) behind: Vec<String>,
 }
@@ -151,6 +149,12 @@ impl State {
     /// The lowest cursor; without destinations, the end: nobody waits for anything.
     pub(super) fn passed(&self) -> u64 {
         self.cursors.iter().map(|cursor| cursor.position).min().unwrap_or(self.next)
+    }
+
+    /// One past the last record of the oldest segment.
+    pub(super) fn end_of_oldest(&self) -> u64 {
+        let of_active = || self.active.entries.last().map_or(self.active.first, |last| last.position + 1);
+        self.closed.front().map_or_else(of_active, |front| front.totals.end)
     }
 
     /// The destinations that have not had what lies before `end`, and for which it may not be dropped.

@@ -29,8 +29,8 @@ pub struct Stats {
     pub missing_records: u64,
     /// Why nothing can be appended; nothing while the log works.
     pub failing: Option<String>,
-    /// The destinations of whose records the log is full, so that it refuses new ones; none while it
-    /// has room for all that comes.
+    /// The destinations of whose records the log is full, so that it refuses new ones or has done so in
+    /// the last ten seconds.
     pub full_of: Vec<String>,
     /// Syncs done since the start, and the time they took.
     pub syncs: u64,

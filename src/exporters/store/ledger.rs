@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::signal::Signal;
 use crate::store::protocol::Progress;
 use crate::telemetry::Telemetry;
-use crate::wal::{Position, Reader, Record};
+use crate::wal::{Position, Reader, Record, Stats};
+
+/// What is not sealed may be one part in so many of a log before the engine is asked to seal it.
+const UNSEALED_SHARE: u64 = 4;
 
 /// The accounts of one signal.
 #[derive(Debug)]
@@ -17,8 +20,6 @@ pub struct Ledger {
     committer: Reader,
     /// Records that were read and are not sealed, in order.
     pending: VecDeque<Pending>,
-    /// Payload bytes of those.
-    pending_bytes: u64,
     /// Everything before this was read at some time.
     read: Position,
     /// Everything before this is sealed.
@@ -60,7 +61,6 @@ impl Ledger {
             telemetry,
             committer,
             pending: VecDeque::new(),
-            pending_bytes: 0,
             read,
             sealed: Position(0),
             held: BTreeMap::new(),
@@ -81,7 +81,6 @@ impl Ledger {
         }
         self.read = Position(record.position.0 + 1);
         let (items, bytes) = (u64::from(record.batch.items), record.batch.payload.len() as u64);
-        self.pending_bytes += bytes;
         self.pending.push_back(Pending {
             position: record.position,
             items,
@@ -92,9 +91,13 @@ impl Ledger {
         false
     }
 
-    /// Payload bytes that were read and are not sealed, which the log has to keep.
-    pub fn unsealed_bytes(&self) -> u64 {
-        self.pending_bytes
+    /// Whether the log needs the room of what was read and is not sealed: that is much of it, or the log is
+    /// full and nothing else is to come.
+    pub fn needs_sealing(&self, log: &Stats) -> bool {
+        let first = self.pending.partition_point(|pending| pending.position < self.sealed);
+        let bytes: u64 = self.pending.range(first..).map(|pending| pending.bytes).sum();
+        let is_full = log.full_of.contains(&self.destination) && self.sealed < self.read && self.read == log.next;
+        bytes > log.max_size / UNSEALED_SHARE || is_full
     }
 
     /// A record goes out once more.
@@ -138,7 +141,6 @@ impl Ledger {
         let sealed = self.held.first_key_value().map_or(self.sealed, |(held, _)| self.sealed.min(*held));
         while self.pending.front().is_some_and(|p| p.position < sealed) {
             let Some(done) = self.pending.pop_front() else { break };
-            self.pending_bytes -= done.bytes;
             if done.position < cursor {
                 continue;
             }

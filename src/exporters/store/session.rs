@@ -20,7 +20,7 @@ use crate::signal::{Signal, monotonic_nanos};
 use crate::store::protocol::{self, Frame, LENGTH_BYTES, LogState, Progress, ProtocolError, Reach};
 use crate::telemetry::Telemetry;
 use crate::telemetry::health::Health;
-use crate::wal::{Logs, Reader, Stats, WalError};
+use crate::wal::{Logs, Reader, WalError};
 
 /// Payload bytes read from a log at once.
 const READ: usize = 1 << 20;
@@ -30,10 +30,6 @@ const GREETING: Duration = Duration::from_secs(30);
 
 /// How often the engine is told how far the logs reach.
 const REACH: Duration = Duration::from_millis(100);
-
-/// The part of a log that what is not sealed may take before the engine is asked to seal it. Half of the log is left
-/// for what comes meanwhile; segments go as a whole, and are a quarter at most.
-const UNSEALED_PART: u64 = 4;
 
 /// Why a connection ended. It is made again.
 #[derive(Debug, thiserror::Error)]
@@ -188,10 +184,7 @@ async fn tell_reach(
         let stats = Signal::ALL.map(|signal| logs.of(signal).stats());
         let next = stats.each_ref().map(|stats| stats.next);
         to.lock().await.write_all(&Frame::Reach(Reach { at, next }).encode()).await?;
-        let needs_room = |(stats, ledger): (&Stats, &Arc<Mutex<Ledger>>)| {
-            ledger.lock().unsealed_bytes() > stats.max_size / UNSEALED_PART
-        };
-        if stats.iter().zip(ledgers).any(needs_room) {
+        if stats.iter().zip(ledgers).any(|(stats, ledger)| ledger.lock().needs_sealing(stats)) {
             to.lock().await.write_all(&Frame::SealSoon.encode()).await?;
         }
         tokio::time::sleep(REACH).await;

@@ -112,9 +112,11 @@ impl Unsealed {
         true
     }
 
-    /// The next round is to come at once. Said while one is being sealed it is of no account: that one may do.
+    /// The next round is to come at once, if there is anything for it. Said while one is being sealed it is of no
+    /// account: that one may do.
     pub fn hurry(&self) {
-        self.state.lock().hurry = true;
+        let mut state = self.state.lock();
+        state.hurry = !state.batches.is_empty();
         self.changed.notify_all();
     }
 
@@ -271,20 +273,19 @@ mod tests {
     #[test]
     fn a_hurry_is_over_with_the_round_that_it_brought() {
         const HOUR: Duration = Duration::from_secs(3600);
-        let unsealed = std::sync::Arc::new(Unsealed::default());
+        let unsealed = Unsealed::default();
         unsealed.hurry();
+        assert!(!unsealed.state.lock().hurry, "nothing is there");
         unsealed.add(std::iter::once(file(0, 1)), &at(1));
+        unsealed.hurry();
         let round = unsealed.next(HOUR, || false).unwrap();
         assert_eq!(round.positions, at(1));
         unsealed.add(std::iter::once(file(1, 1)), &at(2));
         unsealed.hurry();
         unsealed.sealed(&round);
-        let other = unsealed.clone();
-        let next = std::thread::spawn(move || other.next(HOUR, || false).map(|round| round.positions));
-        std::thread::sleep(Duration::from_millis(100));
-        assert!(!next.is_finished(), "what was asked for is done");
+        assert!(!unsealed.state.lock().hurry, "what was asked for is done");
         unsealed.hurry();
-        assert_eq!(next.join().unwrap(), Some(at(2)));
+        assert_eq!(unsealed.next(HOUR, || false).unwrap().positions, at(2));
     }
 
     #[test]

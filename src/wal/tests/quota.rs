@@ -89,14 +89,25 @@ fn nothing_is_dropped_for_a_lossless_destination() {
             };
             assert!(matches!(&refused, AppendError::Full { behind, .. } if behind == &["store"]), "{refused:?}");
             assert_eq!(log.stats().full_of, ["store"]);
+            // Also when nobody has tried for long.
+            let long_ago = || {
+                let mut state = log.handle.shared.state.lock();
+                let refused = state.overfull.as_mut().unwrap();
+                refused.at = refused.at.checked_sub(Duration::from_secs(11)).unwrap();
+            };
+            long_ago();
+            assert_eq!(log.stats().full_of, ["store"]);
             // As soon as it has had a segment there is room, whatever the other has had.
             let mut reader = log.reader("store").unwrap();
             stored.extend(drain(&log, &mut reader, 1 << 20).await);
             reader.commit(reader.position());
+            until("there is room", || log.stats().full_of.is_empty());
+            assert!(log.handle.shared.state.lock().overfull.is_some());
             for _ in 0..10 {
                 append(&log, [batch(5000, taken)]).await;
                 taken += 1;
             }
+            assert!(log.handle.shared.state.lock().overfull.is_none());
             assert_eq!((dropped(&log, "store"), dropped(&log, "elsewhere") > 0), (0, true), "round {round}");
             // Nor for longer than it is that.
             if round == 1 {
