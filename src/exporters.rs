@@ -44,7 +44,7 @@ pub type Exporters = BTreeMap<String, Config>;
 /// config does not name.
 pub fn with_store(exporters: &Exporters, store: bool) -> Exporters {
     let mut all = exporters.clone();
-    if store && !all.values().any(|config| config.kind == Some(config::Kind::Store)) {
+    if store && !all.values().any(Config::is_store) {
         let config = Config { kind: Some(config::Kind::Store), ..Config::default() };
         all.insert(store::DESTINATION.to_owned(), config);
     }

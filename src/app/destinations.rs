@@ -2,7 +2,6 @@
 //! to connect, whether somebody answers there.
 
 use crate::exporters::Exporters;
-use crate::exporters::config::Kind;
 use crate::exporters::destination::Destination;
 use crate::exporters::outcome::Outcome;
 use crate::signal::Format;
@@ -12,7 +11,7 @@ use crate::signal::Format;
 pub fn check_destinations(exporters: &Exporters, connect: bool) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     let mut built = Vec::new();
-    for (name, config) in exporters.iter().filter(|(_, config)| config.kind != Some(Kind::Store)) {
+    for (name, config) in exporters.iter().filter(|(_, config)| !config.is_store()) {
         match Destination::new(config) {
             Ok(destination) => built.push((name, config, destination)),
             Err(error) => wrong.push((format!("exporters.{name}"), error.to_string())),

@@ -261,7 +261,7 @@ impl Drop for End {
 
 /// Reads the files that the config names; nothing for a store.
 async fn build(name: &str, config: &Config) -> Result<Option<Destination>, ExporterError> {
-    if config.kind == Some(Kind::Store) {
+    if config.is_store() {
         return Ok(None);
     }
     let of = config.clone();

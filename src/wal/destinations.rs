@@ -1,6 +1,6 @@
-//! Destinations that come and go while the log runs: a reload of the config must lose nothing of
-//! the others, and a destination that nobody wants any more must not hold its segments until the
-//! next start.
+//! Destinations: what a log is told of them, and how they come and go while it runs. A reload of the
+//! config must lose nothing of the others, and a destination that nobody wants any more must not hold
+//! its segments until the next start.
 //!
 //! The cursor file is written before either returns. A new destination that begins "now" would
 //! otherwise begin later after a crash, and lose what came in between; a removed one would come
@@ -8,8 +8,43 @@
 
 use super::cursor::{Cursor, CursorId};
 use super::state::{Shared, State};
-use super::{CursorStats, Destination, Position, Start, cursor_flusher};
+use super::{CursorStats, Position, cursor_flusher};
 use crate::signal::now_nanos;
+
+/// Where a destination that the log does not know yet begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// At the oldest record still in the log.
+    #[default]
+    Oldest,
+    /// At the next record to be appended.
+    Now,
+}
+
+/// A destination, as a log is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name, by which the log knows it again.
+    pub name: String,
+    /// Where it begins if the log does not know it yet.
+    pub start: Start,
+    /// Nothing is dropped for it, whatever [`super::Config::when_full`] says: while the log is full of what
+    /// it has not had, new data is refused.
+    pub lossless: bool,
+}
+
+impl Destination {
+    /// One for which `when_full` holds.
+    pub fn new(name: impl Into<String>, start: Start) -> Self {
+        Destination { name: name.into(), start, lossless: false }
+    }
+
+    /// The same, for which nothing is dropped.
+    pub fn lossless(self) -> Self {
+        Destination { lossless: true, ..self }
+    }
+}
 
 impl State {
     /// A destination's account begins with what it still has to get.

@@ -106,7 +106,7 @@ pub(super) fn open(
     for (name, position) in &saved.cursors {
         if destinations.iter().all(|known| known.name != *name) {
             let records = next.saturating_sub(*position);
-            tracing::info!(%signal, destination = name, position, records, "destination is not configured any more, its cursor is forgotten; it never got these records");
+            tracing::info!(%signal, destination = name, position, records, "destination is not configured any more, its cursor is forgotten and with it what waited");
         }
     }
     let mut state = State {

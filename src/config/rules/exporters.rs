@@ -28,7 +28,7 @@ impl Rules {
                 rules.broken("type", "is missing, expected \"prometheus\", \"otlp\", \"pyroscope\" or \"store\"");
             }
         }
-        let stores = config.exporters.iter().filter(|(_, exporter)| exporter.kind == Some(Kind::Store));
+        let stores = config.exporters.iter().filter(|(_, exporter)| exporter.is_store());
         for (name, _) in stores.skip(1) {
             self.broken(&format!("exporters.{name}.type"), "there is a store already, expected one at most");
         }
@@ -54,7 +54,7 @@ impl Section<'_> {
             let message = format!("{name:?} is no name, expected up to {LONGEST_NAME} of a-z, 0-9, \"_\" and \"-\"");
             self.rules.broken(self.section, message);
         }
-        if name == store::DESTINATION && exporter.kind != Some(Kind::Store) && config.store.enabled {
+        if name == store::DESTINATION && !exporter.is_store() && config.store.enabled {
             self.rules.broken(self.section, "is the name of the store itself, expected another name");
         }
     }
