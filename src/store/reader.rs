@@ -11,6 +11,7 @@
 //! | [`files`] | the files that the front has told of, and the bounds of their values |
 //! | [`planner`] | what a statement asks of each table, as DuckDB plans it |
 //! | [`predicate`] | whether a file can hold a row that counts |
+//! | [`needed`] | which files can |
 //! | [`views`] | the tables over the files that are left |
 //! | [`instance`] | its DuckDB |
 //! | [`pg_catalog`] | another, with the catalog for PostgreSQL's clients |
@@ -24,15 +25,15 @@ use parking_lot::Mutex;
 
 use crate::store::engine::failpoint;
 use crate::store::instance::Limits;
-use crate::store::parquet_file::filters;
 use crate::store::schema::Table;
 use crate::store::sql::dialect::Session;
 use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, Source, Statement};
 use crate::store::sql::{FilesOpened, SqlError};
-use crate::store::views::{create_storage, has_resource};
+use crate::store::views::create_storage;
 
 pub mod files;
 pub mod instance;
+pub mod needed;
 pub mod pg_catalog;
 pub mod planner;
 pub mod predicate;
@@ -42,11 +43,12 @@ pub mod views;
 pub use files::{Bounds, Changes, FileEntry};
 
 use files::Files;
+use needed::needed;
 use pg_catalog::PgCatalog;
 pub use planner::Planner;
 
 use planner::Needs;
-use views::{Shown, Views};
+use views::Views;
 
 /// How often a statement is planned anew because the time has gone on meanwhile.
 const TRIES: usize = 3;
@@ -68,6 +70,8 @@ struct State {
     threads: (u32, u32),
     files: Files,
     views: Views,
+    /// Tables of which rows count for the statement that runs.
+    asked: Vec<Table>,
     warnings: Vec<String>,
 }
 
@@ -83,6 +87,7 @@ impl Reader {
             threads: (limits.threads, limits.threads),
             files: Files::default(),
             views: Views::default(),
+            asked: Vec::new(),
             warnings: Vec::new(),
         };
         let inner = Inner { root: Mutex::new(root), catalog: PgCatalog::default(), planner, state: Mutex::new(state) };
@@ -119,32 +124,22 @@ impl Reader {
     fn show(&self, needs: &Needs) -> Result<FilesOpened, duckdb::Error> {
         let root = self.0.root.lock();
         let mut state = self.0.state.lock();
-        let State { sealed, files, views, .. } = &mut *state;
+        let State { sealed, files, views, asked, .. } = &mut *state;
+        let mut needed = needed(files, sealed, needs);
+        *asked = needed.keys().copied().collect();
         let mut opened = 0;
         for table in Table::ALL {
-            let shown = needed(files, needs, table);
-            opened += views.show(&root, sealed, table, files, shown)?;
+            opened += views.show(&root, sealed, table, files, needed.remove(&table))?;
         }
         Ok(FilesOpened { opened, all: files.count() })
     }
 
     /// Whether the views are over all files that the statement needs.
     fn holds(&self, needs: &Needs) -> bool {
-        let state = self.0.state.lock();
-        Table::ALL.into_iter().all(|table| state.views.covers(table, needed(&state.files, needs, table).as_ref()))
+        let mut state = self.0.state.lock();
+        let State { sealed, files, views, .. } = &mut *state;
+        needed(files, sealed, needs).iter().all(|(table, needed)| views.covers(*table, needed))
     }
-}
-
-/// The files of a table that a statement needs; `None` if no row of it counts.
-fn needed(files: &Files, needs: &Needs, table: Table) -> Option<Shown> {
-    let predicate = needs.of(table)?;
-    let of_table = files.of(table).filter(|file| predicate.may_hold(file));
-    let files = of_table.map(|file| file.id).collect();
-    let place = table.columns().iter().position(|column| column.name == filters::COLUMN);
-    let traces = place.and_then(|place| predicate.ids(place)).unwrap_or_default();
-    let resources = has_resource(table) && needs.of(Table::Resources).is_some();
-    let (filter, fixed_ids) = (predicate.by_bytes(table), predicate.fixed_ids());
-    Some(Shown { files, filter, fixed_ids, traces, keys: needs.keys_of(table), resources })
 }
 
 impl Source for Reader {
@@ -162,7 +157,7 @@ impl Source for Reader {
             // another day.
             let again = needs.prunes() && self.0.planner.is_of_moment(statement);
             let now = if again { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
-            if self.holds(&now) {
+            if now == needs || self.holds(&now) {
                 let warnings = self.0.state.lock().warnings.clone();
                 failpoint::reach("reader_opened");
                 return Ok(Opened { connection, warnings, files: Some(files), columns });
@@ -186,11 +181,14 @@ impl Source for Reader {
         self.0.root.lock().try_clone()
     }
 
-    fn leave_out(&self, error: &SqlError) -> bool {
+    fn leave_out(&self, error: &SqlError, go_on: &dyn Fn() -> bool) -> bool {
         let mut state = self.0.state.lock();
-        let State { files, warnings, .. } = &mut *state;
-        let Some(lost) = files.leave_out(&error.to_string()) else { return false };
-        let lost = lost.to_owned();
+        let State { sealed, files, views, asked, warnings, .. } = &mut *state;
+        let mut lost = files.named_in(&error.to_string());
+        if lost.is_none() && error.may_be_of_damage() {
+            lost = asked.iter().flat_map(|table| views.files(*table)).find(|id| files.is_damaged(sealed, *id, go_on));
+        }
+        let Some(lost) = lost.and_then(|id| files.leave_out(id)) else { return false };
         tracing::error!(file = lost, %error, "a file of the store cannot be read and is left out");
         warnings.push(format!("the file {lost} cannot be read, its rows are missing: {error}"));
         true

@@ -12,7 +12,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use vispyr::store::catalog::statistics::{self, Copied};
-use vispyr::store::engine::sealed_file::{Flush, Metadata};
+use vispyr::store::engine::sealed_file::{self, Flush, Metadata};
 use vispyr::store::engine::shredding::Shredding;
 use vispyr::store::instance::Limits;
 use vispyr::store::parquet_file::write::Writer;
@@ -45,14 +45,16 @@ fn write(db: &Connection, sealed: &Path, table: Table, selects: &[String], files
     std::fs::create_dir_all(sealed.join(table.name())).unwrap();
     for select in selects {
         let id = files.len() as i64;
-        let path = format!("{}/{}-{id:016x}.parquet", table.name(), vispyr::store::engine::sealed_file::new_id());
         let columns: Vec<String> =
             table.columns().iter().map(|column| format!("{0}::{1} AS {0}", column.name, column.sql_type)).collect();
         let rows = format!("SELECT {} FROM ({select})", columns.join(", "));
-        let full = sealed.join(&path);
+        let full = sealed.join(table.name()).join("new.parquet");
         let copied = statistics::copy(db, table, &rows, &full, "FORMAT parquet").unwrap();
         // Some are as DuckDB writes them, as those of earlier versions were.
         let copied = if id % 3 == 0 { copied } else { write_as_today(table, &full, copied.rows) };
+        let (_, checksum) = sealed_file::checksum(&full, || true).unwrap().unwrap();
+        let path = format!("{}/{}", table.name(), sealed_file::name(sealed_file::new_id(), checksum));
+        std::fs::rename(&full, sealed.join(&path)).unwrap();
         files.push(FileEntry::new(id, table, path, &copied.columns));
     }
 }
@@ -542,4 +544,142 @@ async fn pages_without_rows_of_the_answer_are_not_decompressed() {
     let (rows, warnings) = ask(ROWS - 1).await;
     assert_eq!(rows, serde_json::json!([]));
     assert!(warnings.contains(&file.path), "{warnings}");
+}
+
+/// Whatever is wrong in a file: an answer lacks its rows and says so, or is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_anywhere_in_a_file_costs_its_rows_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    let rows = |first: u64| {
+        format!(
+            "SELECT unhex(md5(n::VARCHAR)) AS trace_id, unhex(md5(n::VARCHAR)[:16]) AS span_id, NULL AS parent_span_id, NULL AS trace_state,
+                'GET /' || n % 7 AS name, 'server' AS kind, make_timestamp_ns({START} + n * 1000003) AS start_time, n AS duration_ns,
+                'unset' AS status_code, NULL AS status_message, 'shop' AS service_name, 1 AS resource_id, NULL AS scope_name, NULL AS scope_version,
+                {{'http.route': '/' || n % 7, 'n': n, 'only': {{'here': n::VARCHAR}}}}::VARIANT AS attributes, NULL AS events, NULL AS links
+             FROM range({first}, {first} + 3000) AS t(n)"
+        )
+    };
+    let db = Connection::open_in_memory().unwrap();
+    let mut files = Vec::new();
+    write(&db, &sealed, Table::Spans, &[rows(0) + " LIMIT 0", rows(0), rows(3000)], &mut files);
+    files.remove(0);
+    let path = sealed.join(&files[0].path);
+    let bytes = std::fs::read(&path).unwrap();
+    let service = reader(dir.path(), files.clone());
+    let (mut whole, mut lacking) = (0, 0);
+    for place in 0..97 {
+        let at = bytes.len() * place / 97;
+        let mut damaged = bytes.clone();
+        damaged[at..(at + 64).min(bytes.len())].fill(0);
+        std::fs::write(&path, damaged).unwrap();
+        let sql = "SELECT count(*), count(s) FROM (SELECT hash(s::VARCHAR) AS s FROM spans AS s)";
+        let answer = service.collect(query(sql), Kind::Json).await;
+        let (body, _) = answer.unwrap_or_else(|error| panic!("{at}: {error}"));
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        match answer["rows"][0][0].as_u64().unwrap() {
+            6000 => whole += 1,
+            3000 => {
+                lacking += 1;
+                assert!(answer["warnings"].to_string().contains(&files[0].path), "{at}: {answer}");
+            }
+            _ => panic!("{at}: {answer}"),
+        }
+    }
+    assert!(lacking > 20, "{whole} whole, {lacking} lack rows");
+}
+
+/// A row group is read if it can hold rows of the trace, and no other of the same times.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_is_looked_for_in_its_row_groups_alone() {
+    // Three row groups. They are in the order of five minutes and then of traces, so that rows of the same five
+    // minutes are in two.
+    let spans = |rows: u64| {
+        format!(
+            "SELECT unhex(md5(n::VARCHAR)) AS trace_id, NULL AS span_id, NULL AS parent_span_id, NULL AS trace_state,
+                n::VARCHAR AS name, 'server' AS kind, make_timestamp_ns({START} + n % 3 * 600000000000) AS start_time, 1 AS duration_ns,
+                'unset' AS status_code, NULL AS status_message, 'shop' AS service_name, NULL AS resource_id, NULL AS scope_name,
+                NULL AS scope_version, NULL AS attributes, NULL AS events, NULL AS links FROM range({rows}) AS t(n)"
+        )
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    let db = Connection::open_in_memory().unwrap();
+    let mut files = Vec::new();
+    // The second one is written as those of today are.
+    write(&db, &sealed, Table::Spans, &[spans(0), spans(300_000)], &mut files);
+    let file = files.remove(1);
+    let path = sealed.join(&file.path);
+    let ids = format!(
+        "SELECT file_row_group_number, lower(hex(min(trace_id))) FROM read_parquet('{}') GROUP BY ALL ORDER BY ALL",
+        path.display()
+    );
+    let mut ids = db.prepare(&ids).unwrap();
+    let ids: Vec<(u64, String)> =
+        ids.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let [(0, first), (1, second), (2, third)] = &ids[..] else { panic!("{ids:?}") };
+    let ask = async |ids: &[&String]| {
+        let service = reader(dir.path(), vec![file.clone()]);
+        let ids: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
+        let sql = format!("SELECT count(*) FROM spans WHERE trace_id IN ({})", ids.join(", "));
+        let (body, _) = service.collect(query(&sql), Kind::Json).await.unwrap();
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        (answer["rows"][0][0].clone(), answer["warnings"].to_string())
+    };
+    assert_eq!(ask(&[first, second, third]).await, (3.into(), "null".to_owned()));
+    // The ids of the first and the last row group cannot be read any more.
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    for group in [0, 2] {
+        let columns = metadata.metadata().row_group(group).columns();
+        let ids = columns.iter().find(|column| column.column_path().string() == "trace_id").unwrap();
+        let (from, length) = ids.byte_range();
+        bytes[from as usize..(from + length) as usize].fill(0);
+    }
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(ask(&[second]).await, (1.into(), "null".to_owned()));
+    for with_damaged in [&[first][..], &[first, second], &[second, third]] {
+        let (count, warnings) = ask(with_damaged).await;
+        assert_eq!(count, 0);
+        assert!(warnings.contains(&file.path), "{warnings}");
+    }
+}
+
+/// What a resource is is written once a day.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_resources_of_a_trace_are_those_of_its_days() {
+    let spans = |ids: &str, time: &str| {
+        format!(
+            "SELECT unhex(id) AS trace_id, NULL AS span_id, NULL AS parent_span_id, NULL AS trace_state, 'a' AS name,
+                'server' AS kind, {time} AS start_time, 1 AS duration_ns, 'unset' AS status_code, NULL AS status_message,
+                'shop' AS service_name, {ids} AS resource_id, NULL AS scope_name, NULL AS scope_version, NULL AS attributes,
+                NULL AS events, NULL AS links FROM (SELECT lpad(hex({ids}), 32, '0') AS id)"
+        )
+    };
+    let resource = |id: &str, time: &str| {
+        format!("SELECT {id} AS resource_id, {time} AS time, {{'host.name': 'h' || {id}}}::VARIANT AS resource")
+    };
+    let [day, other_day, no_time] =
+        [format!("make_timestamp_ns({START})"), format!("make_timestamp_ns({START} + 24 * {HOUR})"), "NULL".to_owned()];
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = dir.path().join("sealed");
+    let db = Connection::open_in_memory().unwrap();
+    let mut files = Vec::new();
+    // In the last one are spans without a time, too.
+    let mixed = format!("{} UNION ALL {}", spans("3", &other_day), spans("4", &no_time));
+    let nothing = spans("0", &day) + " LIMIT 0";
+    write(&db, &sealed, Table::Spans, &[nothing.clone(), spans("1", &day), spans("2", &other_day)], &mut files);
+    write(&db, &sealed, Table::Spans, &[nothing, mixed], &mut files);
+    let resources =
+        [resource("1", &day), resource("2", &other_day), resource("3", &other_day), resource("4", &no_time)];
+    write(&db, &sealed, Table::Resources, &resources, &mut files);
+    // What DuckDB has written has no filters.
+    files.retain(|file| file.id != 0 && file.id != 3);
+    let service = reader(dir.path(), files);
+    for (id, opened) in [(1, 1 + 1), (2, 1 + 2), (3, 1 + 4), (4, 1 + 4), (5, 0)] {
+        let sql = format!("SELECT resource.\"host.name\"::VARCHAR FROM spans WHERE trace_id = '{id:032x}'");
+        let (rows, files) = ask(&service, query(&sql)).await;
+        let expected = if id == 5 { vec![] } else { vec![serde_json::json!([format!("h{id}")]).to_string()] };
+        assert_eq!((rows.unwrap(), files.unwrap().opened), (expected, opened), "{id}");
+    }
 }

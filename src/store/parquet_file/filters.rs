@@ -41,14 +41,18 @@ struct Place {
 }
 
 /// What is known of the rows of a file that have one of some ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// There are none.
     Nothing,
-    /// There may be some, of these times: nanoseconds since the Unix epoch.
-    Between(i64, i64),
-    /// There may be some, of any time.
-    Anywhere,
+    /// There may be some.
+    Some {
+        /// In these row groups alone: their numbers. `None` if in any.
+        groups: Option<BTreeSet<usize>>,
+        /// Not before the first time and not after the second, in nanoseconds since the Unix epoch. `None` if nothing is
+        /// known of their times.
+        times: Option<(i64, i64)>,
+    },
 }
 
 impl Filters {
@@ -68,11 +72,11 @@ impl Filters {
     /// The file cannot be read.
     pub fn find(&self, path: &Path, ids: &BTreeSet<Vec<u8>>) -> Result<Found, ParquetError> {
         if self.places.is_empty() {
-            return Ok(Found::Anywhere);
+            return Ok(Found::Some { groups: None, times: None });
         }
         let file = File::open(path)?;
-        let mut found = Found::Nothing;
-        for (place, times) in self.places.iter().zip(&self.times) {
+        let mut groups = BTreeSet::new();
+        for (group, place) in self.places.iter().enumerate() {
             let is_there = match place {
                 Some(Place { offset, length }) => {
                     let mut bytes = vec![0; *length as usize];
@@ -83,25 +87,19 @@ impl Filters {
                 None => true,
             };
             if is_there {
-                found = found.with(*times);
+                groups.insert(group);
             }
         }
-        Ok(found)
-    }
-}
-
-impl Found {
-    /// With rows of these times, or of any.
-    fn with(self, times: Option<(i64, i64)>) -> Self {
-        match (self, times) {
-            (Found::Nothing, Some((min, max))) => Found::Between(min, max),
-            (Found::Between(from, upto), Some((min, max))) => Found::Between(from.min(min), upto.max(max)),
-            _ => Found::Anywhere,
+        if groups.is_empty() {
+            return Ok(Found::Nothing);
         }
+        let times: Option<Vec<(i64, i64)>> = groups.iter().map(|group| *self.times.get(*group)?).collect();
+        let times = times.and_then(|t| Some((t.iter().map(|t| t.0).min()?, t.iter().map(|t| t.1).max()?)));
+        Ok(Found::Some { groups: (groups.len() < self.places.len()).then_some(groups), times })
     }
 }
 
-/// The times of the rows of a row group.
+/// The times of the rows of a row group, if all have one.
 fn times(table: Table, group: &RowGroupMetaData) -> Option<(i64, i64)> {
     let time = table.time_column();
     let column = group.columns().iter().find(|column| column.column_path().parts() == [time])?;

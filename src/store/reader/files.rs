@@ -9,7 +9,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::store::catalog::ColumnStatistics;
+use crate::store::catalog::statistics::timestamp;
 use crate::store::catalog::storage::Storage;
+use crate::store::engine::sealed_file;
 use crate::store::parquet_file::footer::Footer;
 use crate::store::schema::{Column, Table};
 
@@ -79,6 +81,11 @@ pub enum Value {
 }
 
 impl Value {
+    /// A time, in nanoseconds since the Unix epoch. `None` of a year that is not written with four digits.
+    pub fn of_time(nanos: i64) -> Option<Self> {
+        whole_time(&timestamp(nanos)).map(Value::Text)
+    }
+
     /// A bound of a column; `None` where it is in no form that can be compared.
     fn of_bound(column: &Column, text: &str) -> Option<Self> {
         match column.sql_type {
@@ -95,7 +102,7 @@ impl Value {
 }
 
 /// A time with all nine digits of its second, so that the order of the text is that of the time.
-pub(super) fn whole_time(text: &str) -> Option<String> {
+fn whole_time(text: &str) -> Option<String> {
     const FORM: &[u8] = b"0000-00-00 00:00:00.000000000";
     let of_form = |(byte, form): (u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
     let seconds = "0000-00-00 00:00:00".len();
@@ -213,12 +220,28 @@ impl Files {
         })
     }
 
-    /// Leaves the file that this message names out of the statement that runs; its path.
-    pub fn leave_out(&mut self, message: &str) -> Option<&str> {
+    /// The file that a message names and that is not left out yet.
+    pub fn named_in(&self, message: &str) -> Option<i64> {
         let named = |file: &&File| !self.left_out.contains(&file.id) && message.contains(&file.path);
-        let file = self.files.values().find(named)?;
-        self.left_out.insert(file.id);
-        Some(&file.path)
+        self.files.values().find(named).map(|file| file.id)
+    }
+
+    /// Whether a file below `sealed` is there and is not as it was written, which takes reading it until `go_on` says
+    /// no. Not known of those of earlier versions, which have no checksum in their names.
+    pub fn is_damaged(&self, sealed: &Path, id: i64, go_on: &dyn Fn() -> bool) -> bool {
+        let Some(path) = self.path(id).filter(|_| self.has(id)) else { return false };
+        let written = path.rsplit('/').next().and_then(sealed_file::checksum_in);
+        match sealed_file::checksum(&sealed.join(path), go_on) {
+            Ok(Some((_, now))) => written.is_some_and(|written| written != now),
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Leaves a file out of the statement that runs; its path.
+    pub fn leave_out(&mut self, id: i64) -> Option<String> {
+        let path = self.path(id)?.to_owned();
+        self.left_out.insert(id).then_some(path)
     }
 }
 
@@ -266,9 +289,10 @@ mod tests {
         assert_eq!(ids(&files), [2, 3]);
         files.change(Changes { reset: true, added: vec![entry(4, "d")], ..Changes::default() });
         assert_eq!(ids(&files), [4]);
-        assert_eq!(files.leave_out("no such file x"), None);
-        assert_eq!(files.leave_out("cannot open d"), Some("d"));
-        assert_eq!((ids(&files), files.leave_out("cannot open d")), (vec![], None));
+        assert_eq!(files.named_in("no such file x"), None);
+        assert_eq!(files.named_in("cannot open d"), Some(4));
+        assert_eq!(files.leave_out(4).as_deref(), Some("d"));
+        assert_eq!((ids(&files), files.named_in("cannot open d"), files.leave_out(4)), (vec![], None, None));
         files.change(Changes::default());
         assert_eq!(ids(&files), [4], "another statement may be luckier");
     }

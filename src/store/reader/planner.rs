@@ -17,7 +17,7 @@
 //! | [`filter`], [`constant`] | by which conditions |
 //! | [`keys`] | which keys of their variants it takes |
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -27,6 +27,7 @@ use crate::store::schema::Table;
 use crate::store::sql::columns::Column;
 use crate::store::sql::service::{Interrupts, Statement};
 use crate::store::sql::{SqlError, execute};
+use crate::store::views::has_resource;
 
 mod constant;
 mod filter;
@@ -42,8 +43,15 @@ use keys::Keys;
 pub enum Needs {
     /// Every row may count.
     All,
-    /// Of these tables only rows that fulfil this, of the others none; and of some variants these keys alone.
-    Some(HashMap<Table, Predicate>, Keys),
+    /// Some alone.
+    Some {
+        /// Of these tables only rows that fulfil this, of the others none.
+        tables: BTreeMap<Table, Predicate>,
+        /// Of rows of these the resources, too.
+        with_resources: BTreeSet<Table>,
+        /// Of some variants these keys alone.
+        keys: Keys,
+    },
 }
 
 impl Needs {
@@ -51,7 +59,15 @@ impl Needs {
     pub fn of(&self, table: Table) -> Option<Predicate> {
         match self {
             Needs::All => Some(Predicate::Any),
-            Needs::Some(tables, _) => tables.get(&table).cloned(),
+            Needs::Some { tables, .. } => tables.get(&table).cloned(),
+        }
+    }
+
+    /// Whether the resources of the rows of a table count.
+    pub fn with_resources(&self, table: Table) -> bool {
+        match self {
+            Needs::All => has_resource(table),
+            Needs::Some { with_resources, .. } => with_resources.contains(&table),
         }
     }
 
@@ -59,7 +75,7 @@ impl Needs {
     pub fn keys_of(&self, table: Table) -> BTreeMap<usize, BTreeSet<String>> {
         match self {
             Needs::All => BTreeMap::new(),
-            Needs::Some(_, keys) => keys.of_table(table),
+            Needs::Some { keys, .. } => keys.of_table(table),
         }
     }
 
@@ -67,7 +83,7 @@ impl Needs {
     pub fn prunes(&self) -> bool {
         match self {
             Needs::All => false,
-            Needs::Some(tables, _) => tables.values().any(|predicate| *predicate != Predicate::Any),
+            Needs::Some { tables, .. } => tables.values().any(|predicate| *predicate != Predicate::Any),
         }
     }
 }

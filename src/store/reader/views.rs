@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 
 use super::files::Files;
-use crate::store::catalog::statistics::timestamp;
 use crate::store::engine::sealed_file;
 use crate::store::instance::{quoted, quoted_path};
-use crate::store::parquet_file::filters::Found;
 use crate::store::parquet_file::leaves::{self, Leaf, Leaves};
 use crate::store::schema::Table;
 use crate::store::views::{create_joined, has_resource};
@@ -19,12 +17,12 @@ use crate::store::views::{create_joined, has_resource};
 pub struct Shown {
     /// Numbers of its files.
     pub files: Vec<i64>,
+    /// The row groups that can hold rows that count, of files of which not all can.
+    pub row_groups: BTreeMap<i64, BTreeSet<usize>>,
     /// A condition on the stored columns that every row that counts fulfils.
     pub filter: Option<String>,
     /// The ids in hex that every row has that fulfils the condition, by the columns' places.
     pub fixed_ids: BTreeMap<usize, String>,
-    /// Traces of which every row that counts is; none if they are not known.
-    pub traces: BTreeSet<Vec<u8>>,
     /// Keys of variants that count, by the columns' places; of other columns all count.
     pub keys: BTreeMap<usize, BTreeSet<String>>,
     /// Whether the resources of its rows count.
@@ -89,18 +87,25 @@ impl Views {
         Ok(opened)
     }
 
-    /// Whether the view of a table shows every row of these files that counts, if any does.
-    pub fn covers(&self, table: Table, needed: Option<&Shown>) -> bool {
-        let Some(needed) = needed else { return true };
+    /// Numbers of the files that the view of a table is over.
+    pub fn files(&self, table: Table) -> impl Iterator<Item = i64> {
+        self.views.get(&table).into_iter().flat_map(|view| view.shown.files.iter().copied())
+    }
+
+    /// Whether the view of a table shows every row of these files that counts.
+    pub fn covers(&self, table: Table, needed: &Shown) -> bool {
         let Some(View { shown, .. }) = self.views.get(&table) else { return false };
         let all_there = needed.files.iter().all(|id| shown.files.binary_search(id).is_ok());
         // What has no entry is shown whole.
         let all_keys = shown.keys.iter().all(|(place, keys)| needed.keys.get(place).is_some_and(|n| n.is_subset(keys)));
-        let all_traces = shown.traces.is_empty() || shown.traces == needed.traces;
+        // A file that has no entry is shown whole.
+        let all_groups = shown.row_groups.iter().all(|(id, groups)| {
+            needed.files.binary_search(id).is_err() || needed.row_groups.get(id).is_some_and(|n| n.is_subset(groups))
+        });
         let all_resources = shown.resources || !needed.resources;
         all_there
             && all_keys
-            && all_traces
+            && all_groups
             && all_resources
             && (shown.filter.is_none() || shown.filter == needed.filter)
     }
@@ -116,14 +121,7 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
         let Some(path) = files.path(*id).map(str::to_owned) else { continue };
         let full = sealed.join(&path);
         let mut filters: Vec<String> = shown.filter.iter().cloned().collect();
-        if !shown.traces.is_empty() {
-            match files.footer(sealed, *id).filters.find(&full, &shown.traces) {
-                Ok(Found::Nothing) => continue,
-                // DuckDB knows the times of row groups, too, and reads no others.
-                Ok(Found::Between(from, upto)) => filters.push(between(table, from, upto)),
-                Ok(Found::Anywhere) | Err(_) => {}
-            }
-        }
+        filters.extend(shown.row_groups.get(id).map(in_row_groups));
         let filter = if filters.is_empty() { String::new() } else { format!(" WHERE {}", filters.join(" AND ")) };
         let columns = columns(table, sealed, files, (*id, &path), shown);
         groups.entry((columns, filter)).or_default().push(full);
@@ -147,10 +145,10 @@ fn view(table: Table, sealed: &Path, files: &mut Files, shown: &Shown) -> (Strin
     (format!("CREATE OR REPLACE VIEW stored.{} AS {}", table.name(), parts.join(" UNION ALL ")), opened)
 }
 
-/// A condition on the time of a row, both ends included.
-fn between(table: Table, from: i64, upto: i64) -> String {
-    let [from, upto] = [from, upto].map(|time| quoted(&timestamp(time)));
-    format!("{} BETWEEN {from}::TIMESTAMP_NS AND {upto}::TIMESTAMP_NS", table.time_column())
+/// A condition on the row group of a row. DuckDB reads no other.
+fn in_row_groups(groups: &BTreeSet<usize>) -> String {
+    let groups = groups.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    format!("file_row_group_number IN ({groups})")
 }
 
 /// The columns of a file: an id that all rows have that count stands for itself, and in the place of variants of which

@@ -2,8 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::super::files::{Value, whole_time};
-use crate::store::catalog::statistics::timestamp;
+use super::super::files::Value;
 
 /// A constant of the column's own type, in the form of the column's bounds.
 pub fn value(sql_type: &str, constant: &Json) -> Option<Value> {
@@ -15,7 +14,7 @@ pub fn value(sql_type: &str, constant: &Json) -> Option<Value> {
         "BIGINT" | "INTEGER" | "UINTEGER" => value.as_i64().map(Value::Number),
         "VARCHAR" => value.as_str().map(|text| Value::Text(text.to_owned())),
         // All of its digits, as bounds have them: `.5` would be before a bound of `.500000000`.
-        "TIMESTAMP_NS" => value.as_i64().and_then(|nanos| whole_time(&timestamp(nanos))).map(Value::Text),
+        "TIMESTAMP_NS" => value.as_i64().and_then(Value::of_time),
         "BLOB" => value.as_str().and_then(hex_of_blob).map(Value::Text),
         _ => None,
     }
@@ -59,7 +58,7 @@ mod tests {
     #[test]
     fn a_time_equals_a_bound_that_is_the_same() {
         for nanos in [1_795_921_038_464_634_350, 1_795_921_038_500_000_000, 1_795_921_038_000_000_000_i64] {
-            let bound = whole_time(&timestamp(nanos)).map(Value::Text);
+            let bound = Value::of_time(nanos);
             let constant = serde_json::json!({"is_null": false, "type": {"id": "TIMESTAMP_NS"}, "value": nanos});
             assert_eq!(value("TIMESTAMP_NS", &constant), bound, "{nanos}");
         }

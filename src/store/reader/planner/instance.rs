@@ -2,7 +2,7 @@
 //! tables.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use duckdb::Connection;
 use serde_json::Value as Json;
@@ -106,7 +106,7 @@ impl Instance {
     pub fn plan(&self, sql: &str) -> Result<Needs, duckdb::Error> {
         let connection = &self.connection;
         self.switch_off(&self.off)?;
-        let question = "SELECT json_serialize_plan(?, optimize := true, skip_null := true, skip_empty := true, \
+        let question = "SELECT json_serialize_plan(?::VARCHAR, optimize := true, skip_null := true, skip_empty := true, \
                     skip_default := true)";
         let plan: String = connection.prepare_cached(question)?.query_row([sql], |row| row.get(0))?;
         let mut reader = serde_json::Deserializer::from_str(&plan);
@@ -118,16 +118,11 @@ impl Instance {
         if plan["error"] != Json::Bool(false) || plan["plans"].as_array().is_none_or(|plans| plans.len() != 1) {
             return Ok(Needs::All);
         }
-        let Scans { mut tables, resources } = Scans::of(&plan["plans"]);
+        let Scans { tables, joined } = Scans::of(&plan["plans"]);
         let keys = Keys::of(&plan["plans"][0]);
-        if let Some(resources) = resources
-            && keys.takes_resources()
-            && (keys.answers_resources() || self.reads_resources(sql)?)
-        {
-            let all = tables.remove(&Table::Resources).map_or(resources.clone(), |other| other.or(resources));
-            tables.insert(Table::Resources, all);
-        }
-        Ok(Needs::Some(tables, keys))
+        let reads_resources =
+            !joined.is_empty() && keys.takes_resources() && (keys.answers_resources() || self.reads_resources(sql)?);
+        Ok(Needs::Some { tables, with_resources: if reads_resources { joined } else { BTreeSet::new() }, keys })
     }
 
     /// Leaves out these optimizers, and no others.

@@ -1,6 +1,6 @@
 //! Reading a plan: which stored tables it scans, and with which conditions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -13,10 +13,9 @@ use crate::store::views::JOINED;
 #[derive(Default)]
 pub struct Scans {
     /// By table.
-    pub tables: HashMap<Table, Predicate>,
-    /// What those ask together that have the resource of each row, of the days of the resources; `None` if there are
-    /// none.
-    pub resources: Option<Predicate>,
+    pub tables: BTreeMap<Table, Predicate>,
+    /// Those that have the resource of each row.
+    pub joined: BTreeSet<Table>,
 }
 
 impl Scans {
@@ -53,11 +52,7 @@ impl Scans {
         let Some(table) = name.and_then(Table::from_name) else { return };
         let asked = asked(get, table, expressions);
         if joined {
-            let days = asked.on_days(table, Table::Resources);
-            self.resources = Some(match self.resources.take() {
-                Some(other) => other.or(days),
-                None => days,
-            });
+            self.joined.insert(table);
         }
         let all = match self.tables.remove(&table) {
             Some(other) => other.or(asked),

@@ -8,9 +8,13 @@ use crate::store::sql::parse::Parser;
 /// What a statement asks, as text.
 fn asked(sql: &str) -> Vec<String> {
     let text = Parser::new().unwrap().validate(sql).unwrap();
-    let Needs::Some(tables, _) = Instance::open().unwrap().plan(&text).unwrap() else { return vec!["all".into()] };
-    let mut asked: Vec<String> =
-        tables.iter().map(|(table, predicate)| format!("{}: {}", table.name(), shown(*table, predicate))).collect();
+    let needs = Instance::open().unwrap().plan(&text).unwrap();
+    let Needs::Some { tables, with_resources, .. } = needs else { return vec!["all".into()] };
+    let of_table = |(table, predicate): (&Table, &Predicate)| {
+        let with = if with_resources.contains(table) { " with resources" } else { "" };
+        format!("{}{with}: {}", table.name(), shown(*table, predicate))
+    };
+    let mut asked: Vec<String> = tables.iter().map(of_table).collect();
     asked.sort();
     asked
 }
@@ -44,7 +48,7 @@ fn conditions_are_seen_through_views_macros_and_queries() {
     for (sql, expected) in [
         ("SELECT 1", vec![]),
         ("SELECT count(*) FROM spans WHERE trace_id = '00ff'", vec!["spans: trace_id = 00FF by hex"]),
-        ("SELECT * FROM spans WHERE '00ff' = trace_id", vec!["resources: any", "spans: trace_id = 00FF by hex"]),
+        ("SELECT * FROM spans WHERE '00ff' = trace_id", vec!["spans with resources: trace_id = 00FF by hex"]),
         (
             "SELECT name FROM spans WHERE trace_id = 'aa' OR trace_id = 'bb' ORDER BY start_time LIMIT 9",
             vec!["spans: (trace_id = AA by hex or trace_id = BB by hex)"],
@@ -108,20 +112,19 @@ fn conditions_are_seen_through_views_macros_and_queries() {
         (
             "SELECT resource FROM spans WHERE start_time >= '2026-01-01 10:00' AND start_time < '2026-01-02 03:00' AND name = 'a'",
             vec![
-                "resources: time >= 2026-01-01 00:00:00 and time <= 2026-01-02 23:59:59.999999999",
-                "spans: name = a and start_time >= 2026-01-01 10:00:00 and start_time < 2026-01-02 03:00:00",
+                "spans with resources: name = a and start_time >= 2026-01-01 10:00:00 and start_time < 2026-01-02 03:00:00",
             ],
         ),
         (
             "SELECT resource FROM logs WHERE time = '2026-01-01 10:00' UNION ALL SELECT resource FROM spans WHERE name = 'a'",
-            vec!["logs: time = 2026-01-01 10:00:00", "resources: any", "spans: name = a"],
+            vec!["logs with resources: time = 2026-01-01 10:00:00", "spans with resources: name = a"],
         ),
-        ("SELECT name FROM spans WHERE resource.\"host.name\" = 'a'", vec!["resources: any", "spans: any"]),
+        ("SELECT name FROM spans WHERE resource.\"host.name\" = 'a'", vec!["spans with resources: any"]),
         ("SELECT name FROM spans WHERE service_name IS NULL", vec!["spans: any"]),
         ("SELECT name FROM spans WHERE service_name <> 'a'", vec!["spans: any"]),
         ("SELECT max(start_time) FROM spans", vec!["spans: any"]),
         ("SELECT name FROM (SELECT * FROM spans LIMIT 10) WHERE service_name = 'a'", vec!["spans: any"]),
-        ("SUMMARIZE spans", vec!["resources: any", "spans: any"]),
+        ("SUMMARIZE spans", vec!["spans with resources: any"]),
         ("SELECT * FROM spans WHERE nope = 1", vec!["all"]),
         (
             "FROM exemplars_of('m', '2026-01-01', '2026-01-02')",
@@ -190,7 +193,7 @@ fn resources_of_the_answer_are_seen_in_the_first_plan() {
         ("SELECT * FROM resources", true, true),
         ("SELECT name FROM spans", false, false),
     ] {
-        let Needs::Some(_, keys) = instance.plan(&parser.validate(sql).unwrap()).unwrap() else { panic!("{sql}") };
+        let Needs::Some { keys, .. } = instance.plan(&parser.validate(sql).unwrap()).unwrap() else { panic!("{sql}") };
         assert_eq!((keys.takes_resources(), keys.answers_resources()), (taken, answered), "{sql}");
     }
 }

@@ -111,7 +111,7 @@ impl Job {
                 })
             });
             match outcome {
-                Err(error) if !sent && inner.source.leave_out(&error) => {}
+                Err(error) if !sent && inner.source.leave_out(&error, &|| !self.stop.token.is_cancelled()) => {}
                 Err(error) if error.is_internal() && self.is_spoilt() => {
                     return Err(SqlError::Fatal(error.to_string()));
                 }

@@ -38,8 +38,8 @@ pub trait Source: Send + Sync + 'static {
     fn connect(&self) -> Result<Connection, duckdb::Error>;
 
     /// Leaves the file that this error is about out of the statement that runs. False if it is about none:
-    /// trying again is no use then.
-    fn leave_out(&self, _error: &SqlError) -> bool {
+    /// trying again is no use then. To find it can take long, which ends where `go_on` says no.
+    fn leave_out(&self, _error: &SqlError, _go_on: &dyn Fn() -> bool) -> bool {
         false
     }
 }
