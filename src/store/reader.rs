@@ -27,7 +27,7 @@ use crate::store::engine::failpoint;
 use crate::store::instance::Limits;
 use crate::store::schema::Table;
 use crate::store::sql::dialect::Session;
-use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, Source, Statement};
+use crate::store::sql::service::{Interrupts, Opened, READ_ONLY, STACK, Source, Statement};
 use crate::store::sql::{FilesOpened, SqlError};
 use crate::store::views::create_storage;
 
@@ -134,6 +134,31 @@ impl Reader {
         Ok(FilesOpened { opened, all: files.count() })
     }
 
+    /// The same, and begins the statement's transaction, in which it sees them. `needs` is what it was planned to need.
+    fn show_as_of_now(
+        &self,
+        mut needs: Needs,
+        statement: &Statement<'_>,
+        interrupts: &Interrupts,
+        connection: &Connection,
+    ) -> Result<FilesOpened, SqlError> {
+        let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, statement.sql);
+        for tries in 0.. {
+            let files = self.show(&needs).map_err(duckdb_error)?;
+            connection.execute_batch(READ_ONLY).map_err(duckdb_error)?;
+            // From here on the time stands still for the statement. What `today()` was when it was planned may be
+            // another day.
+            let again = needs.prunes() && self.0.planner.is_of_moment(statement);
+            let now = if again { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
+            if now == needs || self.holds(&now) {
+                return Ok(files);
+            }
+            connection.execute_batch("ROLLBACK").map_err(duckdb_error)?;
+            needs = if tries < TRIES { now } else { Needs::All };
+        }
+        Err(SqlError::Unavailable("the statement could not be planned".to_owned()))
+    }
+
     /// Whether the views are over all files that the statement needs.
     fn holds(&self, needs: &Needs) -> bool {
         let mut state = self.0.state.lock();
@@ -147,25 +172,20 @@ impl Source for Reader {
         let duckdb_error = |e: duckdb::Error| SqlError::from_duckdb(&e, statement.sql);
         let connection = self.0.root.lock().try_clone().map_err(duckdb_error)?;
         interrupts.add(connection.interrupt_handle());
-        let mut needs = self.0.planner.needs(statement, interrupts);
-        let columns = self.0.planner.columns(statement, interrupts);
+        let planner = &self.0.planner;
+        let needs = planner.needs(statement, interrupts);
         failpoint::reach("reader_planned");
-        for tries in 0.. {
-            let files = self.show(&needs).map_err(duckdb_error)?;
-            connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(duckdb_error)?;
-            // From here on the time stands still for the statement. What `today()` was when it was planned may be
-            // another day.
-            let again = needs.prunes() && self.0.planner.is_of_moment(statement);
-            let now = if again { self.0.planner.needs(statement, interrupts) } else { needs.clone() };
-            if now == needs || self.holds(&now) {
-                let warnings = self.0.state.lock().warnings.clone();
-                failpoint::reach("reader_opened");
-                return Ok(Opened { connection, warnings, files: Some(files), columns });
-            }
-            connection.execute_batch("ROLLBACK").map_err(duckdb_error)?;
-            needs = if tries < TRIES { now } else { Needs::All };
-        }
-        Err(SqlError::Unavailable("the statement could not be planned".to_owned()))
+        let (files, columns) = std::thread::scope(|scope| {
+            // They hang on no file, so they are told meanwhile.
+            let thread = std::thread::Builder::new().name("columns".to_owned()).stack_size(STACK);
+            let columns = thread.spawn_scoped(scope, || planner.columns(statement, interrupts)).ok();
+            let files = self.show_as_of_now(needs, statement, interrupts, &connection);
+            (files, columns.and_then(|columns| columns.join().ok()).flatten())
+        });
+        let files = Some(files?);
+        let warnings = self.0.state.lock().warnings.clone();
+        failpoint::reach("reader_opened");
+        Ok(Opened { connection, warnings, files, columns })
     }
 
     fn open_catalog(&self, session: &Session, interrupts: &Interrupts) -> Result<Opened, SqlError> {

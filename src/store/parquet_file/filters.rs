@@ -15,6 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh64::xxh64;
 
 use crate::store::schema::Table;
 
@@ -23,6 +24,9 @@ const KEY: &str = "vispyr.filters";
 
 /// The column of ids that has filters, in each table that has it.
 pub const COLUMN: &str = "trace_id";
+
+/// Bytes of a block of a filter.
+const BLOCK: u64 = 32;
 
 /// Where the filters of a file are.
 #[derive(Debug, Default)]
@@ -55,6 +59,26 @@ pub enum Found {
     },
 }
 
+impl Place {
+    /// Whether the filter in these bytes of a file says that one of some ids may be there. Of each id only the block is
+    /// read that it belongs to, some hundredth of the filter.
+    fn may_hold_any(self, file: &File, ids: &BTreeSet<Vec<u8>>) -> std::io::Result<bool> {
+        // The blocks come last, and the header before them is shorter than one.
+        let blocks = u64::from(self.length) / BLOCK;
+        let first = self.offset + u64::from(self.length) - blocks * BLOCK;
+        for id in ids {
+            // As Parquet's specification has it: the upper half of the hash says which.
+            let block = ((xxh64(id, 0) >> 32) * blocks) >> 32;
+            let mut bytes = [0; BLOCK as usize];
+            file.read_exact_at(&mut bytes, first + block * BLOCK)?;
+            if Sbbf::new(&bytes).check(id.as_slice()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl Filters {
     /// Of the file of `table` with this metadata.
     pub(super) fn told_by(table: Table, metadata: &ParquetMetaData) -> Self {
@@ -78,12 +102,7 @@ impl Filters {
         let mut groups = BTreeSet::new();
         for (group, place) in self.places.iter().enumerate() {
             let is_there = match place {
-                Some(Place { offset, length }) => {
-                    let mut bytes = vec![0; *length as usize];
-                    file.read_exact_at(&mut bytes, *offset)?;
-                    let filter = Sbbf::from_bytes(&bytes)?;
-                    ids.iter().any(|id| filter.check(id.as_slice()))
-                }
+                Some(place) => place.may_hold_any(&file, ids)?,
                 None => true,
             };
             if is_there {

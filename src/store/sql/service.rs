@@ -21,7 +21,7 @@ mod job;
 mod source;
 
 /// Stack of a thread that runs a statement: deep expressions recurse, and 2 MiB are too few.
-const STACK: usize = 64 << 20;
+pub const STACK: usize = 64 << 20;
 
 /// What is wanted of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
