@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// The same, and begins the statement's transaction, in which it sees them. `needs` is what it was planned to need.
-    fn show_as_of_now(
+    fn show_and_begin(
         &self,
         mut needs: Needs,
         statement: &Statement<'_>,
@@ -176,10 +176,10 @@ impl Source for Reader {
         let needs = planner.needs(statement, interrupts);
         failpoint::reach("reader_planned");
         let (files, columns) = std::thread::scope(|scope| {
-            // They hang on no file, so they are told meanwhile.
+            // The columns hang on no file, so they are told while the files are looked for.
             let thread = std::thread::Builder::new().name("columns".to_owned()).stack_size(STACK);
             let columns = thread.spawn_scoped(scope, || planner.columns(statement, interrupts)).ok();
-            let files = self.show_as_of_now(needs, statement, interrupts, &connection);
+            let files = self.show_and_begin(needs, statement, interrupts, &connection);
             (files, columns.and_then(|columns| columns.join().ok()).flatten())
         });
         let files = Some(files?);

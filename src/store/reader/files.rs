@@ -230,9 +230,9 @@ impl Files {
     /// no. Not known of those of earlier versions, which have no checksum in their names.
     pub fn is_damaged(&self, sealed: &Path, id: i64, go_on: &dyn Fn() -> bool) -> bool {
         let Some(path) = self.path(id).filter(|_| self.has(id)) else { return false };
-        let written = path.rsplit('/').next().and_then(sealed_file::checksum_in);
+        let Some(written) = path.rsplit('/').next().and_then(sealed_file::checksum_in) else { return false };
         match sealed_file::checksum(&sealed.join(path), go_on) {
-            Ok(Some((_, now))) => written.is_some_and(|written| written != now),
+            Ok(Some((_, now))) => written != now,
             Ok(None) => false,
             Err(_) => true,
         }

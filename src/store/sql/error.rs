@@ -120,7 +120,8 @@ impl SqlError {
     /// Whether bytes of a file that are not what they should be may be the cause. Where DuckDB fails to decompress it
     /// names the file, but not where what it decodes makes no sense: in headers of pages, dictionaries, variants.
     pub fn may_be_of_damage(&self) -> bool {
-        let of_damage = |message: &str| message.starts_with("Invalid Error") || message.contains("orrupt");
+        let of_damage =
+            |message: &str| message.starts_with("Invalid Error") || message.to_lowercase().contains("corrupt");
         self.is_internal() || matches!(self, SqlError::Failed { message, .. } if of_damage(message))
     }
 
