@@ -40,6 +40,10 @@ rustPlatform.buildRustPackage (finalAttrs: {
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS = "1";
     CARGO_PROFILE_RELEASE_INCREMENTAL = "false";
     CARGO_PROFILE_RELEASE_LTO = "thin";
+  }
+  // lib.optionalAttrs stdenv.hostPlatform.isAarch64 {
+    # Kernels there have pages of 4, 16 or 64 KiB, and jemalloc runs where they are not larger than it was built for.
+    JEMALLOC_SYS_WITH_LG_PAGE = "16";
   };
 
   # The others start programs and want more of the machine than a build has.

@@ -21,8 +21,10 @@
 //! | [`config`] | TOML to checked settings |
 //! | [`app`] | builds the parts, starts and stops them in order |
 //! | [`telemetry`] | the ledger, logs |
+//! | `allocator` | where the whole process, DuckDB's library too, has its memory from |
 //! | [`cli`] | one file a subcommand |
 
+mod allocator;
 pub mod app;
 pub mod blocking;
 pub mod cli;

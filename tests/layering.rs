@@ -31,6 +31,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("codec", &["signal"]),
     ("quarantine", &["durable", "signal", "telemetry"]),
+    ("allocator", &[]),
     ("blocking", &[]),
     ("demo", &["net", "wire", "signal"]),
     ("signal", &[]),

@@ -1,12 +1,13 @@
-//! What payloads take in memory is bounded by what they really take.
+//! What payloads take in memory is bounded by what they really take, and who gives it.
 
 use std::fs;
+use std::process::Command;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::delivery::spans;
-use crate::harness::{Options, Vispyr};
+use crate::harness::{Options, PROGRAM, Vispyr};
 
 fn collector(config: &str) -> Options {
     let config = format!("{config}\n[store]\nenabled = false\n");
@@ -116,4 +117,35 @@ async fn requests_count_with_their_fixed_cost() {
     drop(open);
     let gone = async || (vispyr.metric("vispyr_in_flight_bytes", &[]).await == 0.0).then_some(());
     vispyr.wait("and are gone", gone).await;
+}
+
+/// What the program says of its start with a variable for its loader or its allocator.
+fn told_at_start(name: &str, value: &str) -> String {
+    let output = Command::new(PROGRAM).arg("--version").env("LD_BIND_NOW", "1").env(name, value).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A library that had malloc from glibc and free from us, or was as slow as before, would be seen nowhere else.
+#[test]
+fn every_library_has_its_memory_from_one_allocator() {
+    let told = told_at_start("LD_DEBUG", "bindings");
+    for symbol in ["malloc", "free"] {
+        let symbol = format!("normal symbol `{symbol}'");
+        let mut bound = told.lines().filter(|line| line.contains(&symbol)).peekable();
+        assert!(bound.peek().is_some(), "no {symbol} in {told}");
+        for line in bound {
+            let (_, to) = line.split_once(" to ").unwrap();
+            assert!(to.starts_with(PROGRAM), "{line}");
+        }
+    }
+}
+
+/// Without a thread for it: there may be none when a process confines itself.
+#[test]
+fn the_allocator_gives_back_soon() {
+    let told = told_at_start("MALLOC_CONF", "stats_print:true");
+    for option in ["opt.dirty_decay_ms: 300 ", "opt.muzzy_decay_ms: 0 ", "opt.background_thread: false"] {
+        assert!(told.contains(option), "no {option} in {told}");
+    }
 }
