@@ -8,9 +8,10 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// Freed memory goes back to the system within a third of a second. There is no thread that sees to it, as there must be
-/// one alone when a process is confined: it happens while others ask for memory and free it.
-const OPTIONS: &CStr = c"dirty_decay_ms:300,muzzy_decay_ms:0";
+/// Freed memory goes back to the system: pieces of 4 MiB and more, such as large bodies, at once, others within a third
+/// of a second. There is no thread that sees to it, as there must be one alone when a process is confined: it happens
+/// while others ask for memory and free it.
+const OPTIONS: &CStr = c"dirty_decay_ms:300,muzzy_decay_ms:0,oversize_threshold:4194304";
 
 /// What jemalloc reads before it gives the first piece, see `TUNING` in jemalloc(3).
 #[expect(unsafe_code, reason = "jemalloc finds it by this name")]

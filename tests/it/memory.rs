@@ -145,7 +145,12 @@ fn every_library_has_its_memory_from_one_allocator() {
 #[test]
 fn the_allocator_gives_back_soon() {
     let told = told_at_start("MALLOC_CONF", "stats_print:true");
-    for option in ["opt.dirty_decay_ms: 300 ", "opt.muzzy_decay_ms: 0 ", "opt.background_thread: false"] {
+    for option in [
+        "opt.dirty_decay_ms: 300 ",
+        "opt.muzzy_decay_ms: 0 ",
+        "opt.oversize_threshold: 4194304\n",
+        "opt.background_thread: false",
+    ] {
         assert!(told.contains(option), "no {option} in {told}");
     }
 }
