@@ -42,7 +42,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
     CARGO_PROFILE_RELEASE_LTO = "thin";
   }
   // lib.optionalAttrs stdenv.hostPlatform.isAarch64 {
-    # Kernels there have pages of 4, 16 or 64 KiB, and jemalloc runs where they are not larger than it was built for.
+    # Kernels of aarch64 have pages of 4, 16 or 64 KiB, and jemalloc runs where they are not larger than it was built for.
     JEMALLOC_SYS_WITH_LG_PAGE = "16";
   };
 
